@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The guided tour: two linked guests, seen, compared, watched and changed, each claim checked."""
