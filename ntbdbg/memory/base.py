@@ -8,109 +8,20 @@ buffer, a capture or a core file are implementations of it. Guest bytes are neve
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator
 
 from ntbdbg.errors import FaultError, UsageError
+from ntbdbg.memory.number import ADDRESS_LIMIT
+from ntbdbg.memory.segments import VGA_HOLE, AddressRange, Segment, SegmentMap
 
-ADDRESS_LIMIT = 1 << 64
-
-
-class AddressRange(NamedTuple):
-    """Half-open `[start, end)` of guest-physical addresses."""
-
-    start: int
-    end: int
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        return self.end - self.start
-
-    def __contains__(self, address: object) -> bool:
-        return isinstance(address, int) and self.start <= address < self.end
-
-    def overlap(self, other: AddressRange) -> AddressRange | None:
-        """The part both share, or None."""
-        start, end = max(self.start, other.start), min(self.end, other.end)
-        return AddressRange(start, end) if start < end else None
-
-    def __str__(self) -> str:
-        return f"[{self.start:#x}, {self.end:#x})"
-
-
-class Segment(NamedTuple):
-    """`size` bytes of RAM at guest-physical `start`, stored at `offset` of the backing."""
-
-    start: int
-    size: int
-    offset: int
-
-    @property
-    def end(self) -> int:
-        return self.start + self.size
-
-    @property
-    def range(self) -> AddressRange:
-        return AddressRange(self.start, self.end)
-
-
-class SegmentMap(Sequence[Segment]):
-    """Sorted, disjoint segments, and the arithmetic between addresses and offsets."""
-
-    def __init__(self, segments: Sequence[Segment]) -> None:
-        ordered = sorted(segments)
-        for segment in ordered:
-            if segment.start < 0 or segment.offset < 0 or segment.size <= 0:
-                raise UsageError(f"segment {segment} is empty or negative")
-            if segment.end > ADDRESS_LIMIT:
-                raise UsageError(f"segment {segment.range} ends beyond 2^64")
-        for low, high in zip(ordered, ordered[1:], strict=False):
-            if low.end > high.start:
-                raise UsageError(f"segments {low.range} and {high.range} overlap")
-        self._segments = tuple(ordered)
-        self._starts = [segment.start for segment in ordered]
-
-    def __getitem__(self, index):  # type: ignore[no-untyped-def]
-        return self._segments[index]
-
-    def __len__(self) -> int:
-        return len(self._segments)
-
-    def find(self, address: int) -> Segment | None:
-        """The segment that holds `address`, or None."""
-        index = bisect_right(self._starts, address) - 1
-        if index >= 0 and address < self._segments[index].end:
-            return self._segments[index]
-        return None
-
-    def pieces(self, address: int, size: int) -> Iterator[tuple[Segment, int, int]]:
-        """Cut `[address, address + size)` at segment borders.
-
-        Yields `(segment, address, size)`; stops at the first byte that no segment holds.
-        """
-        end = address + size
-        while address < end:
-            segment = self.find(address)
-            if segment is None:
-                return
-            length = min(end, segment.end) - address
-            yield segment, address, length
-            address += length
-
-    def explain(self, address: int) -> str:
-        """Why `address` is not RAM, as the clause that a FaultError wants."""
-        if not self._segments:
-            return "is not in RAM, there is none"
-        if address >= self._segments[-1].end:
-            return f"is beyond the end of RAM at {self._segments[-1].end:#x}"
-        index = bisect_right(self._starts, address)
-        start = self._segments[index - 1].end if index else 0
-        hole = AddressRange(start, self._segments[index].start)
-        # RAM that continues at 4 GiB leaves the hole where PCI devices are mapped below it.
-        kind = "the PCI hole" if hole.end == 1 << 32 else "a hole"
-        return f"is in {kind} {hole}"
+__all__ = [
+    "ADDRESS_LIMIT",
+    "VGA_HOLE",
+    "AddressRange",
+    "PhysicalMemory",
+    "Segment",
+    "SegmentMap",
+]
 
 
 class PhysicalMemory(ABC):
@@ -145,6 +56,10 @@ class PhysicalMemory(ABC):
     def write(self, address: int, data: bytes) -> None:
         """Store `data`; all of it or none. Errors as `read`; UsageError where read-only."""
 
+    def readinto(self, address: int, buffer: memoryview) -> None:
+        """As `read`, into `buffer`, which is filled to its end."""
+        buffer[:] = self.read(address, len(buffer))
+
     def extents(self, within: AddressRange | None = None) -> Iterator[AddressRange]:
         """Ranges that may hold something other than zeros (all RAM, unless known better)."""
         for segment in self.segments:
@@ -163,4 +78,30 @@ class PhysicalMemory(ABC):
         covered = sum(length for _, _, length in self.segments.pieces(address, size))
         if covered < size or (size == 0 and self.segments.find(address) is None):
             fault = address + covered
-            raise FaultError(self.name, fault, size - covered, self.segments.explain(fault))
+            raise FaultError(
+                self.name,
+                fault,
+                size - covered,
+                self.segments.explain(fault),
+                hint=self._fault_hint(address, covered),
+            )
+
+    def check_view(self, address: int, size: int) -> Segment:
+        """As `check`; gives the one segment that holds all of it, else raises UsageError."""
+        self.check(address, size)
+        segment = self.segments.find(address)
+        assert segment is not None
+        if address + size > segment.end:
+            raise UsageError(
+                f"{self.name}: {size:#x} bytes at {address:#x} cross the segment border at "
+                f"{segment.end:#x}, so there is no single view of them",
+                hint="read() joins the pieces",
+            )
+        return segment
+
+    def _fault_hint(self, address: int, covered: int) -> str:
+        if covered:
+            return f"the {covered:#x} bytes from {address:#x} on are RAM"
+        runs = [str(run) for run in self.segments.runs()]
+        shown = ", ".join(runs[:4]) + (", …" if len(runs) > 4 else "")
+        return f"RAM is at {shown}" if runs else "give a file that holds RAM"

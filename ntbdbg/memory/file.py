@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: MIT
+"""A file whose identity and size are checked before every use.
+
+A guest's RAM file can vanish, shrink or be replaced by a new run at any moment. Bytes are
+copied by pread, which ends in an error where a mapping would end in SIGBUS.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ntbdbg.errors import TargetError
+
+
+class FileIdentity(NamedTuple):
+    """What tells one file from another that later has the same path.
+
+    :ivar size: bytes it must have at least
+    """
+
+    device: int
+    inode: int
+    size: int
+
+
+class CheckedFile:
+    """The regular file at `path`, open for reading.
+
+    :param owner: who needs it, for messages: ``qemu1``
+    :param what: what it is to the owner: ``RAM file``
+    :param identity: the file it must be, by default whichever is there now
+    :raises TargetError: no such file, not a regular file, no permission, or not `identity`
+    """
+
+    def __init__(
+        self, path: str, owner: str, what: str, identity: FileIdentity | None = None
+    ) -> None:
+        self.path = os.path.abspath(path)
+        self._owner = owner
+        self._what = what
+        self.fd = self._open(os.O_RDONLY)
+        status = os.fstat(self.fd)
+        actual = FileIdentity(status.st_dev, status.st_ino, status.st_size)
+        self.identity = actual if identity is None else identity
+        try:
+            self.check()
+        except TargetError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Give the descriptor back; every later use raises TargetError."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def __del__(self) -> None:
+        if getattr(self, "fd", -1) >= 0:
+            self.close()
+
+    def check(self) -> None:
+        """Raise TargetError unless the path still names our file, at its full size."""
+        if self.fd < 0:
+            raise self._error("is closed", "open the lab again")
+        try:
+            status = os.stat(self.path)
+        except OSError:
+            raise self._vanished() from None
+        if (status.st_dev, status.st_ino) != self.identity[:2]:
+            raise self._replaced()
+        if status.st_size < self.identity.size:
+            raise self.shrunk()
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Exactly `size` bytes; does not check the identity again."""
+        data = os.pread(self.fd, size, offset)
+        while len(data) < size:
+            more = os.pread(self.fd, size - len(data), offset + len(data))
+            if not more:
+                raise self.shrunk()
+            data += more
+        return data
+
+    def readinto(self, offset: int, buffer: memoryview) -> None:
+        """As `read`, filling `buffer`."""
+        done = 0
+        while done < len(buffer):
+            got = os.preadv(self.fd, [buffer[done:]], offset + done)
+            if not got:
+                raise self.shrunk()
+            done += got
+
+    def open_writable(self) -> int:
+        """A new descriptor for writing to this very file; the caller closes it."""
+        fd = self._open(os.O_RDWR)
+        status = os.fstat(fd)
+        if (status.st_dev, status.st_ino) != self.identity[:2]:
+            os.close(fd)
+            raise self._replaced()
+        return fd
+
+    def data_ranges(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Parts of `[start, end)` that have pages allocated; the others read as zeros."""
+        while start < end:
+            try:
+                start = os.lseek(self.fd, start, os.SEEK_DATA)
+            except OSError:  # ENXIO: only a hole is left
+                return
+            stop = min(os.lseek(self.fd, start, os.SEEK_HOLE), end)
+            if start < stop:
+                yield start, stop
+            start = stop
+
+    def shrunk(self) -> TargetError:
+        """The error for a file that ends too early."""
+        return self._error(
+            f"shrank below its {self.identity.size:#x} bytes",
+            "somebody truncated it, so its content is lost: start the lab again",
+        )
+
+    def _open(self, flags: int) -> int:
+        try:
+            # O_NONBLOCK: a FIFO must not hang us before we can refuse it.
+            fd = os.open(self.path, flags | os.O_CLOEXEC | os.O_NONBLOCK)
+        except FileNotFoundError:
+            raise self._vanished() from None
+        except PermissionError:
+            raise self._forbidden(flags) from None
+        except OSError as error:
+            raise self._error(f"cannot be opened: {error.strerror}", _GIVE_RAM) from None
+        kind = stat.S_IFMT(os.fstat(fd).st_mode)
+        if kind != stat.S_IFREG:
+            os.close(fd)
+            raise self._error(f"is {_KINDS.get(kind, 'no regular file')}", _GIVE_RAM)
+        return fd
+
+    def _error(self, problem: str, hint: str) -> TargetError:
+        return TargetError(f"{self._owner}: {self._what} {self.path} {problem}", hint=hint)
+
+    def _vanished(self) -> TargetError:
+        return self._error(
+            "does not exist", "its guest was stopped or never started: 'python3 run status' tells"
+        )
+
+    def _replaced(self) -> TargetError:
+        return self._error(
+            "was replaced by another file", "a new run took its place: repeat the command"
+        )
+
+    def _forbidden(self, flags: int) -> TargetError:
+        doing = "written" if flags & os.O_RDWR else "read"
+        try:
+            owner = f"user {os.stat(self.path).st_uid}, who owns it"
+        except OSError:
+            owner = "its owner"
+        return self._error(f"may not be {doing}: no permission", f"run ntbdbg as {owner}")
+
+
+_GIVE_RAM = "give the file in which QEMU's memory-backend-file keeps the guest's RAM"
+
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFCHR: "a character device",
+    stat.S_IFBLK: "a block device",
+    stat.S_IFIFO: "a FIFO",
+}

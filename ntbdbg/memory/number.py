@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""Numbers and sizes as users write them: ``64``, ``0x40``, ``4K``, ``1M``, ``page``."""
+
+from __future__ import annotations
+
+from ntbdbg.errors import UsageError
+
+PAGE = 4096
+ADDRESS_LIMIT = 1 << 64
+EXAMPLES = "write it like 64, 0x40, 4K, 1M or page"
+
+_SUFFIXES = {"K": 10, "M": 20, "G": 30, "T": 40}
+# Longer digit strings are beyond 64 bits anyway; the bound keeps int() from chewing on them.
+_MAX_DIGITS = 70
+
+
+def parse_number(text: str, *, what: str = "number") -> int:
+    """The value of `text`, 0 to 2^64 - 1.
+
+    Decimal, or hexadecimal (``0x``), octal (``0o``), binary (``0b``); underscores between
+    digits; a suffix K, M, G or T (also KiB, MiB, …) in powers of 1024; ``page`` is 4096.
+
+    :param what: what messages call it, e.g. ``length``
+    :raises UsageError: not such a number, negative, or beyond 64 bits
+    """
+    word = text.strip()
+    if word.startswith("-"):
+        raise UsageError(f"{what} {_quoted(text)} is negative", hint=EXAMPLES)
+    value = PAGE if word.lower() == "page" else _scaled(word)
+    if value is None:
+        raise UsageError(f"{what} {_quoted(text)} is not a number", hint=EXAMPLES)
+    if value >= ADDRESS_LIMIT:
+        raise UsageError(f"{what} {_quoted(text)} does not fit into 64 bits", hint=EXAMPLES)
+    return value
+
+
+def parse_size(text: str, *, what: str = "length") -> int:
+    """As `parse_number`, but zero is refused too."""
+    value = parse_number(text, what=what)
+    if value == 0:
+        raise UsageError(f"{what} is zero", hint=EXAMPLES)
+    return value
+
+
+def format_size(size: int) -> str:
+    """`size` bytes for people: ``256 MiB``, ``640 KiB``, ``123 B``; exact, never rounded."""
+    for power, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if size and size % (1 << power) == 0:
+            return f"{size >> power} {unit}"
+    return f"{size} B"
+
+
+def _scaled(word: str) -> int | None:
+    digits, shift = _split_suffix(word)
+    if len(digits) > _MAX_DIGITS or not digits.isascii() or not digits[:1].isdigit():
+        return None
+    try:
+        # Base 0 refuses leading zeros, which users do type.
+        return (int(digits, 10) if digits.isdigit() else int(digits, 0)) << shift
+    except ValueError:
+        return None
+
+
+def _split_suffix(word: str) -> tuple[str, int]:
+    bare = word
+    if bare.upper().endswith("IB"):
+        bare = bare[:-2]
+        if bare[-1:].upper() not in _SUFFIXES:
+            return "", 0
+    shift = _SUFFIXES.get(bare[-1:].upper())
+    return (bare, 0) if shift is None else (bare[:-1], shift)
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:37] + "…")

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""The RAM file of a QEMU guest (``memory-backend-file,share=on``), live or left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from ntbdbg.errors import TargetError
+from ntbdbg.memory.base import AddressRange, PhysicalMemory, Segment, SegmentMap
+from ntbdbg.memory.file import CheckedFile, FileIdentity
+
+if TYPE_CHECKING:
+    import mmap
+
+
+class RamFile(PhysicalMemory):
+    """Guest RAM in the file at `path`, opened read-only; only `write` opens it otherwise.
+
+    Everything but `view` copies by pread. The mapping is made by the first `view`.
+
+    :param segments: where its pieces lie
+    :param name: what messages call it, by default the file's own name
+    :param identity: the file it must be, by default whichever is there now
+    :raises TargetError: no such file, not a regular file, no permission, or not `identity`
+    """
+
+    def __init__(
+        self,
+        path: str,
+        segments: Sequence[Segment],
+        *,
+        name: str | None = None,
+        is_live: bool = True,
+        identity: FileIdentity | None = None,
+    ) -> None:
+        self.name = name or os.path.basename(path)
+        self.is_live = is_live
+        self.segments = SegmentMap(segments)
+        self.file = CheckedFile(path, self.name, "RAM file", identity)
+        self.segments.check_backing(self.file.identity.size, self.name)
+        self._mapping: mmap.mmap | None = None
+
+    def close(self) -> None:
+        """Give the file back; views that still live keep their mapping, and stay valid."""
+        self.file.close()
+        # Not mapping.close(): it is refused while a view lives; the last reference ends it.
+        self._mapping = None
+
+    def read(self, address: int, size: int) -> bytes:
+        self.check(address, size)
+        self.file.check()
+        pieces = self.segments.pieces(address, size)
+        return b"".join(self.file.read(_offset(seg, at), length) for seg, at, length in pieces)
+
+    def readinto(self, address: int, buffer: memoryview) -> None:
+        self.check(address, len(buffer))
+        self.file.check()
+        done = 0
+        for segment, start, size in self.segments.pieces(address, len(buffer)):
+            self.file.readinto(_offset(segment, start), buffer[done : done + size])
+            done += size
+
+    def view(self, address: int, size: int) -> memoryview:
+        segment = self.check_view(address, size)
+        self.file.check()
+        if self._mapping is None:
+            self._mapping = self._map()
+        offset = _offset(segment, address)
+        return memoryview(self._mapping)[offset : offset + size]
+
+    def write(self, address: int, data: bytes) -> None:
+        self.check(address, len(data))
+        self.file.check()
+        old = self.read(address, len(data))
+        fd = self.file.open_writable()
+        try:
+            self._pwrite(fd, address, data)
+        except OSError as error:
+            # All or none. Putting back what already went out needs no new room.
+            with contextlib.suppress(OSError):
+                self._pwrite(fd, address, old)
+            raise TargetError(
+                f"{self.name}: cannot write to RAM file {self.file.path}: {error.strerror}",
+                hint=f"'df {os.path.dirname(self.file.path)}' shows whether it is full",
+            ) from error
+        finally:
+            os.close(fd)
+
+    def extents(self, within: AddressRange | None = None) -> Iterator[AddressRange]:
+        """Ranges with pages allocated to them; the others are holes, which read as zeros."""
+        self.file.check()
+        for part in super().extents(within):
+            segment = self.segments.find(part.start)
+            assert segment is not None
+            shift = segment.offset - segment.start
+            for start, end in self.file.data_ranges(part.start + shift, part.end + shift):
+                yield AddressRange(start - shift, end - shift)
+
+    def allocated(self) -> int:
+        """Bytes of host memory (or disk) that the whole file takes."""
+        self.file.check()
+        return os.fstat(self.file.fd).st_blocks * 512
+
+    def _map(self) -> mmap.mmap:
+        import mmap
+
+        try:
+            return mmap.mmap(self.file.fd, self.file.identity.size, prot=mmap.PROT_READ)
+        except ValueError:  # it shrank since the check
+            raise self.file.shrunk() from None
+
+    def _pwrite(self, fd: int, address: int, data: bytes) -> None:
+        done = 0
+        for segment, start, size in self.segments.pieces(address, len(data)):
+            end = done + size
+            offset = _offset(segment, start) - done
+            while done < end:
+                done += os.pwrite(fd, data[done:end], offset + done)
+
+
+def _offset(segment: Segment, address: int) -> int:
+    return address - segment.start + segment.offset
