@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: MIT
+"""Layout of the page that the NT ports of one switch share.
+
+The C side of the contract is ``qemu_src/include/hw/misc/idt_ntb_shm.h``; names, order and
+sizes here are the same, and a test compares the two field by field. `docs/shared-page.md`
+is the prose.
+
+Numbers are in the byte order of the host that runs the guests; the `endian` word tells
+which. Layouts are therefore made per byte order, by `layout`.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from construct import Int32ub, Int32ul, Int64ub, Int64ul, Struct
+
+MAGIC = 0x4944544E54425357
+MAJOR = 1
+MINOR = 0
+ENDIAN = 0x01020304
+MODEL = 0x8091
+MIN_SIZE = 0x10000
+PORT_OFF = 0x2000
+PORT_STRIDE = 0x1000
+MIN_PORTS = 2
+MAX_PORTS = 6
+MAX_SEGS = 16
+NUM_MSG = 4
+NUM_BARS = 6
+IMAGE_BASE = 0x400
+IMAGE_SIZE = 0x100
+LOCK_PORT = 0x100
+CFG_LOOPBACK = 1 << 0
+INMSG_FULL = 1 << 63
+INMSG_SRC_SHIFT = 32
+INMSG_SRC_MASK = 7
+BAR_UNMAPPED = 0xFFFF_FFFF_FFFF_FFFF
+
+Endian = Literal["little", "big"]
+
+
+@dataclass(frozen=True)
+class PageLayout:
+    """The structures of the page in one byte order: `construct.Struct` each."""
+
+    endian: Endian
+    header: Any
+    segment: Any
+    port: Any
+
+
+@functools.cache
+def layout(endian: Endian) -> PageLayout:
+    """The layouts for a host of byte order `endian`."""
+    little = endian == "little"
+    u32, u64 = (Int32ul, Int64ul) if little else (Int32ub, Int64ub)
+    segment = _segment(u64)
+    return PageLayout(endian, _header(u32, u64), segment, _port(u32, u64, segment))
+
+
+def _header(u32: Any, u64: Any) -> Any:
+    """``struct idt_ntb_shm_header``, at offset 0."""
+    return Struct(
+        "magic" / u64 * '"IDTNTBSW", high byte first',
+        "major" / u32 * "readers refuse any other",
+        "minor" / u32 * "fields are only ever added",
+        "endian" / u32 * "0x01020304 in host order",
+        "hdr_size" / u32 * "bytes of this structure",
+        "port_off" / u32 * "offset of the block of partition 0",
+        "port_stride" / u32 * "bytes from one block to the next",
+        "nports" / u32 * "configured ports",
+        "model" / u32 * "PCI device id of the switch",
+        "switch_nonce" / u64 * "random, names this power cycle",
+        "port_bitmap" / u32 * "bit n: switch port n is an NT port",
+        "cfg_flags" / u32 * "bit 0: doorbells also reach their sender",
+        "barsetup" / u32[NUM_BARS] * "BARSETUP registers, alike on every port",
+    )
+
+
+def _segment(u64: Any) -> Any:
+    """``struct idt_ntb_shm_seg``: [gpa, gpa + len) lies in the RAM file at off."""
+    return Struct(
+        "gpa" / u64 * "guest-physical address",
+        "len" / u64 * "bytes",
+        "off" / u64 * "offset in the RAM file",
+    )
+
+
+def _port(u32: Any, u64: Any, segment: Any) -> Any:
+    """``struct idt_ntb_shm_port``, at port_off + partition * port_stride."""
+    return Struct(
+        "state" / u32 * "0 free, 1 claimed, 2 attached",
+        "port" / u32 * "switch port: 0, 2, 4, 6, 8, 12",
+        "part" / u32 * "partition",
+        "ivshmem_id" / u32 * "id that ivshmem-server gave",
+        "incarnation" / u64 * "random, new at each attach",
+        "pid" / u64 * "of the QEMU that owns the port",
+        "start_ns" / u64 * "CLOCK_REALTIME at attach, ns",
+        "flags" / u32 * "bit 0 RAM_SHARED, 1 IOMMU, 2 SERVER_LOST",
+        "rsvd_02c" / u32[5],
+        "linkup" / u32 * "1: on the link and out of reset",
+        "pcicmd" / u32 * "PCI command register",
+        "ntctl" / u32 * "NTCTL",
+        "mtbl" / u32 * "mapping-table entry of this partition",
+        "pcielctlsts" / u32 * "PCIELCTLSTS",
+        "down_epoch" / u32 * "rises when windows into here must close",
+        "rsvd_058" / u32[10],
+        "ack" / u32[8] * "by port q: its windows into here are closed up to this epoch",
+        "rsvd_0a0" / u32[8],
+        "indbellsts" / u32 * "INDBELLSTS",
+        "ev_linkup" / u32 * "events not taken yet; bit: switch port",
+        "ev_linkdn" / u32 * "events not taken yet; bit: switch port",
+        "ev_gsig" / u32 * "events not taken yet; bit: partition",
+        "kick_pending" / u32 * "1: the eventfd has been written",
+        "rsvd_0d4" / u32[11],
+        "inmsg" / u64[NUM_MSG] * "data | source << 32 | FULL (bit 63)",
+        "rsvd_120" / u64[4],
+        "indbellmsk" / u32 * "INDBELLMSK",
+        "msgstsmsk" / u32 * "MSGSTSMSK",
+        "ntintsts" / u32 * "NTINTSTS as the guest would read it",
+        "ntintmsk" / u32 * "NTINTMSK",
+        "outmsgsts" / u32 * "MSGSTS bits 3:0",
+        "semsk" / u32 * "SEMSK",
+        "sepmsk" / u32 * "SEPMSK",
+        "selinkupsts" / u32 * "SELINKUPSTS",
+        "selinkupmsk" / u32 * "SELINKUPMSK",
+        "selinkdnsts" / u32 * "SELINKDNSTS",
+        "selinkdnmsk" / u32 * "SELINKDNMSK",
+        "segsigsts" / u32 * "SEGSIGSTS",
+        "segsigmsk" / u32 * "SEGSIGMSK",
+        "mw_open" / u32 * "bit n: window n reaches the peer now",
+        "rsvd_178" / u32[2],
+        "ram_seq" / u32 * "odd while the RAM table is being written",
+        "nseg" / u32 * "segments in use",
+        "ram_dev" / u64 * "st_dev of the RAM file",
+        "ram_ino" / u64 * "st_ino of the RAM file",
+        "ram_size" / u64 * "bytes of the RAM file",
+        "seg" / segment[MAX_SEGS] * "this guest's RAM",
+        "rsvd_320" / u32[16],
+        "swpmsgctl" / u32[NUM_MSG] * "message routes",
+        "rsvd_370" / u32[4],
+        "bar_addr" / u64[NUM_BARS] * "where the guest mapped its BARs, all-ones: nowhere",
+        "rsvd_3b0" / u32[20],
+        "image" / u32[IMAGE_SIZE // 4] * "registers 0x400-0x4ff",
+        "db_tx" / u64 * "doorbell writes",
+        "db_rx" / u64 * "wake-ups that brought doorbell bits",
+        "kicks" / u64 * "eventfd writes",
+        "msi" / u64 * "interrupts raised, MSI or INTx",
+        "msg_tx" / u64 * "messages sent",
+        "msg_fail" / u64 * "messages refused by the receiver",
+        "win_map" / u64 * "windows opened",
+        "win_unmap" / u64 * "windows closed",
+        "win_trap" / u64 * "accesses that did not go to RAM",
+        "quiesce_timeouts" / u64 * "peers that did not close their windows in time",
+    )
+
+
+def offset_of(struct: Any, name: str) -> int:
+    """Bytes from the start of a construct `Struct` of fixed size to its member `name`."""
+    offset = 0
+    for member in struct.subcons:
+        if member.name == name:
+            return offset
+        offset += int(member.sizeof())
+    raise KeyError(name)
+
+
+@functools.cache
+def port_member(endian: Endian, name: str) -> tuple[int, int]:
+    """Offset and size in bytes of member `name` of a port block."""
+    struct = layout(endian).port
+    return offset_of(struct, name), int(getattr(struct, name).sizeof())

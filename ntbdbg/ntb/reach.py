@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""From a window offset to the peer's memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ntbdbg.errors import FaultError, NtbError
+
+if TYPE_CHECKING:
+    from ntbdbg.ntb.model import Link, MemoryWindow
+
+
+class Reached(NamedTuple):
+    """`size` bytes at guest-physical `gpa` of the guest in `partition`."""
+
+    partition: int
+    gpa: int
+    size: int
+
+
+def reach(
+    link: Link, partition: int, index: int, offset: int, size: int, *, name: str | None = None
+) -> tuple[Reached, ...]:
+    """What `[offset, offset + size)` of an outbound window is in the peer's memory.
+
+    More than one result only where the peer's RAM table has adjoining segments: a range that
+    touches a hole is a fault, not two pieces.
+
+    :param name: what errors call the window, e.g. ``qemu1:mw0``
+    :raises NtbError: no such window, or it is closed; the message says why
+    :raises FaultError: a byte is beyond the window's limit or reaches no RAM; its address is
+        the offset in the window
+    """
+    window = link.window(partition, index)
+    called = name or f"port {link.port(partition).number} mw{index}"
+    require_open(window, called)
+    assert window.translation is not None
+    return tuple(
+        Reached(window.translation.partition, gpa, length)
+        for gpa, length in _cut(window, offset, size, called)
+    )
+
+
+def require_open(window: MemoryWindow, name: str) -> None:
+    """Raise NtbError with every reason unless `window` is open."""
+    if window.closed:
+        raise NtbError(
+            f"{name} is closed: {window.why_closed}",
+            hint="'ntbdbg windows' shows all windows and what each one lacks",
+        )
+
+
+def _cut(window: MemoryWindow, offset: int, size: int, name: str) -> list[tuple[int, int]]:
+    if not 0 <= offset < window.size or offset + size > window.size:
+        first = offset if not 0 <= offset < window.size else window.size
+        reason = f"is outside the window, which reaches {window.size:#x} bytes by its limit"
+        raise FaultError(name, first, size, reason)
+    found = []
+    for piece in window.pieces:
+        start = max(offset, piece.offset)
+        end = min(offset + size, piece.offset + piece.size)
+        if start >= end:
+            continue
+        gpa = piece.gpa + (start - piece.offset)
+        if piece.gap is not None:
+            raise FaultError(
+                name, start, end - start, f"leads to {gpa:#x} of the peer, which {piece.gap}"
+            )
+        found.append((gpa, end - start))
+    return found

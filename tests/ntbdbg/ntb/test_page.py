@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: MIT
+"""The layout of the shared page: against itself, and against the device's C header."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ntbdbg.ntb import page
+
+HEADER = Path(__file__).parents[3] / "qemu_src/include/hw/misc/idt_ntb_shm.h"
+STRUCTS = {
+    "idt_ntb_shm_header": "header",
+    "idt_ntb_shm_seg": "segment",
+    "idt_ntb_shm_port": "port",
+}
+BYTES = {"uint32_t": 4, "uint64_t": 8, "struct idt_ntb_shm_seg": 24}
+
+
+def members(struct) -> list[tuple[str, int, int]]:
+    """`(name, offset, size)` of each member of a construct Struct."""
+    found, offset = [], 0
+    for member in struct.subcons:
+        found.append((member.name, offset, member.sizeof()))
+        offset += member.sizeof()
+    return found
+
+
+def c_struct(name: str) -> list[tuple[str, int | None, int]]:
+    """`(name, commented offset, size)` of each member of a C structure in the header."""
+    text = HEADER.read_text()
+    constants = {k: int(v) for k, v in re.findall(r"#define (IDT_NTB_SHM_\w+)\s+(\d+)\b", text)}
+    constants["IDT_NTB_SHM_IMAGE_SIZE / 4"] = page.IMAGE_SIZE // 4
+    body = re.search(rf"struct {name} {{(.*?)\n}};", text, re.DOTALL)[1]
+    found = []
+    pattern = r"^\s+(struct \w+|\w+) (\w+)(?:\[([^\]]+)\])?;(?:\s*/\* (0x[0-9a-f]+))?"
+    for kind, field, count, offset in re.findall(pattern, body, re.MULTILINE):
+        times = int(constants.get(count, count)) if count else 1
+        found.append((field, int(offset, 16) if offset else None, BYTES[kind] * times))
+    return found
+
+
+@pytest.mark.parametrize("c_name", STRUCTS)
+def test_same_fields_as_the_c_header(c_name: str) -> None:
+    ours = members(getattr(page.layout("little"), STRUCTS[c_name]))
+    theirs = c_struct(c_name)
+    assert [(name, size) for name, _, size in ours] == [(name, size) for name, _, size in theirs]
+    for (name, offset, _), (_, commented, _) in zip(ours, theirs, strict=True):
+        assert commented in (None, offset), name
+
+
+@pytest.mark.parametrize("c_name", STRUCTS)
+def test_offsets_that_the_compiler_sees(c_name: str, tmp_path: Path) -> None:
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    assert compiler, "this test needs a C compiler"
+    ours = members(getattr(page.layout("little"), STRUCTS[c_name]))
+    checks = [
+        f"_Static_assert(offsetof(struct {c_name}, {name}) == {offset}, {name!r});\n"
+        f"_Static_assert(sizeof(((struct {c_name} *)0)->{name}) == {size}, {name!r});\n"
+        for name, offset, size in ours
+    ]
+    total = sum(size for _, _, size in ours)
+    checks.append(f'_Static_assert(sizeof(struct {c_name}) == {total}, "size");\n')
+    source = tmp_path / "check.c"
+    includes = f'#include <stddef.h>\n#include <stdint.h>\n#include "{HEADER}"\n'
+    source.write_text(includes + "".join(checks).replace("'", '"'))
+    subprocess.run([compiler, "-std=c11", "-fsyntax-only", str(source)], check=True)
+
+
+def test_same_constants_as_the_c_header() -> None:
+    text = HEADER.read_text()
+    values = dict(re.findall(r"#define IDT_NTB_SHM_(\w+)\s+(0x[0-9a-fA-F]+|\d+)", text))
+    ours = {
+        "MAGIC": page.MAGIC,
+        "MAJOR": page.MAJOR,
+        "MINOR": page.MINOR,
+        "ENDIAN": page.ENDIAN,
+        "MODEL": page.MODEL,
+        "MIN_SIZE": page.MIN_SIZE,
+        "PORT_OFF": page.PORT_OFF,
+        "PORT_STRIDE": page.PORT_STRIDE,
+        "MAX_PORTS": page.MAX_PORTS,
+        "MAX_SEGS": page.MAX_SEGS,
+        "NUM_MSG": page.NUM_MSG,
+        "NUM_BARS": page.NUM_BARS,
+        "IMAGE_BASE": page.IMAGE_BASE,
+        "IMAGE_SIZE": page.IMAGE_SIZE,
+        "LOCK_PORT": page.LOCK_PORT,
+        "CFG_LOOPBACK": page.CFG_LOOPBACK,
+        "INMSG_FULL": page.INMSG_FULL,
+        "INMSG_SRC_SHIFT": page.INMSG_SRC_SHIFT,
+        "BAR_UNMAPPED": page.BAR_UNMAPPED,
+    }
+    for name, value in ours.items():
+        assert int(values[name], 0) == value, name
+
+
+@pytest.mark.parametrize("endian", ["little", "big"])
+@pytest.mark.parametrize("name", ["header", "segment", "port"])
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_parse_and_build_are_inverse(endian, name, data) -> None:
+    struct = getattr(page.layout(endian), name)
+    raw = data.draw(st.binary(min_size=struct.sizeof(), max_size=struct.sizeof()))
+    assert struct.build(struct.parse(raw)) == raw
+
+
+def test_every_member_says_what_it_is() -> None:
+    for struct in (page.layout("little").header, page.layout("little").port):
+        for member in struct.subcons:
+            assert member.docs or member.name.startswith("rsvd_"), member.name
+
+
+def test_member_offsets() -> None:
+    assert page.port_member("little", "inmsg") == (0x100, 32)
+    with pytest.raises(KeyError):
+        page.offset_of(page.layout("little").port, "nothing")
