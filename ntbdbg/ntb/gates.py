@@ -18,6 +18,8 @@ def owner_closed(port: NtPort) -> Iterator[Closed]:
         return
     if port.alive is False:
         yield Closed(Why.OWNER_DEAD, f"QEMU of port {port.number} (pid {port.pid}) is gone")
+    if not port.linkup:
+        yield Closed(Why.OWNER_LINKUP, "its own port is off the link or in reset (LINKUP=0)")
     if not port.bus_master:
         yield Closed(Why.OWNER_BME, "its own guest has not enabled bus mastering (PCICMD.BME=0)")
     if not port.link_enabled:

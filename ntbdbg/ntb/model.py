@@ -67,6 +67,7 @@ class Why(enum.Enum):
     NO_PARTITION = "the target partition is not configured"
     OWNER_ABSENT = "the port is not attached"
     OWNER_DEAD = "the port's QEMU is gone"
+    OWNER_LINKUP = "its own port is off the link or in reset"
     OWNER_BME = "its own guest has not enabled bus mastering"
     OWNER_CPEN = "its own guest has not enabled the link"
     OWNER_MTBL = "its own mapping-table entry is not valid"
@@ -172,7 +173,7 @@ class MemoryWindow:
     :ivar entry: entry of that BAR's lookup table, 0 for a direct window
     :ivar aperture: bytes that the window could span
     :ivar base: where its own guest sees it (guest-physical), None while not mapped
-    :ivar size: bytes in use, 0..aperture, by the limit
+    :ivar size: bytes in use, 0..aperture, by the limit; the tail may be a gap
     :ivar pieces: what the offsets 0..size reach, in order, even while the window is closed
     :ivar closed: every reason why it is closed; empty when open
     :ivar device_open: what the device itself says (mw_open), None when no device is there

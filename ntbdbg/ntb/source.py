@@ -11,9 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ntbdbg.errors import TargetError
+from ntbdbg.memory.file import CheckedFile
 from ntbdbg.ntb import page
 from ntbdbg.ntb.decode import decode_header, decode_page, page_size
+from ntbdbg.ntb.model import PortState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,15 +31,13 @@ RETRY_DELAY = 0.0005
 _FLOCK = struct.Struct("hhqqi")
 """``struct flock`` of 64-bit Linux: type, whence, start, length, pid."""
 
-_RESTARTED = "the lab may have been restarted; run the command again"
-
 
 class PageFile:
     """An open shared page. Each `read` is one pread, so nothing is shown from two moments.
 
     :param path: the file
     :param is_live: whether QEMU processes may be using it, so that liveness can be asked
-    :raises TargetError: it cannot be opened
+    :raises TargetError: it cannot be opened, or is no regular file
     """
 
     def __init__(
@@ -51,18 +50,11 @@ class PageFile:
         self.name = os.fspath(path)
         self.is_live = is_live
         self._sleep = sleep
-        try:
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise TargetError(
-                f"{self.name}: shared page: {error.strerror}", hint="is the lab running?"
-            ) from error
+        self._file = CheckedFile(self.name, "link", "shared page")
 
     def close(self) -> None:
         """Give the file back; idempotent."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self._file.close()
 
     def __enter__(self) -> PageFile:
         return self
@@ -76,9 +68,13 @@ class PageFile:
         :raises TargetError: the file vanished, shrank or was replaced
         :raises NtbError: its header is not that of a shared page
         """
-        self._check_same()
-        header = decode_header(os.pread(self._fd, HEADER_SIZE, 0), self.name)
-        return os.pread(self._fd, page_size(header), 0)
+        self._file.check()
+        header = decode_header(self._pread(HEADER_SIZE), self.name)
+        return self._pread(page_size(header))
+
+    def _pread(self, size: int) -> bytes:
+        """The first `size` bytes, or fewer where the file is shorter."""
+        return os.pread(self._file.fd, size, 0)
 
     def link(self) -> Link:
         """The page decoded; errors as `read` and `decode_page`."""
@@ -93,43 +89,41 @@ class PageFile:
         return decode_page(data, self.name, alive=self.alive(data), torn=torn)
 
     def alive(self, data: bytes) -> dict[int, bool] | None:
-        """By partition, whether its owner lives right now; None where nobody can know."""
+        """By partition, whether its owner lives right now; None where nobody can know.
+
+        A QEMU holds a lock on its port's byte. Where no port does, QEMU could not take locks,
+        and its pid has to do.
+        """
         if not self.is_live:
             return None
         header = decode_header(data, self.name)
-        return {
-            part: self._is_locked(page.LOCK_PORT + part) or _runs(word(data, header, part, "pid"))
-            for part in range(header.nports)
-        }
+        parts = range(header.nports)
+        locked = {part: self._is_locked(page.LOCK_PORT + part) for part in parts}
+        if any(locked.values()):
+            return locked
+        return {part: _runs(word(data, header, part, "pid")) for part in parts}
 
     def _torn(self, data: bytes) -> tuple[int, ...]:
         """Partitions whose RAM table was, or may have been, written while `data` was read."""
         header = decode_header(data, self.name)
-        later = os.pread(self._fd, page_size(header), 0)
+        later = self._pread(page_size(header))
         return tuple(
             part
             for part in range(header.nports)
-            if (sequence := word(data, header, part, "ram_seq")) & 1
-            or sequence != word(later, header, part, "ram_seq")
+            if word(data, header, part, "state") == PortState.ATTACHED
+            and (
+                (sequence := word(data, header, part, "ram_seq")) & 1
+                or sequence != word(later, header, part, "ram_seq")
+            )
         )
 
     def _is_locked(self, byte: int) -> bool:
         """Whether a QEMU holds the claim on this byte (an open file description lock)."""
         ask = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0)
         with suppress(OSError):
-            answer = fcntl.fcntl(self._fd, fcntl.F_OFD_GETLK, ask)
+            answer = fcntl.fcntl(self._file.fd, fcntl.F_OFD_GETLK, ask)
             return bool(_FLOCK.unpack(answer)[0] != fcntl.F_UNLCK)
         return False
-
-    def _check_same(self) -> None:
-        try:
-            now, mine = os.stat(self.name), os.fstat(self._fd)  # noqa: PTH116
-        except OSError as error:
-            raise TargetError(
-                f"{self.name}: shared page: {error.strerror}", hint=_RESTARTED
-            ) from error
-        if (now.st_dev, now.st_ino) != (mine.st_dev, mine.st_ino):
-            raise TargetError(f"{self.name}: the shared page was replaced", hint=_RESTARTED)
 
 
 def word(data: bytes, header: PageHeader, part: int, name: str) -> int:
@@ -140,5 +134,11 @@ def word(data: bytes, header: PageHeader, part: int, name: str) -> int:
 
 
 def _runs(pid: int) -> bool:
-    """Whether a process `pid` exists here; a QEMU without locks can be told only by that."""
-    return 0 < pid < 1 << 31 and Path(f"/proc/{pid}").exists()
+    """Whether a process `pid` exists here and is no zombie (proc(5), stat field 3)."""
+    if not 0 < pid < 1 << 31:
+        return False
+    try:
+        text = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False
+    return text[text.rindex(b")") + 2 :][:1] not in (b"Z", b"X")

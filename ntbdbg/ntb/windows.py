@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ntbdbg.memory.base import SegmentMap
+from ntbdbg.memory.base import Segment, SegmentMap
 from ntbdbg.ntb.barsetup import MAX_WINDOWS, BarSetup, window_bars
 from ntbdbg.ntb.gates import owner_closed, peer_closed
 from ntbdbg.ntb.model import (
@@ -87,7 +87,9 @@ def _direct(ports: Sequence[NtPort], port: NtPort, setup: BarSetup, index: int) 
         *owner_closed(port),
         *(peer_closed(peer) if peer else ()),
     ]
-    if peer and peer.segments and size and not any(piece.gap is None for piece in pieces):
+    reaches_ram = any(piece.gap is None for piece in pieces)
+    may_reach = size >= PAGE and translation.address % PAGE == 0
+    if peer and peer.segments and may_reach and not reaches_ram:
         text = f"{translation.address:#x} + {size:#x} reaches no RAM of port {peer.number}"
         closed.append(Closed(Why.NO_RAM, text))
     return MemoryWindow(
@@ -129,11 +131,11 @@ def _translation(port: NtPort, setup: BarSetup) -> Translation:
 
 
 def _size(base: int | None, limit: int, aperture: int) -> int:
-    """Bytes between BAR and limit (§2.3), clamped to the aperture, in whole pages."""
+    """Bytes between BAR and limit (§2.3), clamped to the aperture."""
     if base is None or limit == 0:
         return 0
     end = -(-limit // LIMIT_UNIT) * LIMIT_UNIT
-    return max(0, min(end - base, aperture)) // PAGE * PAGE
+    return max(0, min(end - base, aperture))
 
 
 def _limit_closed(setup: BarSetup, base: int | None, limit: int, size: int) -> Iterator[Closed]:
@@ -145,7 +147,7 @@ def _limit_closed(setup: BarSetup, base: int | None, limit: int, size: int) -> I
     elif base is not None and limit <= base:
         text = f"limit {limit:#x} is not above BAR{setup.bar} at {base:#x}"
         yield Closed(Why.LIMIT_LOW, text)
-    elif base is not None and size == 0:
+    elif base is not None and size < PAGE:
         text = f"limit {limit:#x} leaves less than one page of BAR{setup.bar} at {base:#x}"
         yield Closed(Why.LIMIT_PAGE, text)
 
@@ -171,10 +173,28 @@ def _pieces(peer: NtPort, address: int, size: int) -> tuple[Piece, ...]:
     while here < end:
         segment = ram.find(here)
         if segment is not None:
-            until, gap = min(end, segment.end), None
+            until = min(end, segment.end)
+            pieces += _mapped(segment, address, here, until)
         else:
-            starts = [s.start for s in ram if s.start > here]
-            until, gap = min([end, *starts]), ram.explain(here)
-        pieces.append(Piece(here - address, until - here, here, gap))
+            until = min([end, *(s.start for s in ram if s.start > here)])
+            pieces.append(Piece(here - address, until - here, here, _gap(ram, here)))
         here = until
     return tuple(pieces)
+
+
+def _mapped(segment: Segment, address: int, start: int, end: int) -> Iterator[Piece]:
+    """`[start, end)` of one segment; the device maps whole pages of the RAM file only."""
+    file_offset = start - segment.start + segment.offset
+    aligned = (start - address) % PAGE == 0 and file_offset % PAGE == 0
+    size = (end - start) // PAGE * PAGE if aligned else 0
+    if size:
+        yield Piece(start - address, size, start)
+    if start + size < end:
+        rest = start + size
+        yield Piece(rest - address, end - rest, rest, "is not a whole page, so it stays unmapped")
+
+
+def _gap(ram: SegmentMap, address: int) -> str:
+    if len(ram) and address < ram[0].start:
+        return f"is below the RAM that the peer publishes, from {ram[0].start:#x} on"
+    return ram.explain(address)

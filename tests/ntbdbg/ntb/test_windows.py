@@ -71,6 +71,7 @@ CLOSED: dict[Why, tuple[Callable[[FakeSwitch], object], str]] = {
         "target partition 7 is not configured",
     ),
     Why.OWNER_ABSENT: (lambda s: s.port(0).update({"state": 1}), "port 0 is not attached"),
+    Why.OWNER_LINKUP: (lambda s: s.port(0).update({"linkup": 0}), r"own port .*\(LINKUP=0\)"),
     Why.OWNER_BME: (lambda s: s.port(0).update({"pcicmd": 2}), "own guest .*PCICMD.BME=0"),
     Why.OWNER_CPEN: (lambda s: s.port(0).update({"ntctl": 0}), "own guest .*NTCTL.CPEN=0"),
     Why.OWNER_MTBL: (lambda s: s.port(0).update({"mtbl": 0}), "own mapping-table entry"),
@@ -148,7 +149,7 @@ def test_device_that_disagrees() -> None:
     [
         (0x1000, 0x1000),
         (0xFFF, 0x1000),  # inclusive, as older drivers write it
-        (0x1400, 0x1000),  # the tail of less than a page is not mapped
+        (0x1400, 0x1400),
         (0x2FFF, 0x3000),
         (2 << 20, 2 << 20),
         (16 << 20, 2 << 20),  # beyond the aperture
@@ -158,6 +159,29 @@ def test_limit(limit: int, size: int) -> None:
     switch = open_switch()
     image(switch, 0, 0x494, BAR2_ADDRESS + limit)
     assert mw0(switch).size == size
+
+
+def test_a_tail_of_less_than_a_page_is_not_mapped() -> None:
+    switch = open_switch()
+    image(switch, 0, 0x494, BAR2_ADDRESS + 0x1400)
+    ram, tail = mw0(switch).pieces
+    assert (ram.size, ram.gap) == (0x1000, None)
+    assert (tail.offset, tail.size) == (0x1000, 0x400)
+    assert "whole page" in (tail.gap or "")
+
+
+def test_ram_that_is_not_page_aligned_in_its_file() -> None:
+    switch = open_switch()
+    switch.publish_ram(1, [Segment(0x100000, 0x10000000, 0x800)])
+    assert [reason.why for reason in mw0(switch).closed] == [Why.NO_RAM]
+
+
+def test_below_the_published_ram() -> None:
+    switch = open_switch(address=0xFF000)
+    switch.publish_ram(1, [Segment(0x100000, 0x10000000, 0x100000)])
+    gap, ram = mw0(switch).pieces
+    assert gap.gap == "is below the RAM that the peer publishes, from 0x100000 on"
+    assert (ram.offset, ram.gpa) == (0x1000, 0x100000)
 
 
 def test_limit_of_a_64_bit_bar_above_4_gib() -> None:
