@@ -1,0 +1,265 @@
+/*
+ * IDT NTB port: what its modules share
+ *
+ * idt-ntb-ivshmem.c  PCI device: properties, life cycle, configuration space
+ * idt-ntb-regs.c     the NT function's registers
+ * idt-ntb-gasa.c     the switch's global address space
+ * idt-ntb-irq.c      interrupt status, masks, MSI and INTx
+ * idt-ntb-link.c     other ports: state, events, doorbells, messages, quiesce
+ * idt-ntb-mw.c       memory windows
+ * idt-ntb-ram.c      this guest's RAM table, the peers' RAM files
+ * idt-ntb-server.c   ivshmem-server's client protocol
+ * idt-ntb-shm.c      the shared page
+ *
+ * Everything runs under the BQL. Only the shared page is touched by others.
+ *
+ * Copyright (c) 2026 the ntbdbg authors
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef HW_MISC_IDT_NTB_INT_H
+#define HW_MISC_IDT_NTB_INT_H
+
+#include "qemu/queue.h"
+#include "qemu/timer.h"
+#include "qemu/notify.h"
+#include "chardev/char-fe.h"
+#include "hw/pci/pci_device.h"
+#include "qom/object.h"
+#include "idt-ntb-compat.h"
+#include "idt-ntb-regs.h"
+#include "idt-ntb-shm.h"
+
+#define TYPE_IDT_NTB "idt-ntb-ivshmem"
+OBJECT_DECLARE_SIMPLE_TYPE(IDTNTBState, IDT_NTB)
+
+#define TYPE_IDT_NTB_PEER_RAM "idt-ntb-peer-ram"
+OBJECT_DECLARE_SIMPLE_TYPE(IDTNTBPeerRam, IDT_NTB_PEER_RAM)
+
+#define IDT_NTB_PORTS       IDT_NTB_SHM_MAX_PORTS
+#define IDT_NTB_BARS        IDT_NTB_SHM_NUM_BARS
+#define IDT_NTB_MSGS        IDT_NTB_SHM_NUM_MSG
+#define IDT_NTB_WINDOWS     2           /* BAR2 and BAR4 */
+#define IDT_NTB_NO_EVENTFD  (-1)
+
+/* A peer's RAM file, mapped. Lives until the last view of the region is gone. */
+struct IDTNTBPeerRam {
+    Object parent_obj;
+    MemoryRegion mr;
+    uint64_t dev, ino, size;
+};
+
+/* Another port, as last seen in the shared page; all values are bounded */
+typedef struct IDTNTBPeer {
+    bool attached;
+    bool linkup;
+    bool dead;                  /* the process of this incarnation is gone */
+    uint32_t pcicmd, ntctl, mtbl, pcielctlsts;
+    uint32_t flags;
+    uint32_t down_epoch;
+    uint32_t ivshmem_id;
+    uint64_t incarnation;
+    uint32_t check_ms;          /* next delay of the liveness test, 0: none */
+
+    bool table_valid;
+    IDTNTBRamTable table;
+    IDTNTBPeerRam *ram;         /* NULL: not mapped */
+} IDTNTBPeer;
+
+/* A contiguous part of a window that goes straight to the peer's RAM */
+typedef struct IDTNTBPiece {
+    uint64_t bar_off, file_off, len;
+} IDTNTBPiece;
+
+typedef struct IDTNTBWindow {
+    IDTNTBState *s;
+    unsigned bar;               /* number of its (64-bit) BAR */
+    uint64_t size;              /* aperture; 0: window does not exist */
+    MemoryRegion mr;            /* the BAR; answers where no alias lies */
+    MemoryRegion alias[IDT_NTB_SHM_MAX_SEGS];
+    IDTNTBPiece piece[IDT_NTB_SHM_MAX_SEGS];
+    unsigned npieces;
+    IDTNTBPeerRam *ram;         /* holds a reference while aliases exist */
+} IDTNTBWindow;
+
+/* BARSETUPn and its three companions */
+typedef struct IDTNTBBarRegs {
+    uint32_t setup, limit, ltbase, utbase;
+} IDTNTBBarRegs;
+
+/* Statistics, in the order of the shared page */
+typedef struct IDTNTBStats {
+    uint64_t db_tx, db_rx, kicks, msi, msg_tx, msg_fail;
+    uint64_t win_map, win_unmap, win_trap, quiesce_timeouts;
+} IDTNTBStats;
+
+typedef struct IDTNTBServer {
+    IDTNTBChardev chr;
+    GHashTable *clients;        /* id -> IDTNTBClient */
+    uint8_t buf[8];
+    unsigned have;
+    int64_t own_id;
+    int own_fd;                 /* vector 0 of this port */
+    bool lost;
+} IDTNTBServer;
+
+struct IDTNTBState {
+    PCIDevice parent_obj;
+
+    /* properties */
+    uint32_t part;              /* "number" */
+    uint32_t nports;
+    uint32_t vectors;
+    uint32_t quiesce_timeout_ms;
+    char *mem_path;
+    char *mem_path_of[IDT_NTB_PORTS];
+    char *bar_mode[IDT_NTB_WINDOWS];
+    uint64_t bar_size[IDT_NTB_WINDOWS];
+    bool db_loopback;
+
+    MemoryRegion bar0;
+    IDTNTBWindow win[IDT_NTB_WINDOWS];
+    IDTNTBSwitchConfig cfg;
+    IDTNTBServer server;
+    IDTNTBShm shm;
+    IDTNTBShmPort *own;         /* this port's block; NULL before realize */
+    IDTNTBPeer peer[IDT_NTB_PORTS];
+    IDTNTBStats stats;
+    Notifier machine_done;
+    QEMUTimer *live_timer;
+    QLIST_ENTRY(IDTNTBState) next;
+
+    /* life cycle */
+    bool ram_published;
+    bool in_reset;
+    bool attached;
+    bool linkup;
+    bool admits;                /* peers may write into this guest's RAM */
+    uint32_t flags;
+    uint32_t down_epoch;
+    unsigned flush_pending;     /* vCPUs that may still hold a closed window */
+    unsigned warnings_left;
+    bool unimp_logged;
+
+    /* interrupt state */
+    uint32_t irq_seen;          /* NTINTSTS bits already signalled */
+    bool irq_msi;               /* they were signalled by MSI */
+    bool irq_busy, irq_again;
+
+    /* registers */
+    uint32_t ntctl;
+    uint32_t ntintsts;          /* the sticky bits only */
+    uint32_t ntintmsk;
+    uint32_t ntsdata;
+    uint32_t ntierrormsk[2];
+    uint32_t indbellmsk;
+    uint32_t db_seen;           /* inbound doorbell bits already counted */
+    uint32_t outmsg[IDT_NTB_MSGS];
+    uint32_t outmsgsts;
+    uint32_t msgstsmsk;
+    IDTNTBBarRegs bar[IDT_NTB_BARS];
+    uint32_t ntmtbladdr, ntmtblsts, mtbl;
+    uint32_t gasaaddr;
+    uint32_t swpmsgctl[IDT_NTB_MSGS];
+    uint32_t semsk, sepmsk;
+    uint32_t selinkupsts, selinkupmsk;
+    uint32_t selinkdnsts, selinkdnmsk;
+    uint32_t segsigsts, segsigmsk;
+    uint32_t se_other[5];       /* reset and failover events: storage */
+};
+
+/* Count in private memory and show the result in the shared page */
+#define IDT_NTB_COUNT(s, field) do {                                    \
+        (s)->stats.field++;                                             \
+        if ((s)->own) {                                                 \
+            idt_ntb_shm_set64(&(s)->own->field, (s)->stats.field);      \
+        }                                                               \
+    } while (0)
+
+/* Host-side trouble, a bounded number of times for each device */
+void idt_ntb_warn(IDTNTBState *s, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
+
+/* Switch port number of a partition: the 89HPES24NT6AG2 has these six */
+unsigned idt_ntb_port_of(unsigned part);
+
+static inline bool idt_ntb_is_peer(const IDTNTBState *s, unsigned part)
+{
+    return part < s->nports && part != s->part;
+}
+
+/* May a port in this state take part in transfers, as its driver reports it? */
+static inline bool idt_ntb_state_admits(bool linkup, uint32_t pcicmd,
+                                        uint32_t ntctl, uint32_t mtbl)
+{
+    return linkup && (pcicmd & PCI_COMMAND_MASTER) && (ntctl & NTCTL_CPEN) &&
+           (mtbl & NTMTBLDATA_VALID);
+}
+
+uint32_t idt_ntb_pcicmd(const IDTNTBState *s);
+
+/* idt-ntb-regs.c: @off is 0..0xfff and a multiple of four */
+uint32_t idt_ntb_reg_read(IDTNTBState *s, unsigned off, uint16_t requester_id);
+void idt_ntb_reg_write(IDTNTBState *s, unsigned off, uint32_t val);
+const char *idt_ntb_reg_name(unsigned off);
+void idt_ntb_regs_reset(IDTNTBState *s);
+/* Show registers and mirrors in the shared page; call after every change */
+void idt_ntb_regs_publish(IDTNTBState *s);
+
+/* idt-ntb-gasa.c */
+uint32_t idt_ntb_gasa_read(IDTNTBState *s, uint32_t addr);
+void idt_ntb_gasa_write(IDTNTBState *s, uint32_t addr, uint32_t val);
+
+/* idt-ntb-irq.c */
+uint32_t idt_ntb_msgsts(const IDTNTBState *s);
+uint32_t idt_ntb_irq_status(const IDTNTBState *s);
+void idt_ntb_irq_update(IDTNTBState *s);
+/* The guest cleared the last cause of these NTINTSTS bits */
+void idt_ntb_irq_fell(IDTNTBState *s, uint32_t bits);
+void idt_ntb_irq_reset(IDTNTBState *s);
+
+/* idt-ntb-link.c */
+void idt_ntb_link_init(IDTNTBState *s);
+void idt_ntb_link_exit(IDTNTBState *s);
+void idt_ntb_link_try_attach(IDTNTBState *s);
+void idt_ntb_link_reset_enter(IDTNTBState *s);
+void idt_ntb_link_reset_hold(IDTNTBState *s);
+void idt_ntb_link_reset_exit(IDTNTBState *s);
+/* After a change of PCI command, NTCTL or the own mapping-table entry */
+void idt_ntb_link_changed(IDTNTBState *s);
+/* Take in whatever the other ports have changed */
+void idt_ntb_link_poll(IDTNTBState *s);
+void idt_ntb_link_client_joined(IDTNTBState *s, int fd);
+void idt_ntb_link_client_gone(IDTNTBState *s, uint32_t id);
+void idt_ntb_link_server_lost(IDTNTBState *s);
+void idt_ntb_link_flush_vcpus(IDTNTBState *s);
+void idt_ntb_link_gsignal(IDTNTBState *s);
+void idt_ntb_link_doorbell(IDTNTBState *s, uint32_t bits);
+bool idt_ntb_link_message(IDTNTBState *s, unsigned part, unsigned reg,
+                          uint32_t data);
+bool idt_ntb_link_peer_admits(const IDTNTBState *s, unsigned part);
+uint32_t idt_ntb_link_peer_doorbells(const IDTNTBState *s, unsigned part);
+
+/* idt-ntb-mw.c */
+bool idt_ntb_mw_setup(IDTNTBState *s, Error **errp);
+void idt_ntb_mw_register(IDTNTBState *s);
+void idt_ntb_mw_update(IDTNTBState *s);
+void idt_ntb_mw_close_all(IDTNTBState *s);
+uint32_t idt_ntb_mw_open_mask(const IDTNTBState *s);
+
+/* idt-ntb-ram.c */
+bool idt_ntb_ram_check_paths(IDTNTBState *s, Error **errp);
+void idt_ntb_ram_publish(IDTNTBState *s);
+void idt_ntb_ram_update_iommu(IDTNTBState *s);
+void idt_ntb_ram_new_incarnation(IDTNTBState *s, unsigned part);
+void idt_ntb_ram_refresh(IDTNTBState *s, unsigned part);
+void idt_ntb_ram_drop(IDTNTBState *s, unsigned part);
+
+/* idt-ntb-server.c */
+bool idt_ntb_server_connect(IDTNTBState *s, int *shm_fd, Error **errp);
+void idt_ntb_server_start(IDTNTBState *s);
+void idt_ntb_server_stop(IDTNTBState *s);
+int idt_ntb_server_eventfd(const IDTNTBState *s, uint32_t id);
+void idt_ntb_server_forget(IDTNTBState *s, uint32_t id);
+
+#endif /* HW_MISC_IDT_NTB_INT_H */

@@ -1,0 +1,268 @@
+/*
+ * IDT NTB port: this guest's RAM for the peers, and the peers' RAM files
+ *
+ * A port publishes where its RAM lies in its RAM file. Another port opens that
+ * file under the path of its own properties, never under one that a peer names,
+ * and takes it only if it is the file the peer described.
+ *
+ * Copyright (c) 2026 the ntbdbg authors
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/error-report.h"
+#include "qemu/units.h"
+#include "qapi/error.h"
+#include "idt-ntb-int.h"
+#include "trace.h"
+
+OBJECT_DEFINE_SIMPLE_TYPE(IDTNTBPeerRam, idt_ntb_peer_ram,
+                          IDT_NTB_PEER_RAM, OBJECT)
+
+static void idt_ntb_peer_ram_init(Object *obj)
+{
+}
+
+static void idt_ntb_peer_ram_finalize(Object *obj)
+{
+    /* The region, a child of this object, closes the file */
+}
+
+static void idt_ntb_peer_ram_class_init(ObjectClass *klass,
+                                        IDT_NTB_CONST void *data)
+{
+}
+
+/* "%d" stands for number + 1; nothing else is special, least of all to printf */
+static char *expand_path(const char *template, unsigned part)
+{
+    g_autofree char *number = g_strdup_printf("%u", part + 1);
+    g_auto(GStrv) pieces = g_strsplit(template, "%d", -1);
+
+    return g_strjoinv(number, pieces);
+}
+
+bool idt_ntb_ram_check_paths(IDTNTBState *s, Error **errp)
+{
+    for (const char *p = s->mem_path; (p = strchr(p, '%')); p += 2) {
+        if (p[1] != 'd') {
+            error_setg(errp, "mem-path=%s: only %%d is replaced, by number+1; "
+                       "use mem-path-0 to mem-path-5 for names with other "
+                       "percent signs", s->mem_path);
+            return false;
+        }
+    }
+    return true;
+}
+
+static char *peer_path(const IDTNTBState *s, unsigned part)
+{
+    if (s->mem_path_of[part]) {
+        return g_strdup(s->mem_path_of[part]);
+    }
+    return expand_path(s->mem_path, part);
+}
+
+typedef struct CollectState {
+    const MemoryRegion *mr;     /* the machine's RAM */
+    IDTNTBRamTable table;
+    bool overflow;
+} CollectState;
+
+static bool usable_ram(const MemoryRegion *mr)
+{
+    return mr->ram && !mr->readonly && !mr->rom_device && !mr->ram_device &&
+           mr->ram_block && mr->ram_block->fd >= 0 &&
+           qemu_ram_is_shared(mr->ram_block);
+}
+
+static bool collect_ram(Int128 start, Int128 len, const MemoryRegion *mr,
+                        hwaddr offset, void *opaque)
+{
+    CollectState *c = opaque;
+    IDTNTBRamTable *t = &c->table;
+    IDTNTBShmSeg *last = t->nseg ? &t->seg[t->nseg - 1] : NULL;
+    uint64_t gpa = int128_getlo(start);
+    uint64_t size = int128_getlo(len);
+    uint64_t skip;
+
+    if (!usable_ram(mr) || (c->mr && mr != c->mr)) {
+        return false;
+    }
+    /* Below 1 MiB the chipset moves ROM, RAM and video memory about */
+    skip = gpa < 1 * MiB ? MIN(1 * MiB - gpa, size) : 0;
+    gpa += skip;
+    size -= skip;
+    offset += skip + mr->ram_block->fd_offset;
+    if (!size) {
+        return false;
+    }
+    c->mr = mr;
+    if (last && last->gpa + last->len == gpa && last->off + last->len == offset) {
+        last->len += size;
+        return false;
+    }
+    if (t->nseg == IDT_NTB_SHM_MAX_SEGS) {
+        c->overflow = true;
+        return true;
+    }
+    t->seg[t->nseg++] = (IDTNTBShmSeg) {
+        .gpa = gpa, .len = size, .off = offset
+    };
+    return false;
+}
+
+void idt_ntb_ram_publish(IDTNTBState *s)
+{
+    MemoryRegion *ram = current_machine->ram;
+    CollectState c = { .mr = ram && usable_ram(ram) ? ram : NULL };
+    struct stat st;
+
+    rcu_read_lock();
+    flatview_for_each_range(address_space_to_flatview(&address_space_memory),
+                            collect_ram, &c);
+    rcu_read_unlock();
+
+    s->ram_published = true;
+    if (!c.table.nseg || fstat(c.mr->ram_block->fd, &st) < 0) {
+        warn_report("idt-ntb: guest RAM is not in a shared file, so no window "
+                    "can reach it: use -object memory-backend-file,share=on");
+        return;
+    }
+    if (c.overflow) {
+        warn_report("idt-ntb: guest RAM has more than %d pieces; windows reach "
+                    "only the first", IDT_NTB_SHM_MAX_SEGS);
+    }
+    c.table.dev = st.st_dev;
+    c.table.ino = st.st_ino;
+    c.table.size = st.st_size;
+    idt_ntb_shm_ram_publish(s->own, &c.table);
+    s->flags |= IDT_NTB_SHM_F_RAM_SHARED;
+    idt_ntb_ram_update_iommu(s);
+}
+
+/* Behind an IOMMU the addresses a driver hands to its peer are not physical */
+void idt_ntb_ram_update_iommu(IDTNTBState *s)
+{
+    if (pci_device_iommu_address_space(PCI_DEVICE(s)) != &address_space_memory) {
+        if (!(s->flags & IDT_NTB_SHM_F_IOMMU)) {
+            warn_report("idt-ntb: this port is behind an IOMMU; windows into "
+                        "this guest stay closed");
+        }
+        s->flags |= IDT_NTB_SHM_F_IOMMU;
+    } else {
+        s->flags &= ~IDT_NTB_SHM_F_IOMMU;
+    }
+}
+
+/* The RAM region needs the file up to here */
+static uint64_t table_end(const IDTNTBRamTable *t)
+{
+    uint64_t end = 0;
+
+    for (uint32_t i = 0; i < t->nseg; i++) {
+        end = MAX(end, t->seg[i].off + t->seg[i].len);
+    }
+    return end;
+}
+
+static bool file_matches(int fd, const IDTNTBRamTable *t, const char **why)
+{
+    struct stat st;
+
+    *why = NULL;
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+        *why = "not a regular file";
+    } else if (!st.st_size) {
+        /* Just created; QEMU would take it for a file of any size */
+        *why = "empty";
+    } else if (st.st_dev != t->dev || st.st_ino != t->ino) {
+        *why = "not the file the peer has as its RAM";
+    } else if (st.st_size < table_end(t)) {
+        *why = "smaller than the peer's RAM";
+    }
+    return !*why;
+}
+
+static IDTNTBPeerRam *map_file(IDTNTBState *s, int fd, const IDTNTBRamTable *t)
+{
+    Object *obj = object_new(TYPE_IDT_NTB_PEER_RAM);
+    IDTNTBPeerRam *ram = IDT_NTB_PEER_RAM(obj);
+    Error *err = NULL;
+
+    if (!memory_region_init_ram_from_fd(&ram->mr, obj, "idt-ntb-peer-ram",
+                                        table_end(t), RAM_SHARED, fd, 0,
+                                        &err)) {
+        idt_ntb_warn(s, "cannot map a peer's RAM file: %s",
+                     error_get_pretty(err));
+        error_free(err);
+        close(fd);
+        object_unref(obj);
+        return NULL;
+    }
+    ram->dev = t->dev;
+    ram->ino = t->ino;
+    ram->size = table_end(t);
+    return ram;
+}
+
+static IDTNTBPeerRam *open_ram(IDTNTBState *s, unsigned part)
+{
+    const IDTNTBRamTable *t = &s->peer[part].table;
+    g_autofree char *path = peer_path(s, part);
+    const char *why;
+    int fd = qemu_open(path, O_RDWR | O_NONBLOCK | O_NOCTTY, NULL);
+
+    if (fd < 0) {
+        trace_idt_ntb_ram_reject(s->part, part, path, strerror(errno));
+        return NULL;
+    }
+    if (!file_matches(fd, t, &why)) {
+        trace_idt_ntb_ram_reject(s->part, part, path, why);
+        close(fd);
+        return NULL;
+    }
+    trace_idt_ntb_ram_open(s->part, part, path, table_end(t));
+    return map_file(s, fd, t);
+}
+
+void idt_ntb_ram_drop(IDTNTBState *s, unsigned part)
+{
+    IDTNTBPeer *peer = &s->peer[part];
+
+    if (peer->ram) {
+        /* Windows hold references of their own until they are updated */
+        object_unref(OBJECT(peer->ram));
+        peer->ram = NULL;
+    }
+    peer->table_valid = false;
+}
+
+/* The peer has (re)started: its RAM may lie elsewhere now */
+void idt_ntb_ram_new_incarnation(IDTNTBState *s, unsigned part)
+{
+    idt_ntb_ram_drop(s, part);
+}
+
+/*
+ * Called on every kick of the peer, so a file that was missing is found later.
+ * What does not fit is traced, not logged: a peer can cause it at will.
+ */
+void idt_ntb_ram_refresh(IDTNTBState *s, unsigned part)
+{
+    IDTNTBPeer *peer = &s->peer[part];
+
+    if (!(peer->flags & IDT_NTB_SHM_F_RAM_SHARED) ||
+        (peer->flags & IDT_NTB_SHM_F_IOMMU)) {
+        idt_ntb_ram_drop(s, part);
+        return;
+    }
+    if (!peer->table_valid) {
+        peer->table_valid =
+            idt_ntb_shm_ram_read(idt_ntb_shm_port(&s->shm, part), &peer->table);
+    }
+    if (peer->table_valid && !peer->ram) {
+        peer->ram = open_ram(s, part);
+    }
+}

@@ -1,0 +1,336 @@
+/*
+ * IDT NTB port: the page that the ports of one switch share
+ *
+ * Who is alive is told by byte locks on the shared file, because the ids that
+ * ivshmem-server hands out say nothing about ports, and because a lock goes
+ * away with its process however that ends.
+ *
+ * Copyright (c) 2026 the ntbdbg authors
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/guest-random.h"
+#include "qemu/timer.h"
+#include "idt-ntb-shm.h"
+
+/* Another port initialises the header in microseconds */
+#define INIT_LOCK_TIMEOUT_MS    2000
+
+/* A writer interrupted in the middle of its RAM table must not hang a reader */
+#define SEQ_RETRIES             64
+
+#define MSG_CAS_RETRIES         16
+
+QEMU_BUILD_BUG_ON(sizeof(IDTNTBShmHeader) != 0x50);
+QEMU_BUILD_BUG_ON(offsetof(IDTNTBShmPort, linkup) != 0x040);
+QEMU_BUILD_BUG_ON(offsetof(IDTNTBShmPort, ack) != 0x080);
+QEMU_BUILD_BUG_ON(offsetof(IDTNTBShmPort, indbellsts) != 0x0c0);
+QEMU_BUILD_BUG_ON(offsetof(IDTNTBShmPort, inmsg) != 0x100);
+QEMU_BUILD_BUG_ON(offsetof(IDTNTBShmPort, indbellmsk) != 0x140);
+QEMU_BUILD_BUG_ON(offsetof(IDTNTBShmPort, ram_seq) != 0x180);
+QEMU_BUILD_BUG_ON(offsetof(IDTNTBShmPort, swpmsgctl) != 0x360);
+QEMU_BUILD_BUG_ON(offsetof(IDTNTBShmPort, image) != 0x400);
+QEMU_BUILD_BUG_ON(offsetof(IDTNTBShmPort, db_tx) != 0x500);
+QEMU_BUILD_BUG_ON(sizeof(IDTNTBShmPort) != 0x550);
+QEMU_BUILD_BUG_ON(IDT_NTB_SHM_PORT_OFF +
+                  IDT_NTB_SHM_MAX_PORTS * IDT_NTB_SHM_PORT_STRIDE >
+                  IDT_NTB_SHM_MIN_SIZE);
+
+void idt_ntb_shm_init(IDTNTBShm *shm)
+{
+    shm->base = NULL;
+    shm->lock_fd = -1;
+    shm->claimed = -1;
+}
+
+/*
+ * The server gives every client the same open file description, on which locks
+ * never conflict. Opening the file again makes one of our own.
+ */
+static int reopen(int fd, Error **errp)
+{
+    g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", fd);
+    int own = open(path, O_RDWR | O_CLOEXEC);
+
+    if (own < 0) {
+        error_setg_errno(errp, errno,
+                         "cannot reopen the server's shared memory for locking");
+        error_append_hint(errp, "Run ivshmem-server as the same user as QEMU.\n");
+    }
+    return own;
+}
+
+bool idt_ntb_shm_map(IDTNTBShm *shm, int fd, Error **errp)
+{
+    struct stat st;
+    void *base;
+
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+        error_setg(errp, "the server's shared memory is not a regular file");
+        goto fail;
+    }
+    if (st.st_size < IDT_NTB_SHM_MIN_SIZE) {
+        error_setg(errp, "the server's shared memory has 0x%" PRIx64 " bytes, "
+                   "but the switch needs 0x%x: start ivshmem-server with -l 64K"
+                   " or more", (uint64_t)st.st_size, IDT_NTB_SHM_MIN_SIZE);
+        goto fail;
+    }
+    shm->lock_fd = reopen(fd, errp);
+    if (shm->lock_fd < 0) {
+        goto fail;
+    }
+    base = mmap(NULL, IDT_NTB_SHM_MIN_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+                fd, 0);
+    if (base == MAP_FAILED) {
+        error_setg_errno(errp, errno, "cannot map the server's shared memory");
+        goto fail;
+    }
+    shm->base = base;
+    close(fd);
+    return true;
+
+fail:
+    close(fd);
+    return false;
+}
+
+static bool lock_init(IDTNTBShm *shm, Error **errp)
+{
+    int64_t end = qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + INIT_LOCK_TIMEOUT_MS;
+    int ret;
+
+    while ((ret = qemu_lock_fd(shm->lock_fd, IDT_NTB_SHM_LOCK_INIT, 1, true))) {
+        if ((ret != -EAGAIN && ret != -EACCES) ||
+            qemu_clock_get_ms(QEMU_CLOCK_REALTIME) > end) {
+            error_setg_errno(errp, -ret, "cannot lock the shared page");
+            return false;
+        }
+        g_usleep(1000);
+    }
+    return true;
+}
+
+static void unlock_init(IDTNTBShm *shm)
+{
+    qemu_unlock_fd(shm->lock_fd, IDT_NTB_SHM_LOCK_INIT, 1);
+}
+
+bool idt_ntb_shm_owner_alive(const IDTNTBShm *shm, unsigned part)
+{
+    /* The test never reports a lock of our own description */
+    if (shm->claimed == (int)part) {
+        return true;
+    }
+    return qemu_lock_fd_test(shm->lock_fd, IDT_NTB_SHM_LOCK_PORT + part, 1,
+                             true) != 0;
+}
+
+static bool any_owner_alive(const IDTNTBShm *shm)
+{
+    for (unsigned part = 0; part < IDT_NTB_SHM_MAX_PORTS; part++) {
+        if (idt_ntb_shm_owner_alive(shm, part)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void header_write(IDTNTBShm *shm, const IDTNTBSwitchConfig *cfg)
+{
+    IDTNTBShmHeader *h = shm->base;
+
+    memset(shm->base, 0, IDT_NTB_SHM_MIN_SIZE);
+    h->major = IDT_NTB_SHM_MAJOR;
+    h->minor = IDT_NTB_SHM_MINOR;
+    h->endian = IDT_NTB_SHM_ENDIAN;
+    h->hdr_size = sizeof(*h);
+    h->port_off = IDT_NTB_SHM_PORT_OFF;
+    h->port_stride = IDT_NTB_SHM_PORT_STRIDE;
+    h->nports = cfg->nports;
+    h->model = IDT_NTB_SHM_MODEL;
+    qemu_guest_getrandom_nofail(&h->switch_nonce, sizeof(h->switch_nonce));
+    h->port_bitmap = cfg->port_bitmap;
+    h->cfg_flags = cfg->cfg_flags;
+    memcpy(h->barsetup, cfg->barsetup, sizeof(h->barsetup));
+    smp_wmb();
+    idt_ntb_shm_set64(&h->magic, IDT_NTB_SHM_MAGIC);
+}
+
+static bool header_check(const IDTNTBShm *shm, const IDTNTBSwitchConfig *cfg,
+                         Error **errp)
+{
+    const IDTNTBShmHeader *h = shm->base;
+
+    if (idt_ntb_shm_get64(&h->magic) != IDT_NTB_SHM_MAGIC ||
+        h->endian != IDT_NTB_SHM_ENDIAN || h->model != IDT_NTB_SHM_MODEL) {
+        error_setg(errp, "the shared page is in use but holds no switch: its "
+                   "header is damaged; restart ivshmem-server and all guests");
+        return false;
+    }
+    if (h->major != IDT_NTB_SHM_MAJOR ||
+        h->port_off != IDT_NTB_SHM_PORT_OFF ||
+        h->port_stride != IDT_NTB_SHM_PORT_STRIDE) {
+        error_setg(errp, "the shared page has layout version %u, this device "
+                   "speaks %u: run all guests on one QEMU version",
+                   h->major, IDT_NTB_SHM_MAJOR);
+        return false;
+    }
+    if (h->nports != cfg->nports) {
+        error_setg(errp, "nports=%u here, but the switch has %u ports",
+                   cfg->nports, h->nports);
+        return false;
+    }
+    if (h->cfg_flags != cfg->cfg_flags) {
+        error_setg(errp, "db-loopback differs from the other ports'");
+        return false;
+    }
+    for (int i = 0; i < IDT_NTB_SHM_NUM_BARS; i++) {
+        if (h->barsetup[i] != cfg->barsetup[i]) {
+            error_setg(errp, "BAR%d is set up as 0x%08x here, but as 0x%08x on "
+                       "the other ports: give all ports the same barN-mode and "
+                       "barN-size", i, cfg->barsetup[i], h->barsetup[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool claim_locked(IDTNTBShm *shm, unsigned part, unsigned port,
+                         const IDTNTBSwitchConfig *cfg, Error **errp)
+{
+    IDTNTBShmPort *own = idt_ntb_shm_port(shm, part);
+
+    if (!any_owner_alive(shm)) {
+        /* The last power cycle of the switch is over, whatever it left */
+        header_write(shm, cfg);
+    } else if (!header_check(shm, cfg, errp)) {
+        return false;
+    }
+    if (qemu_lock_fd(shm->lock_fd, IDT_NTB_SHM_LOCK_PORT + part, 1, true)) {
+        error_setg(errp, "port %u (number=%u) is already in use", port, part);
+        return false;
+    }
+    shm->claimed = part;
+    memset(own, 0, sizeof(*own));
+    own->port = port;
+    own->part = part;
+    own->pid = getpid();
+    qatomic_store_release(&own->state, IDT_NTB_SHM_CLAIMED);
+    return true;
+}
+
+bool idt_ntb_shm_claim(IDTNTBShm *shm, unsigned part, unsigned port,
+                       const IDTNTBSwitchConfig *cfg, Error **errp)
+{
+    bool ok;
+
+    if (!lock_init(shm, errp)) {
+        return false;
+    }
+    ok = claim_locked(shm, part, port, cfg, errp);
+    unlock_init(shm);
+    return ok;
+}
+
+void idt_ntb_shm_release(IDTNTBShm *shm)
+{
+    if (shm->claimed >= 0) {
+        IDTNTBShmPort *own = idt_ntb_shm_port(shm, shm->claimed);
+
+        qatomic_store_release(&own->state, IDT_NTB_SHM_FREE);
+    }
+    if (shm->base) {
+        munmap(shm->base, IDT_NTB_SHM_MIN_SIZE);
+    }
+    if (shm->lock_fd >= 0) {
+        close(shm->lock_fd);            /* drops the locks */
+    }
+    idt_ntb_shm_init(shm);
+}
+
+/*
+ * One compare-and-swap publishes data, source and status together, so a sender
+ * killed at any point leaves no half-written message.
+ */
+bool idt_ntb_shm_msg_send(IDTNTBShmPort *to, unsigned m, uint32_t data,
+                          unsigned src_part)
+{
+    uint64_t word = IDT_NTB_SHM_INMSG_FULL | data |
+                    (uint64_t)src_part << IDT_NTB_SHM_INMSG_SRC_SHIFT;
+    uint64_t old = idt_ntb_shm_get64(&to->inmsg[m]);
+
+    for (int i = 0; i < MSG_CAS_RETRIES; i++) {
+        uint64_t seen;
+
+        if (old & IDT_NTB_SHM_INMSG_FULL) {
+            return false;
+        }
+        seen = qatomic_cmpxchg__nocheck(&to->inmsg[m], old, word);
+        if (seen == old) {
+            return true;
+        }
+        old = seen;
+    }
+    return false;
+}
+
+void idt_ntb_shm_msg_done(IDTNTBShmPort *own, unsigned m)
+{
+    qatomic_fetch_and(&own->inmsg[m], ~IDT_NTB_SHM_INMSG_FULL);
+}
+
+void idt_ntb_shm_ram_publish(IDTNTBShmPort *own, const IDTNTBRamTable *table)
+{
+    uint32_t seq = qatomic_read(&own->ram_seq) | 1;
+
+    qatomic_set(&own->ram_seq, seq);
+    smp_wmb();
+    qatomic_set(&own->nseg, table->nseg);
+    idt_ntb_shm_set64(&own->ram_dev, table->dev);
+    idt_ntb_shm_set64(&own->ram_ino, table->ino);
+    idt_ntb_shm_set64(&own->ram_size, table->size);
+    memcpy(own->seg, table->seg, sizeof(own->seg));
+    qatomic_store_release(&own->ram_seq, seq + 1);
+}
+
+/* Segments must lie in the file, ascend, and not overlap or wrap around */
+static bool ram_table_valid(const IDTNTBRamTable *t)
+{
+    uint64_t gpa_end = 0;
+
+    if (!t->nseg || t->nseg > IDT_NTB_SHM_MAX_SEGS) {
+        return false;
+    }
+    for (uint32_t i = 0; i < t->nseg; i++) {
+        const IDTNTBShmSeg *seg = &t->seg[i];
+
+        if (!seg->len || seg->gpa < gpa_end ||
+            seg->len > UINT64_MAX - seg->gpa || seg->off > t->size ||
+            seg->len > t->size - seg->off) {
+            return false;
+        }
+        gpa_end = seg->gpa + seg->len;
+    }
+    return true;
+}
+
+bool idt_ntb_shm_ram_read(const IDTNTBShmPort *peer, IDTNTBRamTable *table)
+{
+    for (int i = 0; i < SEQ_RETRIES; i++) {
+        uint32_t seq = qatomic_load_acquire(&peer->ram_seq);
+
+        table->nseg = qatomic_read(&peer->nseg);
+        table->dev = idt_ntb_shm_get64(&peer->ram_dev);
+        table->ino = idt_ntb_shm_get64(&peer->ram_ino);
+        table->size = idt_ntb_shm_get64(&peer->ram_size);
+        memcpy(table->seg, peer->seg, sizeof(table->seg));
+        smp_rmb();
+        if (!(seq & 1) && qatomic_read(&peer->ram_seq) == seq) {
+            return ram_table_valid(table);
+        }
+    }
+    return false;
+}
