@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: MIT
+"""With initcall_blacklist=pp_init ntb_tool binds: doorbells, masks, messages and windows.
+
+What ntbdbg shows is compared with what the guests' own debugfs says.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from run.demo import tool
+
+pytestmark = pytest.mark.vm
+
+BOTH_WAYS = [(1, 2), (2, 1)]
+PORT = {1: 0, 2: 2}
+PARTITION = {1: 0, 2: 1}
+SIZE = 0x10000
+
+
+@pytest.fixture(scope="module")
+def lab(start_lab):
+    lab = start_lab("--cmdline-common=initcall_blacklist=pp_init")
+    for number in (1, 2):
+        lab.sh(number, tool.LINK_UP)
+    lab.until(lambda: all(lab.sh(n, tool.LINK_STATE) == "Y" for n in (1, 2)), timeout=30)
+    return lab
+
+
+def read(lab, number: int, name: str) -> str:
+    return lab.sh(number, f"cat {tool.DIRECTORY}/{name}")
+
+
+def write(lab, number: int, name: str, value: str) -> None:
+    lab.sh(number, f"cd {tool.DIRECTORY} && echo '{value}' > {name}")
+
+
+def registers(lab, number: int) -> dict[str, int]:
+    """NT registers of a guest as ntbdbg decodes them, by name."""
+    report = lab.json("regs", f"qemu{number}", "--all")
+    return {register["name"]: register["value"] for register in report["registers"]}
+
+
+@pytest.fixture(autouse=True)
+def quiet_doorbells(lab):
+    yield
+    for number in (1, 2):
+        write(lab, number, "db", "c 0xffffffff")
+        write(lab, number, "db_mask", "c 0xffffffff")
+        write(lab, number, "msg_sts", "c 0xf000f")
+
+
+def test_tool_is_the_client(lab):
+    for number in (1, 2):
+        assert read(lab, number, "port") == str(PORT[number])
+        assert read(lab, number, "peer0/port") == str(PORT[3 - number])
+        assert read(lab, number, "db_valid_mask") == "0xffffffff"
+
+
+@pytest.mark.parametrize(("sender", "receiver"), BOTH_WAYS)
+def test_doorbell(lab, sender, receiver):
+    write(lab, receiver, "db_mask", "s 0xffffffff")
+    write(lab, sender, "peer_db", "s 0xdeadbeef")
+    assert read(lab, receiver, "db") == "0xdeadbeef"
+    assert registers(lab, receiver)["INDBELLSTS"] == 0xDEADBEEF
+    assert read(lab, sender, "db") == "0", "doorbells do not come back to their sender"
+    write(lab, sender, "peer_db", "s 0x10")
+    assert read(lab, receiver, "db") == "0xdeadbeff", "bits accumulate"
+    write(lab, receiver, "db", "c 0xdead0000")
+    assert read(lab, receiver, "db") == "0xbeff"
+    assert registers(lab, receiver)["INDBELLSTS"] == 0xBEFF
+
+
+@pytest.mark.parametrize(("sender", "receiver"), BOTH_WAYS)
+def test_mask(lab, sender, receiver):
+    """A masked doorbell is pending without an interrupt; unmasking delivers it."""
+    write(lab, receiver, "db_mask", "s 0xff")
+    assert read(lab, receiver, "db_mask") == "0xff"
+    assert registers(lab, receiver)["INDBELLMSK"] == 0xFF
+    before = interrupts(lab, receiver)
+    write(lab, sender, "peer_db", "s 0x1")
+    assert read(lab, receiver, "db") == "0x1"
+    assert interrupts(lab, receiver) == before
+    write(lab, receiver, "db_mask", "c 0xff")
+    assert read(lab, receiver, "db_mask") == "0"
+    lab.until(lambda: interrupts(lab, receiver) == before + 1, timeout=10)
+
+
+def interrupts(lab, number: int) -> int:
+    text = lab.sh(number, "grep idt /proc/interrupts || grep -i ntb /proc/interrupts")
+    counts = re.match(r"\s*\d+:((?:\s+\d+)+)", text)
+    assert counts, text
+    return sum(int(n) for n in counts.group(1).split())
+
+
+def test_peer_mask_is_not_supported_by_this_driver(lab):
+    """The mainline IDT driver has no peer_db_set_mask: EINVAL, whatever the device does."""
+    for number in (1, 2):
+        done = lab.ssh(number, f"cd {tool.DIRECTORY} && echo 's 1' > peer_db_mask")
+        assert done.returncode != 0
+        assert "Invalid argument" in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("index", range(4))
+@pytest.mark.parametrize(("sender", "receiver"), BOTH_WAYS)
+def test_message(lab, sender, receiver, index):
+    value = 0xC0DE0000 + index * 0x111 + sender
+    write(lab, sender, f"peer0/msg{index}", f"{value:#x}")
+    assert read(lab, receiver, f"msg{index}") == f"{value:#010x}<-0"
+    assert int(read(lab, receiver, "msg_sts"), 0) & (1 << (16 + index))
+    shown = registers(lab, receiver)
+    assert shown[f"INMSG{index}"] == value
+    assert shown[f"INMSGSRC{index}"] & 7 == PARTITION[sender]
+    assert shown["MSGSTS"] & (1 << (16 + index))
+    write(lab, receiver, "msg_sts", "c 0xf0000")
+    assert int(read(lab, receiver, "msg_sts"), 0) & 0xF0000 == 0
+    assert registers(lab, receiver)["MSGSTS"] & 0xF0000 == 0
+
+
+def test_a_full_message_register_refuses_the_next(lab):
+    write(lab, 1, "peer0/msg2", "0x1111")
+    lab.ssh(1, f"cd {tool.DIRECTORY} && echo 0x2222 > peer0/msg2")
+    assert read(lab, 2, "msg2") == "0x00001111<-0"
+    assert int(read(lab, 1, "msg_sts"), 0) & (1 << 2), "OUTMSGSTS says that sending failed"
+
+
+@pytest.mark.parametrize(("writer", "reader"), BOTH_WAYS)
+def test_window(lab, writer, reader):
+    """Bytes written through the BAR are the reader's own, in ntb_tool's file and in its RAM."""
+    address = tool.dma_address(lab.sh(reader, tool.make_buffer(SIZE)))
+    lab.sh(writer, tool.point_window(address, SIZE))
+    text = f"from guest {writer} to guest {reader}"
+    lab.sh(writer, tool.write_window(text))
+
+    assert lab.sh(reader, tool.read_buffer(len(text))) == text
+    raw = lab.ntbdbg_bytes("dump", f"qemu{reader}", f"{address:#x}", "64", "--format", "raw")
+    assert raw[: len(text)].decode() == text
+    through = lab.ntbdbg_bytes("dump", f"qemu{writer}", "mw0", "64", "--format", "raw")
+    assert through == raw
+
+
+@pytest.mark.parametrize(("writer", "reader"), BOTH_WAYS)
+def test_window_carries_every_byte(lab, writer, reader):
+    """64 KiB of noise written in one guest, compared by checksum in the other and by ntbdbg."""
+    address = tool.dma_address(lab.sh(reader, tool.make_buffer(SIZE)))
+    lab.sh(writer, tool.point_window(address, SIZE))
+    lab.sh(writer, f"dd if=/dev/urandom of=/tmp/noise bs={SIZE} count=1 2>/dev/null")
+    lab.sh(writer, f"dd if=/tmp/noise of=$(echo {tool.PEER}/peer_mw0) bs={SIZE} 2>/dev/null")
+    sent = lab.sh(writer, "sha256sum < /tmp/noise").split()[0]
+    back = lab.sh(writer, f"head -c {SIZE} {tool.PEER}/peer_mw0 | sha256sum").split()[0]
+    received = lab.sh(reader, f"head -c {SIZE} {tool.PEER}/mw0 | sha256sum").split()[0]
+    assert sent == back == received
+    assert lab.sha256("dump", f"qemu{reader}", f"{address:#x}", f"{SIZE:#x}") == sent
+
+
+def test_windows_tells_what_the_driver_says(lab):
+    for writer, reader in BOTH_WAYS:
+        address = tool.dma_address(lab.sh(reader, tool.make_buffer(SIZE)))
+        lab.sh(writer, tool.point_window(address, SIZE))
+        driver = lab.sh(writer, f"cat {tool.PEER}/peer_mw_trans0")
+        bar = int(re.search(r"Phys Address\s+(0x\w+)", driver).group(1), 16)
+        aperture = int(re.search(r"Mapping Size\s+(0x\w+)", driver).group(1), 16)
+        shown = window(lab, writer)
+        assert shown["state"] == "open"
+        assert shown["bar_address"] == bar
+        assert shown["size"] == aperture
+        assert shown["translation"] == address
+        assert shown["limit"] - bar == SIZE
+        assert shown["reaches"] == [{"guest": f"qemu{reader}", "address": address, "size": SIZE}]
+
+
+def test_a_cleared_translation_closes_the_window(lab):
+    address = tool.dma_address(lab.sh(2, tool.make_buffer(SIZE)))
+    lab.sh(1, tool.point_window(address, SIZE))
+    assert window(lab, 1)["state"] == "open"
+    lab.sh(1, f"cd {tool.PEER} && echo 0:0 > peer_mw_trans0")
+    shown = window(lab, 1)
+    assert shown["state"] == "closed"
+    assert "limit" in " ".join(shown["why"])
+
+
+def test_a_disabled_link_closes_both_windows(lab):
+    for writer, reader in BOTH_WAYS:
+        address = tool.dma_address(lab.sh(reader, tool.make_buffer(SIZE)))
+        lab.sh(writer, tool.point_window(address, SIZE))
+    write(lab, 2, "link", "N")
+    try:
+        lab.until(lambda: lab.sh(1, tool.LINK_STATE) == "N", timeout=10)
+        for number in (1, 2):
+            assert window(lab, number)["state"] == "closed", number
+        read_back = lab.sh(1, f"head -c 4 {tool.PEER}/peer_mw0 | od -An -tx1")
+        assert read_back.split() == ["ff"] * 4, "a closed window reads all-ones"
+        lab.sh(1, tool.write_window("lost"))
+    finally:
+        write(lab, 2, "link", "Y")
+    lab.until(lambda: lab.sh(1, tool.LINK_STATE) == "Y", timeout=10)
+    assert lab.sh(2, tool.read_buffer(4)) != "lost", "a closed window drops writes"
+    assert window(lab, 1)["state"] == "open"
+
+
+def window(lab, number: int) -> dict:
+    windows = lab.json("windows", f"qemu{number}")["windows"]
+    assert len(windows) == 1, "one direct window in this version"
+    return windows[0]
+
+
+def test_registers_tell_what_debugfs_says(lab):
+    """ntb_hw_idt's own info file against `regs`, on both sides."""
+    write(lab, 1, "peer0/msg1", "0xfeedface")
+    write(lab, 2, "db_mask", "s 0xffff0000")
+    write(lab, 1, "peer_db", "s 0x40000000")
+    for number in (1, 2):
+        info = lab.sh(number, "cat /sys/kernel/debug/ntb_hw_idt/info*")
+        shown = registers(lab, number)
+        assert f"Local Port {PORT[number]}, Partition {PARTITION[number]}" in info
+        assert f"Port {PORT[3 - number]}, Partition {PARTITION[3 - number]}" in info
+        assert hexadecimal(info, "Local  Doorbell state") == shown["INDBELLSTS"]
+        assert hexadecimal(info, "Local  Doorbell mask") == shown["INDBELLMSK"]
+        assert hexadecimal(info, "Message event status") == shown["MSGSTS"]
+        assert hexadecimal(info, "Message event mask") == shown["MSGSTSMSK"]
+        assert hexadecimal(info, "NTB link status") != 0
+        for index, data in re.findall(r"(\d)\. 0x(\w{8}) from peer", info):
+            assert int(data, 16) == shown[f"INMSG{index}"]
+
+
+def hexadecimal(text: str, label: str) -> int:
+    match = re.search(rf"{label}\s*- (0x\w+)", text)
+    assert match, (label, text)
+    return int(match.group(1), 16)
+
+
+def test_diff_window_shows_both_directions(lab):
+    """What each side sends the other, against the bytes read inside the guests."""
+    texts = {1: "one says A", 2: "two says B"}
+    for writer, reader in BOTH_WAYS:
+        address = tool.dma_address(lab.sh(reader, tool.make_buffer(SIZE)))
+        lab.sh(reader, f"head -c {SIZE} /dev/zero > $(echo {tool.PEER}/mw0)")
+        lab.sh(writer, tool.point_window(address, SIZE))
+        lab.sh(writer, tool.write_window(texts[writer]))
+    report = lab.json("diff", "--window", "qemu1:mw0", expect=1)
+    inside = {n: lab.sh(3 - n, f"head -c 10 {tool.PEER}/mw0") for n in (1, 2)}
+    assert inside == texts
+    differing = [i for i in range(10) if texts[1][i] != texts[2][i]]
+    assert report["differing_bytes"] == len(differing)
+
+    lab.sh(2, tool.write_window(texts[1]))
+    assert lab.json("diff", "--window", "qemu1:mw0", "qemu2:mw0")["differing_bytes"] == 0
+
+
+def test_patch_is_seen_inside_and_undone(lab):
+    address = tool.dma_address(lab.sh(2, tool.make_buffer(SIZE)))
+    lab.sh(2, f"printf original > $(echo {tool.PEER}/mw0)")
+    lab.ntbdbg("patch", "qemu2", f"{address:#x}", "str:CHANGED!", "--expect", "str:original")
+    assert lab.sh(2, tool.read_buffer(8)) == "CHANGED!"
+    lab.ntbdbg("undo")
+    assert lab.sh(2, tool.read_buffer(8)) == "original"
+
+
+def test_freeze_stops_both_and_resume_lets_them_go(lab):
+    lab.ntbdbg("freeze")
+    try:
+        assert lab.qmp_status() == {"qemu1": "paused", "qemu2": "paused"}
+    finally:
+        lab.ntbdbg("resume")
+    assert lab.qmp_status() == {"qemu1": "running", "qemu2": "running"}
+    assert lab.sh(1, "echo alive") == "alive"
