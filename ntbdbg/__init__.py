@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""See, compare, watch and change the memory of guests joined by a non-transparent bridge.
+
+    import ntbdbg
+
+    with ntbdbg.open() as lab:
+        print(lab["qemu1"].read(0x1000, 64).hex())
+
+`docs/api.md` is the guide. Names below are imported when they are first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ntbdbg.target.guest import Guest as Guest
+    from ntbdbg.target.lab import Lab as Lab
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AddressRange": "ntbdbg.memory.segments",
+    "BufferMemory": "ntbdbg.memory.buffer",
+    "FaultError": "ntbdbg.errors",
+    "FormatError": "ntbdbg.errors",
+    "Guest": "ntbdbg.target.guest",
+    "KernelError": "ntbdbg.errors",
+    "Lab": "ntbdbg.target.lab",
+    "Manifest": "ntbdbg.target.manifest",
+    "NtbError": "ntbdbg.errors",
+    "NtbdbgError": "ntbdbg.errors",
+    "PhysicalMemory": "ntbdbg.memory.base",
+    "QmpError": "ntbdbg.errors",
+    "RamFile": "ntbdbg.memory.ramfile",
+    "Segment": "ntbdbg.memory.segments",
+    "TargetError": "ntbdbg.errors",
+    "UsageError": "ntbdbg.errors",
+}
+
+__all__ = ["__version__", "open", *sorted(_HOMES)]
+
+
+def open(where: Any = None, **options: Any) -> Lab:  # noqa: A001
+    """The lab at `where`, or the one the environment and the running labs suggest.
+
+    See `Lab.open` for the options.
+    """
+    from ntbdbg.target.lab import Lab
+
+    return Lab.open(where, **options)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ntbdbg' has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: MIT
+"""What a command works with: the lab, the output mode, and where words go."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ntbdbg.target.guest import Guest
+    from ntbdbg.target.lab import Lab
+
+
+class AppContext:
+    """The options that every command shares, and what follows from them.
+
+    Results go to `out` (bytes), `write` (text) or `emit` (JSON), all of them stdout; words
+    about results go through `note`, to stderr.
+    """
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self.environ = environ
+        self.json = False
+        self.freeze = False
+        self.debug = False
+        self.color_mode = "auto"
+        self.where: str | None = None
+        self.lab_name: str | None = None
+        self.machine: str | None = None
+        self.segments: str | None = None
+        self._lab: Lab | None = None
+
+    @property
+    def lab(self) -> Lab:
+        """The lab that the options and the environment name, opened on first use."""
+        if self._lab is None:
+            from ntbdbg.target.lab import Lab
+
+            self._lab = Lab.open(
+                self.where,
+                lab=self.lab_name,
+                machine=self.machine,
+                segments=self.segments,
+                notify=self.note,
+            )
+        return self._lab
+
+    def guest(self, name: str) -> Guest:
+        """The guest called `name` of that lab."""
+        return self.lab.guest(name)
+
+    @contextlib.contextmanager
+    def stillness(self) -> Iterator[None]:
+        """Freeze the lab for the duration of the block if the user asked for ``--freeze``."""
+        if not self.freeze:
+            yield
+            return
+        with self.lab.frozen():
+            yield
+
+    @property
+    def out(self) -> BinaryIO:
+        """stdout for bytes."""
+        return sys.stdout.buffer
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person looks at stdout."""
+        return sys.stdout.isatty()
+
+    @property
+    def color(self) -> bool:
+        """Whether stdout may carry colours."""
+        if self.color_mode != "auto":
+            return self.color_mode == "always"
+        plain = self.environ.get("NO_COLOR") or self.environ.get("TERM") == "dumb"
+        return self.is_terminal and not plain
+
+    def write(self, text: str) -> None:
+        """Print a line of results."""
+        sys.stdout.write(text + "\n")
+
+    def emit(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Print one JSON document on one line: `kind` and schema first (docs/json.md)."""
+        from ntbdbg.render.json import document
+
+        self.write(document(kind, data))
+        if self.is_terminal:
+            sys.stdout.flush()
+
+    def note(self, text: str) -> None:
+        """Say something about the results, on stderr."""
+        from ntbdbg.render.text import printable
+
+        sys.stdout.flush()
+        sys.stderr.write(f"note: {printable(text)}\n")
+
+    def note_tearing(self, *guests: Guest) -> None:
+        """Tell a person at a terminal that running guests change while they are read."""
+        if not self.is_terminal or self.freeze:
+            return
+        for guest in guests:
+            if guest.record is not None and guest.is_live:
+                self.note(f"{guest.name} runs while it is read; --freeze holds the lab still")
+
+    def console(self) -> Console:
+        """A rich console on stdout that obeys the colour rules; wide when nobody looks."""
+        from ntbdbg.render.console import make_console
+
+        return make_console(sys.stdout, color=self.color)
+
+    def close(self) -> None:
+        """Close the lab, if it was opened."""
+        if self._lab is not None:
+            self._lab.close()
+            self._lab = None

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+"""``ntbdbg COMMAND``: one file per command, imported when it is used.
+
+The only place that knows exit codes: commands and rooms below raise, `main` maps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from ntbdbg import __version__
+from ntbdbg.cli.context import AppContext
+from ntbdbg.cli.options import CONTEXT_SETTINGS, freeze_option, lab_options
+from ntbdbg.cli.status import ExitStatus, status_of
+from ntbdbg.errors import NtbdbgError, UsageError
+
+#: command → module in ntbdbg.cli.commands that holds it as `command`, and its line of help
+COMMANDS = {
+    "dump": ("dump", "Show memory as hex and ASCII."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports one only to run or describe it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"ntbdbg.cli.commands.{COMMANDS[cmd_name][0]}")
+        command = module.command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise _no_command(args[0])
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        found = [
+            CompletionItem(name, help=words)
+            for name, (_, words) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
+
+
+def _no_command(name: str) -> UsageError:
+    import difflib
+
+    near = difflib.get_close_matches(name, COMMANDS, 1)
+    hint = f"did you mean '{near[0]}'?" if near else "'ntbdbg --help' lists them"
+    return UsageError(f"no command '{name:.40}'", hint=hint)
+
+
+@click.group(cls=LazyGroup, context_settings=CONTEXT_SETTINGS)
+@lab_options
+@freeze_option
+@click.version_option(__version__, "--version", prog_name="ntbdbg")
+def cli() -> None:
+    """See, compare, watch and change the memory of two guests joined by an NTB.
+
+    TARGET is a guest's name (qemu1) or the path of a RAM file. ADDR is guest-physical
+    (0x1000, 4K) or lies behind a memory window of the guest (mw0+0x40).
+    """
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line (by default the process's own); gives the exit code."""
+    app = AppContext()
+    try:
+        result = cli.main(
+            None if argv is None else list(argv), "ntbdbg", standalone_mode=False, obj=app
+        )
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return int(result or 0)
+    except (Exception, KeyboardInterrupt) as error:
+        return _report(error, app)
+    finally:
+        app.close()
+
+
+def _report(error: BaseException, app: AppContext) -> int:
+    """Say on stderr what went wrong; gives the exit code."""
+    if app.debug:
+        import traceback
+
+        traceback.print_exception(error)
+    if isinstance(error, BrokenPipeError):
+        # Whoever read our output has seen enough: head, less.
+        _drop_stdout()
+        return ExitStatus.OK
+    if isinstance(error, click.Abort | KeyboardInterrupt):
+        return ExitStatus.INTERRUPTED
+    if isinstance(error, NtbdbgError):
+        _say(str(error))
+        return status_of(error)
+    if isinstance(error, click.ClickException):
+        _say(_click_message(error))
+        return ExitStatus.USAGE
+    if isinstance(error, OSError) and error.filename is None:
+        _say(f"cannot write the output: {error.strerror}; give it room, or another place")
+        _drop_stdout()
+        return ExitStatus.TARGET
+    words = f"{type(error).__name__}: {error}"
+    _say(f"this is a bug of ntbdbg: {words:.300}; run it again with --debug and report both")
+    return ExitStatus.BUG
+
+
+def _click_message(error: click.ClickException) -> str:
+    ctx = getattr(error, "ctx", None)
+    path = ctx.command_path if ctx else "ntbdbg"
+    return f"{error.format_message().rstrip('.')}; '{path} --help' shows how it is used"
+
+
+def _say(text: str) -> None:
+    from ntbdbg.render.text import printable
+
+    with contextlib.suppress(OSError, AttributeError):
+        sys.stdout.flush()
+    sys.stderr.write(f"ntbdbg: {printable(text)}\n")
+
+
+def _drop_stdout() -> None:
+    """Send what is still buffered to nowhere, so that the interpreter's exit stays quiet."""
+    with contextlib.suppress(OSError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.close(null)

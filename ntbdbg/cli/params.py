@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: MIT
+"""Types of command-line values that our own grammars parse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from ntbdbg.memory.number import parse_number, parse_size
+
+
+class Parsed(click.ParamType[Any]):
+    """A value that `parse` understands; it raises UsageError itself."""
+
+    def __init__(self, name: str, parse: Callable[..., Any], **settings: Any) -> None:
+        self.name = name
+        self._parse = parse
+        self._settings = settings
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return self._parse(value, **self._settings) if isinstance(value, str) else value
+
+
+LENGTH = Parsed("length", parse_size, what="length")
+"""Bytes, at least one: ``64``, ``0x40``, ``4K``, ``page``."""
+
+NUMBER = Parsed("number", parse_number, what="number")
+"""Zero or more, same syntax."""

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+"""The one way to make a rich console."""
+
+from __future__ import annotations
+
+import os
+from typing import IO
+
+from rich.console import Console
+
+PIPE_WIDTH = 200
+"""Columns where no terminal limits them: tables in a pipe should not wrap."""
+
+
+def make_console(file: IO[str], *, color: bool, width: int | None = None) -> Console:
+    """A console on `file` with colours or without a single escape code.
+
+    :param width: columns; by default the terminal's, or `PIPE_WIDTH` in a pipe
+    """
+    if width is None and not file.isatty() and not os.environ.get("COLUMNS"):
+        width = PIPE_WIDTH
+    return Console(
+        file=file,
+        width=width,
+        force_terminal=color or None,
+        color_system="auto" if color else None,
+        no_color=not color,
+        highlight=False,
+        emoji=False,
+        markup=False,
+    )

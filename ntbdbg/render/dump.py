@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+"""A range of memory in the formats of ``ntbdbg dump`` other than hex; all of them stream."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from ntbdbg.render.json import document
+
+Chunks = Iterable[tuple[int, bytes]]
+
+
+def raw(chunks: Chunks) -> Iterator[bytes]:
+    """The bytes themselves."""
+    for _, data in chunks:
+        yield data
+
+
+def c_array(chunks: Chunks, name: str, size: int) -> Iterator[bytes]:
+    """A C array as ``xxd -i`` writes it, and its length.
+
+    :param name: turned into a C identifier
+    """
+    name = re.sub(r"[^A-Za-z0-9_]", "_", name)
+    if not name or name[0].isdigit():
+        name = "_" + name
+    yield f"unsigned char {name}[] = {{\n".encode()
+    separator = "  "
+    for _, data in chunks:
+        lines = [data[at : at + 12] for at in range(0, len(data), 12)]
+        text = ",\n  ".join(", ".join(f"0x{byte:02x}" for byte in line) for line in lines)
+        yield (separator + text).encode()
+        separator = ",\n  "
+    yield f"\n}};\nunsigned int {name}_len = {size};\n".encode()
+
+
+def json_dump(chunks: Chunks, facts: Mapping[str, Any]) -> Iterator[bytes]:
+    """One JSON document: `facts`, then ``data`` as hex digits."""
+    head = document("dump", facts)
+    yield f'{head[:-1]}, {json.dumps("data")}: "'.encode()
+    for _, data in chunks:
+        yield data.hex().encode()
+    yield b'"}\n'

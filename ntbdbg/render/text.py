@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: MIT
+"""Text that is safe to print, whoever wrote it."""
+
+from __future__ import annotations
+
+
+def printable(text: str) -> str:
+    r"""`text` without control characters: names and bytes of a guest may hold escape codes.
+
+    Newlines and tabs become ``\n`` and ``\t``, so that a message stays one line.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def shorten(data: bytes, limit: int = 16) -> str:
+    """`data` as ``de ad be ef``; from `limit` bytes on, its start and how long it is."""
+    if len(data) <= limit:
+        return data.hex(" ")
+    return f"{data[:limit].hex(' ')} … ({len(data)} bytes)"
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape", "backslashreplace").decode("ascii")

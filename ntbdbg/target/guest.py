@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+"""One guest: its memory, its record in the manifest, and what an address means to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from ntbdbg.errors import KernelError, NtbError, QmpError, TargetError
+from ntbdbg.memory.number import parse_size
+from ntbdbg.target.address import AddressExpr, Window
+
+if TYPE_CHECKING:
+    from ntbdbg.inspect.search import Match
+    from ntbdbg.inspect.value import Pattern
+    from ntbdbg.memory.base import PhysicalMemory
+    from ntbdbg.target.lab import Lab
+    from ntbdbg.target.manifest import GuestRecord
+    from ntbdbg.target.qmp import Qmp
+
+Address = AddressExpr | str | int
+
+
+class Place(NamedTuple):
+    """Where an address expression leads.
+
+    :ivar guest: whose memory it is: another guest's, if it went through a window
+    :ivar address: guest-physical
+    :ivar via: the window it went through, ``qemu1:mw0+0x40``, or None
+    """
+
+    guest: Guest
+    address: int
+    via: str | None = None
+
+
+class Guest:
+    """A guest of a lab.
+
+    :ivar name: what users call it
+    :ivar memory: its guest-physical memory
+    :ivar record: what run.json says of it, None for a bare RAM file
+    """
+
+    def __init__(
+        self, name: str, memory: PhysicalMemory, lab: Lab, record: GuestRecord | None = None
+    ) -> None:
+        self.name = name
+        self.memory = memory
+        self.record = record
+        self.lab = lab
+
+    def __repr__(self) -> str:
+        return f"<Guest {self.name}>"
+
+    @property
+    def is_live(self) -> bool:
+        """Whether its QEMU runs; for a bare RAM file nobody knows, so True."""
+        if self.record is None:
+            return self.memory.is_live
+        return self.record.process is not None and self.record.process.is_alive()
+
+    @property
+    def partition(self) -> int:
+        """Its NT partition on the switch.
+
+        :raises NtbError: the guest is not on a link
+        """
+        if self.record is None or self.lab.link is None:
+            raise NtbError(
+                f"{self.name} is not on an NTB link as far as is known",
+                hint="windows need a lab of 'python3 run vms'; 'ntbdbg info' shows what is there",
+            )
+        return self.record.index
+
+    def resolve(self, address: Address, size: int = 1) -> Place:
+        """Where `[address, address + size)` is, not whether RAM is there.
+
+        :param address: expression, its text, or a guest-physical address
+        :raises UsageError: the text is no address expression, or names another guest
+        :raises NtbError, FaultError: the window is closed, or ends before `size` bytes
+        :raises KernelError: a kernel address, which needs the kernel to be understood
+        """
+        if isinstance(address, int):
+            return Place(self, address)
+        expr = address
+        if isinstance(expr, str):
+            expr = AddressExpr.parse(expr, self.lab.names)
+        owner = self if expr.guest is None else self.lab.guest(expr.guest)
+        return owner._resolve(expr, size)
+
+    def _resolve(self, expr: AddressExpr, size: int) -> Place:
+        if isinstance(expr.base, Window):
+            return self.window_target(expr.base, expr.offset, size)
+        if isinstance(expr.base, int) and expr.space == "pa":
+            return Place(self, expr.base + expr.offset)
+        raise KernelError(
+            f"{self.name}: {expr.text!r} is a kernel address, "
+            "and kernel addresses are not understood by this version",
+            hint="give a guest-physical address (0x1000), or a window (mw0)",
+        )
+
+    def window_target(self, window: Window, offset: int, size: int = 1) -> Place:
+        """Where `[offset, offset + size)` of an outbound window leads in the peer's memory."""
+        from ntbdbg.target.window import reach_window
+
+        return reach_window(self, window, offset, size)
+
+    def read(self, address: Address, size: int | str) -> bytes:
+        """Copy of `size` bytes; errors as `resolve` and `PhysicalMemory.read`."""
+        length = parse_size(size) if isinstance(size, str) else size
+        place = self.resolve(address, length)
+        return place.guest.memory.read(place.address, length)
+
+    def write(self, address: Address, data: bytes) -> None:
+        """Store `data` at once, without journal; `patch` is the careful way."""
+        place = self.resolve(address, len(data))
+        place.guest.memory.write(place.address, data)
+
+    def search(self, pattern: Pattern | bytes | str, **options: int | None) -> Iterator[Match]:
+        """Every occurrence of `pattern`; see `ntbdbg.inspect.search.search`."""
+        from ntbdbg.inspect.search import search
+        from ntbdbg.inspect.value import literal, parse_pattern
+
+        if isinstance(pattern, str):
+            pattern = parse_pattern(pattern)
+        elif isinstance(pattern, bytes):
+            pattern = literal(pattern)
+        return search(self.memory, pattern, **options)  # type: ignore[arg-type]
+
+    def qmp(self) -> Qmp:
+        """QEMU's monitor, to be opened briefly: ``with guest.qmp() as qmp``.
+
+        :raises TargetError: a bare RAM file, or the guest's QEMU is gone
+        """
+        from ntbdbg.target.qmp import Qmp
+
+        if self.record is None:
+            raise TargetError(
+                f"{self.name} is a bare RAM file, QEMU's monitor (QMP) is not known",
+                hint="start the guests by 'python3 run vms' to freeze and resume them",
+            )
+        if not self.is_live:
+            raise QmpError(
+                f"{self.name} does not run, so nothing can stop or continue it",
+                hint="its RAM can still be read",
+            )
+        return Qmp(self.record.qmp, who=self.name)

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: MIT
+"""The lab: the guests of one run and their link."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ntbdbg.errors import FormatError, NtbError, TargetError, UsageError
+from ntbdbg.memory.file import FileIdentity
+from ntbdbg.memory.layout import SEGMENTS_SYNTAX, parse_segments, qemu_segments, without_vga
+from ntbdbg.memory.number import PAGE, format_size
+from ntbdbg.memory.ramfile import RamFile
+from ntbdbg.memory.segments import Segment, SegmentMap
+from ntbdbg.target import where as places
+from ntbdbg.target.guest import Guest
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from ntbdbg.ntb.model import Link
+    from ntbdbg.ntb.source import PageFile
+    from ntbdbg.target.manifest import GuestRecord, LinkRecord, Manifest
+
+DEFAULT_MACHINE = "q35"
+
+
+class Lab:
+    """Guests by name, opened when they are first asked for.
+
+    :ivar manifest: run.json, None for bare RAM files
+    :ivar path: where that manifest is
+    :ivar how: how the lab was found, for people
+    :ivar notes: what was assumed, and what the user should know
+    """
+
+    def __init__(
+        self,
+        found: places.Found,
+        *,
+        machine: str | None = None,
+        segments: str | None = None,
+        notify: Callable[[str], None] | None = None,
+    ) -> None:
+        self.manifest: Manifest | None = found.manifest
+        self.path: Path | None = found.path
+        self.how = found.how
+        self.notes: list[str] = []
+        self._machine = machine
+        self._segments = segments
+        self._notify = notify
+        self._guests: dict[str, Guest] = {}
+        self._page: PageFile | None = None
+        for text in found.notes:
+            self.note(text)
+
+    @classmethod
+    def open(
+        cls,
+        where: str | os.PathLike[str] | None = None,
+        *,
+        lab: str | None = None,
+        machine: str | None = None,
+        segments: str | None = None,
+        notify: Callable[[str], None] | None = None,
+    ) -> Lab:
+        """The lab at `where`, else ``$NTBDBG_FROM``, else the named or only one.
+
+        :param where: a run.json or the folder that holds it
+        :param lab: name of one of this user's labs
+        :param machine: ``q35`` or ``pc``: memory map of bare RAM files
+        :param segments: memory map of bare RAM files, ``GPA:SIZE:OFFSET,…``
+        :param notify: called with each note as it arises; `notes` keeps them too
+        :raises UsageError: several labs run and none is named
+        :raises TargetError, FormatError: what was named is absent or unusable
+        """
+        found = places.find(None if where is None else os.fspath(where), lab)
+        return cls(found, machine=machine, segments=segments, notify=notify)
+
+    def __enter__(self) -> Lab:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __getitem__(self, name: str) -> Guest:
+        return self.guest(name)
+
+    def __iter__(self) -> Iterator[Guest]:
+        return (self.guest(name) for name in self.names)
+
+    def close(self) -> None:
+        """Give all files back."""
+        for guest in self._guests.values():
+            if isinstance(guest.memory, RamFile):
+                guest.memory.close()
+        self._guests.clear()
+        if self._page is not None:
+            self._page.close()
+            self._page = None
+
+    @property
+    def name(self) -> str | None:
+        """The lab's name, None for bare RAM files."""
+        return self.manifest.lab if self.manifest else None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The guests' names."""
+        if self.manifest:
+            return tuple(record.name for record in self.manifest.guests)
+        return tuple(places.bare_files())
+
+    @property
+    def link(self) -> LinkRecord | None:
+        """What run.json says of the link, None if there is none."""
+        return self.manifest.link if self.manifest else None
+
+    @property
+    def folder(self) -> Path | None:
+        """The lab's private folder, None for bare RAM files."""
+        return self.path.parent if self.path else None
+
+    def note(self, text: str) -> None:
+        """Keep `text` for the user, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+            if self._notify:
+                self._notify(text)
+
+    def guest(self, name: str) -> Guest:
+        """The guest called `name`, or the bare RAM file at that path (it holds a slash).
+
+        :raises TargetError: no such guest (the message names the others) or RAM file
+        :raises FormatError: the file cannot be a RAM file
+        """
+        if name not in self._guests:
+            self._guests[name] = self._open_guest(name)
+        return self._guests[name]
+
+    def guest_of_partition(self, partition: int) -> Guest:
+        """The guest on NT partition `partition`; raises NtbError if the lab has none there."""
+        for record in self.manifest.guests if self.manifest else ():
+            if record.index == partition:
+                return self.guest(record.name)
+        raise NtbError(
+            f"no guest of this lab is on NT partition {partition}",
+            hint="'ntbdbg info' shows the guests, 'ntbdbg windows' the ports",
+        )
+
+    def read_link(self) -> Link:
+        """The state of the NTB switch right now.
+
+        :raises NtbError: the lab has no link, or its shared page makes no sense
+        :raises TargetError: the shared page is gone
+        """
+        return self.page().link()
+
+    def page(self) -> PageFile:
+        """The open shared page; errors as `read_link`."""
+        from ntbdbg.ntb.source import PageFile
+
+        if self.manifest is None or self.link is None:
+            raise NtbError(
+                "there is no NTB link here: " + self.how,
+                hint="a lab of 'python3 run vms' has one; 'ntbdbg info' shows what is there",
+            )
+        if self._page is None:
+            self._page = PageFile(self.link.shared_page, is_live=self.manifest.is_live())
+        return self._page
+
+    def frozen(self) -> AbstractContextManager[None]:
+        """Stop every guest for the duration of a ``with`` block; see `ntbdbg.target.freeze`."""
+        from ntbdbg.target.freeze import frozen
+
+        return frozen(self)
+
+    def _open_guest(self, name: str) -> Guest:
+        if os.sep in name:
+            return self._open_bare(name, name)
+        if self.manifest:
+            return self._open_recorded(self.manifest.guest(name))
+        if name in places.BARE_NAMES:
+            return self._open_bare(name, os.path.join(places.BARE_FOLDER, name))
+        known = ", ".join(self.names)
+        raise TargetError(
+            f"no guest {name!r}: no lab runs"
+            + (f", RAM files there are for {known}" if known else ""),
+            hint=f"{places.START_ONE}, or give the path of a RAM file",
+        )
+
+    def _open_recorded(self, record: GuestRecord) -> Guest:
+        if self._machine or self._segments:
+            raise UsageError(
+                f"--machine and --segments describe bare RAM files; the map of {record.name} "
+                f"is in {self.path}",
+                hint=f"leave them out, or name the file: {record.ram.path}",
+            )
+        live = record.process is not None and record.process.is_alive()
+        if not live:
+            self.note(f"{record.name} does not run: this is the RAM it left behind")
+        ram = record.ram
+        parts = [Segment(part.gpa, part.size, part.offset) for part in ram.segments]
+        memory = RamFile(
+            ram.path,
+            without_vga(parts) if record.machine in ("q35", "pc") else parts,
+            name=record.name,
+            is_live=live,
+            identity=FileIdentity(ram.device, ram.inode, ram.size),
+        )
+        return Guest(record.name, memory, self, record)
+
+    def _open_bare(self, name: str, path: str) -> Guest:
+        if not os.path.lexists(path) and os.sep not in name:
+            raise TargetError(
+                f"no guest {name!r}: no lab runs and there is no RAM file {path}",
+                hint=f"{places.START_ONE}, or give the path of a RAM file",
+            )
+        memory = RamFile(path, (), name=name)
+        memory.segments = self._bare_segments(path, memory.file.identity.size)
+        memory.segments.check_backing(memory.file.identity.size, name)
+        return Guest(name, memory, self)
+
+    def _bare_segments(self, path: str, size: int) -> SegmentMap:
+        if self._segments:
+            return parse_segments(self._segments)
+        if size == 0 or size % PAGE:
+            raise FormatError(
+                path,
+                None,
+                f"is no RAM file: RAM comes in whole pages of 4 KiB, this is {size} bytes",
+                hint=f"to read it all the same, say where it lies: --segments {SEGMENTS_SYNTAX}",
+            )
+        machine = self._machine or DEFAULT_MACHINE
+        if not self._machine:
+            self.note(
+                f"{path}: no run.json knows it; taken for {format_size(size)} of RAM of a "
+                f"{machine} machine (--machine pc or --segments say otherwise)"
+            )
+        return qemu_segments(machine, size)

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""Where the lab is: ``--from`` › ``$NTBDBG_FROM`` › ``--lab`` or the only one › bare RAM files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from ntbdbg.errors import NtbdbgError, TargetError, UsageError
+from ntbdbg.target.manifest import FILE_NAME, Manifest, find_labs, lab_dir
+
+FROM_VARIABLE = "NTBDBG_FROM"
+BARE_FOLDER = "/dev/shm"
+BARE_NAMES = ("qemu", "qemu1", "qemu2")
+START_ONE = "start one: python3 run vms --qemu-map-ram-to-shm"
+
+
+class Found(NamedTuple):
+    """What the search ended in.
+
+    :ivar manifest: None for bare RAM files
+    :ivar path: of the manifest
+    :ivar how: why this one, for people: ``the only lab that runs``
+    :ivar notes: what the user should know about the choice
+    """
+
+    manifest: Manifest | None
+    path: Path | None
+    how: str
+    notes: tuple[str, ...] = ()
+
+
+def find(
+    where: str | None = None, lab: str | None = None, environ: Mapping[str, str] = os.environ
+) -> Found:
+    """Search in the documented order.
+
+    :param where: path of a run.json or of the folder that holds one
+    :param lab: name of a lab of this user
+    :raises UsageError: several labs and none named, or both `where` and `lab`
+    :raises TargetError, FormatError: what was named is absent or unusable
+    """
+    if where is not None and lab is not None:
+        raise UsageError("--from and --lab exclude each other", hint="name the lab once")
+    if where is not None:
+        return _named(where, "--from")
+    if lab is not None:
+        return _by_name(lab)
+    if environ.get(FROM_VARIABLE):
+        return _named(environ[FROM_VARIABLE], f"${FROM_VARIABLE}")
+    return _only_one()
+
+
+def bare_files() -> dict[str, str]:
+    """The RAM files at their customary places, by guest name."""
+    paths = {name: os.path.join(BARE_FOLDER, name) for name in BARE_NAMES}
+    return {name: path for name, path in paths.items() if os.path.isfile(path)}
+
+
+def _named(where: str, how: str) -> Found:
+    path = Path(where)
+    if path.is_dir():
+        path = path / FILE_NAME
+        if not path.exists():
+            raise TargetError(
+                f"{how} {where}: the folder holds no {FILE_NAME}",
+                hint=f"give a {FILE_NAME} or the folder of a lab",
+            )
+    if path.exists() and path.suffix != ".json":
+        raise TargetError(
+            f"{how} {where}: is not a {FILE_NAME}",
+            hint=f"give a {FILE_NAME} or the folder of a lab; "
+            "a bare RAM file goes in the place of the guest's name",
+        )
+    return Found(Manifest.load(path), path, how)
+
+
+def _by_name(lab: str) -> Found:
+    path = lab_dir(lab) / FILE_NAME
+    if not path.exists():
+        known = ", ".join(find_labs()) or "none"
+        raise TargetError(f"no lab {lab!r}", hint=f"this user's labs: {known}")
+    return Found(Manifest.load(path), path, f"--lab {lab}")
+
+
+def _only_one() -> Found:
+    labs: dict[str, Found] = {}
+    broken: list[NtbdbgError] = []
+    for name, path in find_labs().items():
+        try:
+            labs[name] = Found(Manifest.load(path), path, f"the only lab, {name!r}")
+        except NtbdbgError as error:
+            broken.append(error)
+    if broken and not labs:
+        raise broken[0]
+    notes = tuple(f"skipped {error.message}" for error in broken)
+    live = [f for f in labs.values() if f.manifest and f.manifest.is_live()]
+    candidates = live or [f for f in labs.values() if f.manifest and _has_ram(f.manifest)]
+    if len(candidates) > 1:
+        kind = "labs run" if live else "dead labs left their RAM"
+        names = ", ".join(f.manifest.lab for f in candidates if f.manifest)
+        raise UsageError(
+            f"several {kind}: {names}", hint="name one: --lab NAME, or --from PATH of its run.json"
+        )
+    if not candidates:
+        dead = tuple(f"lab {n!r} does not run and its RAM files are gone" for n in labs)
+        return Found(None, None, f"no lab; RAM files in {BARE_FOLDER}", notes + dead)
+    found = candidates[0]
+    how = (
+        f"the only lab that runs, {found.manifest.lab!r}" if live and found.manifest else found.how
+    )
+    return found._replace(how=how, notes=notes)
+
+
+def _has_ram(manifest: Manifest) -> bool:
+    """Whether a dead lab's RAM is still there to be looked at."""
+    return any(_is_file(g.ram.path, g.ram.device, g.ram.inode) for g in manifest.guests)
+
+
+def _is_file(path: str, device: int, inode: int) -> bool:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return False
+    return (status.st_dev, status.st_ino) == (device, inode)
