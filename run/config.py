@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MIT
+"""Where things lie: the checkout, what builds make, what is kept between checkouts."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+#: the folder that holds run/, ntbdbg/ and qemu_src/
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+DEFAULT_BUILD_DIR = CHECKOUT / "build"
+
+
+def cache_dir() -> Path:
+    """Downloads and finished builds of all checkouts of this user, keyed by content."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "ntbdbg"
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The folders of one build.
+
+    :param build: what ``--build-dir`` names; absolute
+    """
+
+    build: Path = DEFAULT_BUILD_DIR
+
+    @classmethod
+    def of(cls, build_dir: str | os.PathLike[str] | None) -> Paths:
+        """Paths for a ``--build-dir`` as typed: relative to where the user is."""
+        return cls() if build_dir is None else cls(Path(build_dir).resolve())
+
+    @property
+    def logs(self) -> Path:
+        """Full output of build steps."""
+        return self.build / "logs"
+
+    @property
+    def qemu(self) -> Path:
+        return self.build / "qemu"
+
+    @property
+    def guest(self) -> Path:
+        return self.build / "guest"
+
+    @property
+    def cache(self) -> Path:
+        return cache_dir()
