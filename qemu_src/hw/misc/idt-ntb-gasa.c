@@ -139,7 +139,7 @@ static uint32_t gdbellsts_read(IDTNTBState *s)
 
     for (unsigned part = 0; part < s->nports; part++) {
         if (part != s->part) {
-            sts |= idt_ntb_link_peer_doorbells(s, part);
+            sts |= idt_ntb_peer_doorbells(s, part);
         }
     }
     return sts;

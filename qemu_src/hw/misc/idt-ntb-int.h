@@ -5,7 +5,10 @@
  * idt-ntb-regs.c     the NT function's registers
  * idt-ntb-gasa.c     the switch's global address space
  * idt-ntb-irq.c      interrupt status, masks, MSI and INTx
- * idt-ntb-link.c     other ports: state, events, doorbells, messages, quiesce
+ * idt-ntb-link.c     life cycle and link state of this port
+ * idt-ntb-event.c    events, doorbells, messages, kicks
+ * idt-ntb-peer.c     the other ports as this one sees them
+ * idt-ntb-quiesce.c  closing the windows of others
  * idt-ntb-mw.c       memory windows
  * idt-ntb-ram.c      this guest's RAM table, the peers' RAM files
  * idt-ntb-server.c   ivshmem-server's client protocol
@@ -43,7 +46,7 @@ OBJECT_DECLARE_SIMPLE_TYPE(IDTNTBPeerRam, IDT_NTB_PEER_RAM)
 #define IDT_NTB_WINDOWS     2           /* BAR2 and BAR4 */
 #define IDT_NTB_NO_EVENTFD  (-1)
 
-/* A peer's RAM file, mapped. Lives until the last view of the region is gone. */
+/* A peer's RAM file, mapped; lives until the last view of it is gone */
 struct IDTNTBPeerRam {
     Object parent_obj;
     MemoryRegion mr;
@@ -227,18 +230,42 @@ void idt_ntb_link_reset_hold(IDTNTBState *s);
 void idt_ntb_link_reset_exit(IDTNTBState *s);
 /* After a change of PCI command, NTCTL or the own mapping-table entry */
 void idt_ntb_link_changed(IDTNTBState *s);
+void idt_ntb_link_publish(IDTNTBState *s);
 /* Take in whatever the other ports have changed */
 void idt_ntb_link_poll(IDTNTBState *s);
-void idt_ntb_link_client_joined(IDTNTBState *s, int fd);
-void idt_ntb_link_client_gone(IDTNTBState *s, uint32_t id);
-void idt_ntb_link_server_lost(IDTNTBState *s);
-void idt_ntb_link_flush_vcpus(IDTNTBState *s);
-void idt_ntb_link_gsignal(IDTNTBState *s);
-void idt_ntb_link_doorbell(IDTNTBState *s, uint32_t bits);
-bool idt_ntb_link_message(IDTNTBState *s, unsigned part, unsigned reg,
-                          uint32_t data);
-bool idt_ntb_link_peer_admits(const IDTNTBState *s, unsigned part);
-uint32_t idt_ntb_link_peer_doorbells(const IDTNTBState *s, unsigned part);
+
+/* idt-ntb-event.c */
+void idt_ntb_event_kick_all(IDTNTBState *s);
+void idt_ntb_event_drain(IDTNTBState *s);
+void idt_ntb_event_post_link(IDTNTBState *s, bool up);
+void idt_ntb_event_peer_died(IDTNTBState *s, unsigned part);
+void idt_ntb_event_gsignal(IDTNTBState *s);
+void idt_ntb_event_doorbell(IDTNTBState *s, uint32_t bits);
+bool idt_ntb_event_message(IDTNTBState *s, unsigned part, unsigned reg,
+                           uint32_t data);
+void idt_ntb_event_count_doorbells(IDTNTBState *s);
+
+/* idt-ntb-peer.c */
+static inline IDTNTBShmPort *idt_ntb_peer_block(const IDTNTBState *s,
+                                                unsigned part)
+{
+    return idt_ntb_shm_port(&s->shm, part);
+}
+
+bool idt_ntb_peer_admits(const IDTNTBState *s, unsigned part);
+uint32_t idt_ntb_peer_doorbells(const IDTNTBState *s, unsigned part);
+void idt_ntb_peer_refresh(IDTNTBState *s, unsigned part);
+void idt_ntb_peer_live_timer(void *opaque);
+void idt_ntb_peer_client_joined(IDTNTBState *s, int fd);
+void idt_ntb_peer_client_gone(IDTNTBState *s, uint32_t id);
+void idt_ntb_peer_server_lost(IDTNTBState *s);
+
+/* idt-ntb-quiesce.c */
+void idt_ntb_quiesce_join(IDTNTBState *s);
+void idt_ntb_quiesce_leave(IDTNTBState *s);
+void idt_ntb_quiesce(IDTNTBState *s);
+void idt_ntb_quiesce_ack(IDTNTBState *s);
+void idt_ntb_quiesce_flush_vcpus(IDTNTBState *s);
 
 /* idt-ntb-mw.c */
 bool idt_ntb_mw_setup(IDTNTBState *s, Error **errp);

@@ -142,7 +142,7 @@ static void log_unaligned(IDTNTBState *s, unsigned bar, uint64_t trans)
     }
 }
 
-/* Cut what lies in one RAM segment of the peer out of [trans, trans + extent) */
+/* What of [trans, trans + extent) lies in one RAM segment of the peer */
 static bool plan_piece(IDTNTBState *s, IDTNTBWindow *w, uint64_t trans,
                        uint64_t extent, const IDTNTBShmSeg *seg,
                        IDTNTBPiece *piece)
@@ -183,7 +183,7 @@ static IDTNTBPeerRam *plan_window(IDTNTBWindow *w, IDTNTBPiece *pieces,
 
     *npieces = 0;
     if (!extent || !may_send(s) || !idt_ntb_is_peer(s, part) ||
-        !idt_ntb_link_peer_admits(s, part)) {
+        !idt_ntb_peer_admits(s, part)) {
         return NULL;
     }
     peer = &s->peer[part];
@@ -267,7 +267,7 @@ void idt_ntb_mw_update(IDTNTBState *s)
         }
     }
     if (closed) {
-        idt_ntb_link_flush_vcpus(s);
+        idt_ntb_quiesce_flush_vcpus(s);
     }
 }
 
@@ -280,7 +280,7 @@ void idt_ntb_mw_close_all(IDTNTBState *s)
     }
 }
 
-/* Windows are numbered as the driver numbers them: in BAR order, without gaps */
+/* Numbered as the driver numbers windows: in BAR order, without gaps */
 uint32_t idt_ntb_mw_open_mask(const IDTNTBState *s)
 {
     uint32_t mask = 0;

@@ -34,7 +34,7 @@ static void idt_ntb_peer_ram_class_init(ObjectClass *klass,
 {
 }
 
-/* "%d" stands for number + 1; nothing else is special, least of all to printf */
+/* "%d" stands for number + 1; no printf is involved */
 static char *expand_path(const char *template, unsigned part)
 {
     g_autofree char *number = g_strdup_printf("%u", part + 1);
@@ -99,7 +99,8 @@ static bool collect_ram(Int128 start, Int128 len, const MemoryRegion *mr,
         return false;
     }
     c->mr = mr;
-    if (last && last->gpa + last->len == gpa && last->off + last->len == offset) {
+    if (last && last->gpa + last->len == gpa &&
+        last->off + last->len == offset) {
         last->len += size;
         return false;
     }
@@ -145,7 +146,9 @@ void idt_ntb_ram_publish(IDTNTBState *s)
 /* Behind an IOMMU the addresses a driver hands to its peer are not physical */
 void idt_ntb_ram_update_iommu(IDTNTBState *s)
 {
-    if (pci_device_iommu_address_space(PCI_DEVICE(s)) != &address_space_memory) {
+    AddressSpace *as = pci_device_iommu_address_space(PCI_DEVICE(s));
+
+    if (as != &address_space_memory) {
         if (!(s->flags & IDT_NTB_SHM_F_IOMMU)) {
             warn_report("idt-ntb: this port is behind an IOMMU; windows into "
                         "this guest stay closed");

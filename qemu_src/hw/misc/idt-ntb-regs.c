@@ -169,7 +169,7 @@ static void outmsg_write(IDTNTBState *s, unsigned m, uint32_t val)
 
     s->outmsg[m] = val;
     /* Clients look at the status right after the write */
-    if (!idt_ntb_link_message(s, part, route & SWPMSGCTL_REG_MASK, val)) {
+    if (!idt_ntb_event_message(s, part, route & SWPMSGCTL_REG_MASK, val)) {
         s->outmsgsts |= 1u << m;
     }
 }
@@ -177,7 +177,7 @@ static void outmsg_write(IDTNTBState *s, unsigned m, uint32_t val)
 static void ntgsignal_write(IDTNTBState *s, uint32_t val)
 {
     if (val & NTGSIGNAL_SET) {
-        idt_ntb_link_gsignal(s);
+        idt_ntb_event_gsignal(s);
     }
 }
 
@@ -252,7 +252,7 @@ static void nt_write(IDTNTBState *s, unsigned off, uint32_t val)
         s->ntierrormsk[(off - IDT_NTB_NTIERRORMSK0) / 4] = val;
         break;
     case IDT_NTB_OUTDBELLSET:
-        idt_ntb_link_doorbell(s, val);
+        idt_ntb_event_doorbell(s, val);
         break;
     case IDT_NTB_INDBELLSTS:
         indbellsts_clear(s, val);

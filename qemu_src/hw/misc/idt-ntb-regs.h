@@ -140,7 +140,7 @@
 #define GASA_GODBELLMSK0            0x3ed00
 #define GASA_GIDBELLMSK0            0x3ed80
 #define GASA_GIDBELLMSK_END         0x3ee00
-#define GASA_SWP0MSGCTL0            0x3ee00 /* + 4 * partition + 0x20 * register */
+#define GASA_SWP0MSGCTL0            0x3ee00 /* + 4 * partition + 0x20 * reg */
 #define GASA_SWPMSGCTL_END          0x3ee80
 #define   SWPMSGCTL_REG_MASK          0x00000003
 #define   SWPMSGCTL_PART_SHIFT        4

@@ -70,7 +70,7 @@ static void client_vector(IDTNTBState *s, uint32_t id, int fd)
     client->fd = fd;
     g_hash_table_insert(s->server.clients, key, client);
     if (s->own) {
-        idt_ntb_link_client_joined(s, fd);
+        idt_ntb_peer_client_joined(s, fd);
     }
 }
 
@@ -82,7 +82,7 @@ static void client_gone(IDTNTBState *s, uint32_t id)
     if (client) {
         client->gone = true;
         if (s->own) {
-            idt_ntb_link_client_gone(s, id);
+            idt_ntb_peer_client_gone(s, id);
         }
     }
 }
@@ -224,7 +224,7 @@ static void event(void *opaque, QEMUChrEvent event)
 
     if (event == CHR_EVENT_CLOSED && !s->server.lost) {
         s->server.lost = true;
-        idt_ntb_link_server_lost(s);
+        idt_ntb_peer_server_lost(s);
     }
 }
 

@@ -44,6 +44,7 @@ void idt_ntb_shm_init(IDTNTBShm *shm)
     shm->base = NULL;
     shm->lock_fd = -1;
     shm->claimed = -1;
+    shm->nonce = 0;
 }
 
 /*
@@ -58,7 +59,7 @@ static int reopen(int fd, Error **errp)
     if (own < 0) {
         error_setg_errno(errp, errno,
                          "cannot reopen the server's shared memory for locking");
-        error_append_hint(errp, "Run ivshmem-server as the same user as QEMU.\n");
+        error_append_hint(errp, "Run ivshmem-server as the user of QEMU.\n");
     }
     return own;
 }
@@ -155,7 +156,7 @@ static void header_write(IDTNTBShm *shm, const IDTNTBSwitchConfig *cfg)
     h->port_bitmap = cfg->port_bitmap;
     h->cfg_flags = cfg->cfg_flags;
     memcpy(h->barsetup, cfg->barsetup, sizeof(h->barsetup));
-    smp_wmb();
+    smp_wmb();                  /* the magic announces all of the above */
     idt_ntb_shm_set64(&h->magic, IDT_NTB_SHM_MAGIC);
 }
 
@@ -214,6 +215,7 @@ static bool claim_locked(IDTNTBShm *shm, unsigned part, unsigned port,
         return false;
     }
     shm->claimed = part;
+    shm->nonce = ((IDTNTBShmHeader *)shm->base)->switch_nonce;
     memset(own, 0, sizeof(*own));
     own->port = port;
     own->part = part;
@@ -287,7 +289,7 @@ void idt_ntb_shm_ram_publish(IDTNTBShmPort *own, const IDTNTBRamTable *table)
     uint32_t seq = qatomic_read(&own->ram_seq) | 1;
 
     qatomic_set(&own->ram_seq, seq);
-    smp_wmb();
+    smp_wmb();                  /* readers see it odd before any change */
     qatomic_set(&own->nseg, table->nseg);
     idt_ntb_shm_set64(&own->ram_dev, table->dev);
     idt_ntb_shm_set64(&own->ram_ino, table->ino);
@@ -327,7 +329,7 @@ bool idt_ntb_shm_ram_read(const IDTNTBShmPort *peer, IDTNTBRamTable *table)
         table->ino = idt_ntb_shm_get64(&peer->ram_ino);
         table->size = idt_ntb_shm_get64(&peer->ram_size);
         memcpy(table->seg, peer->seg, sizeof(table->seg));
-        smp_rmb();
+        smp_rmb();              /* the copy is done before the second look */
         if (!(seq & 1) && qatomic_read(&peer->ram_seq) == seq) {
             return ram_table_valid(table);
         }

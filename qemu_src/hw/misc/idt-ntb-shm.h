@@ -31,6 +31,7 @@ typedef struct IDTNTBShm {
     void *base;         /* NULL: not mapped */
     int lock_fd;        /* own open file description, holds the byte locks */
     int claimed;        /* partition whose lock is held, or -1 */
+    uint64_t nonce;     /* the switch's, as it was when the port was claimed */
 } IDTNTBShm;
 
 /* Where a guest's RAM lies in its RAM file */

@@ -1,0 +1,197 @@
+/*
+ * IDT NTB port: the other ports as this one sees them
+ *
+ * A block in the shared page can be stale, and a client that left the server
+ * can be alive: only the byte lock says whether a port has an owner.
+ *
+ * Copyright (c) 2026 the ntbdbg authors
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "idt-ntb-int.h"
+#include "trace.h"
+
+/* After a client has left, its locks go away with the last of its files */
+#define CHECK_FIRST_MS      10
+#define CHECK_LAST_MS       2000
+#define SERVER_LOST_POLL_MS 1000
+
+bool idt_ntb_peer_admits(const IDTNTBState *s, unsigned part)
+{
+    const IDTNTBPeer *peer = &s->peer[part];
+
+    return peer->attached && idt_ntb_state_admits(peer->linkup, peer->pcicmd,
+                                                  peer->ntctl, peer->mtbl);
+}
+
+uint32_t idt_ntb_peer_doorbells(const IDTNTBState *s, unsigned part)
+{
+    return s->peer[part].attached ?
+           qatomic_read(&idt_ntb_peer_block(s, part)->indbellsts) : 0;
+}
+
+/* A look at another port's block; all it says is bounded here */
+static IDTNTBPeer peer_snapshot(const IDTNTBState *s, unsigned part)
+{
+    const IDTNTBShmPort *block = idt_ntb_peer_block(s, part);
+    IDTNTBPeer now = s->peer[part];
+
+    now.attached = qatomic_load_acquire(&block->state) ==
+                   IDT_NTB_SHM_ATTACHED;
+    now.incarnation = idt_ntb_shm_get64(&block->incarnation);
+    /* First the epoch: levels are then at least as new as it is */
+    now.down_epoch = qatomic_load_acquire(&block->down_epoch);
+    now.linkup = qatomic_load_acquire(&block->linkup) & 1;
+    now.pcicmd = qatomic_read(&block->pcicmd) & 0xffff;
+    now.ntctl = qatomic_read(&block->ntctl) & NTCTL_MASK;
+    now.mtbl = qatomic_read(&block->mtbl) & NTMTBLDATA_MASK;
+    now.pcielctlsts = qatomic_read(&block->pcielctlsts);
+    now.flags = qatomic_read(&block->flags);
+    now.ivshmem_id = qatomic_read(&block->ivshmem_id);
+    return now;
+}
+
+static void peer_clear_levels(IDTNTBPeer *peer)
+{
+    peer->attached = peer->linkup = false;
+    peer->pcicmd = peer->ntctl = peer->mtbl = peer->pcielctlsts = 0;
+}
+
+void idt_ntb_peer_refresh(IDTNTBState *s, unsigned part)
+{
+    IDTNTBPeer *peer = &s->peer[part];
+    IDTNTBPeer now = peer_snapshot(s, part);
+    bool was_up = peer->linkup;
+    bool fresh = now.incarnation != peer->incarnation ||
+                 (now.attached && !peer->attached && !peer->dead);
+
+    if (now.attached && fresh) {
+        /* A block may have outlived its owner */
+        now.dead = !idt_ntb_shm_owner_alive(&s->shm, part);
+        now.check_ms = 0;
+    }
+    if (!now.attached || now.dead) {
+        peer_clear_levels(&now);
+    }
+    *peer = now;
+    if (peer->attached && fresh) {
+        trace_idt_ntb_attach(s->part, part, peer->incarnation);
+        idt_ntb_ram_new_incarnation(s, part);
+    }
+    if (peer->attached) {
+        idt_ntb_ram_refresh(s, part);
+    } else {
+        idt_ntb_ram_drop(s, part);
+    }
+    if (was_up != peer->linkup) {
+        trace_idt_ntb_peer_state(s->part, part, peer->linkup, peer->pcicmd,
+                                 peer->ntctl, peer->mtbl);
+    }
+}
+
+static void peer_died(IDTNTBState *s, unsigned part)
+{
+    IDTNTBPeer *peer = &s->peer[part];
+
+    trace_idt_ntb_detach(s->part, part);
+    idt_ntb_server_forget(s, peer->ivshmem_id);
+    if (!peer->attached) {
+        return;
+    }
+    peer->dead = true;
+    peer_clear_levels(peer);
+    idt_ntb_event_peer_died(s, part);
+    idt_ntb_link_poll(s);
+}
+
+static void arm_live_timer(IDTNTBState *s, unsigned ms)
+{
+    int64_t when = qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + ms;
+
+    if (!timer_pending(s->live_timer) ||
+        (int64_t)timer_expire_time_ns(s->live_timer) > when * SCALE_MS) {
+        timer_mod(s->live_timer, when);
+    }
+}
+
+/* False once @part needs no further look */
+static bool check_alive(IDTNTBState *s, unsigned part)
+{
+    IDTNTBPeer *peer = &s->peer[part];
+
+    if (!idt_ntb_shm_owner_alive(&s->shm, part)) {
+        peer->check_ms = 0;
+        peer_died(s, part);
+    } else if (peer->check_ms >= CHECK_LAST_MS) {
+        peer->check_ms = 0;     /* it only left the server */
+    } else {
+        peer->check_ms *= 2;
+    }
+    return peer->check_ms;
+}
+
+void idt_ntb_peer_live_timer(void *opaque)
+{
+    IDTNTBState *s = opaque;
+    unsigned again = s->server.lost ? SERVER_LOST_POLL_MS : 0;
+
+    for (unsigned part = 0; part < s->nports; part++) {
+        IDTNTBPeer *peer = &s->peer[part];
+
+        if (part == s->part || !(peer->check_ms ||
+                                 (s->server.lost && peer->attached))) {
+            continue;
+        }
+        if (check_alive(s, part) && (!again || peer->check_ms < again)) {
+            again = peer->check_ms;
+        }
+    }
+    if (again) {
+        arm_live_timer(s, again);
+    }
+}
+
+/* The other side's eventfd is here: what it did before may have been missed */
+void idt_ntb_peer_client_joined(IDTNTBState *s, int fd)
+{
+    uint64_t one = 1;
+
+    if (write(fd, &one, sizeof(one)) != sizeof(one)) {
+        idt_ntb_warn(s, "cannot wake another port: %s", strerror(errno));
+    }
+    idt_ntb_link_poll(s);
+}
+
+void idt_ntb_peer_client_gone(IDTNTBState *s, uint32_t id)
+{
+    bool known = false;
+
+    for (unsigned part = 0; part < s->nports; part++) {
+        IDTNTBPeer *peer = &s->peer[part];
+
+        if (part != s->part && peer->attached && peer->ivshmem_id == id) {
+            known = true;
+            peer->check_ms = CHECK_FIRST_MS;
+            arm_live_timer(s, 0);
+        }
+    }
+    if (!known) {
+        idt_ntb_server_forget(s, id);
+    }
+    /* A sender that died may have announced a kick and never sent it */
+    idt_ntb_link_poll(s);
+}
+
+void idt_ntb_peer_server_lost(IDTNTBState *s)
+{
+    s->flags |= IDT_NTB_SHM_F_SERVER_LOST;
+    trace_idt_ntb_server_lost(s->part);
+    idt_ntb_warn(s, "ivshmem-server is gone; links stay up, but no port can "
+                 "join any more");
+    if (s->own) {
+        idt_ntb_link_publish(s);
+        arm_live_timer(s, SERVER_LOST_POLL_MS);
+    }
+}

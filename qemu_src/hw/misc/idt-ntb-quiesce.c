@@ -1,0 +1,163 @@
+/*
+ * IDT NTB port: closing the windows of others
+ *
+ * ntb_link_disable() promises that no more writes arrive when it returns. So a
+ * port that closes raises its epoch, and every other port acknowledges the
+ * epoch up to which its own windows are closed, for all of its vCPUs.
+ *
+ * Copyright (c) 2026 the ntbdbg authors
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "hw/core/cpu.h"
+#include "idt-ntb-int.h"
+#include "trace.h"
+
+#define QUIESCE_POLL_US     20
+
+/*
+ * Ports of one switch may sit in one process; while one waits for another under
+ * the BQL it must do the other's work.
+ */
+static QLIST_HEAD(, IDTNTBState) local_ports =
+    QLIST_HEAD_INITIALIZER(local_ports);
+
+void idt_ntb_quiesce_join(IDTNTBState *s)
+{
+    QLIST_INSERT_HEAD(&local_ports, s, next);
+}
+
+void idt_ntb_quiesce_leave(IDTNTBState *s)
+{
+    QLIST_REMOVE(s, next);
+}
+
+/* Tell every port up to which epoch our windows into it are closed */
+void idt_ntb_quiesce_ack(IDTNTBState *s)
+{
+    if (s->flush_pending) {
+        return;
+    }
+    for (unsigned part = 0; part < s->nports; part++) {
+        IDTNTBPeer *peer = &s->peer[part];
+        IDTNTBShmPort *block = idt_ntb_peer_block(s, part);
+
+        if (part == s->part || !peer->attached ||
+            idt_ntb_shm_get64(&block->incarnation) != peer->incarnation) {
+            continue;
+        }
+        if (qatomic_read(&block->ack[s->part]) != peer->down_epoch) {
+            qatomic_store_release(&block->ack[s->part], peer->down_epoch);
+        }
+    }
+}
+
+static void vcpu_flushed(CPUState *cpu, run_on_cpu_data data)
+{
+    IDTNTBState *s = data.host_ptr;
+
+    s->flush_pending--;
+    if (s->own) {
+        idt_ntb_quiesce_ack(s);
+    }
+    object_unref(OBJECT(s));
+}
+
+/*
+ * Under TCG a change of the memory map reaches a vCPU only when it runs its
+ * queued TLB flush. Our work is queued behind that flush. The vCPU whose access
+ * we are in is left out: it runs its queue before the next block, and waiting
+ * for it here would be waiting for ourselves.
+ */
+void idt_ntb_quiesce_flush_vcpus(IDTNTBState *s)
+{
+    CPUState *cpu;
+
+    CPU_FOREACH(cpu) {
+        if (cpu == current_cpu || !cpu->created) {
+            continue;
+        }
+        s->flush_pending++;
+        object_ref(OBJECT(s));
+        async_run_on_cpu(cpu, vcpu_flushed, RUN_ON_CPU_HOST_PTR(s));
+    }
+}
+
+/* Ports that could have a window into this guest and are alive to close it */
+static uint32_t quiesce_targets(IDTNTBState *s)
+{
+    uint32_t mask = 0;
+
+    for (unsigned part = 0; part < s->nports; part++) {
+        if (part != s->part && s->peer[part].attached &&
+            idt_ntb_shm_owner_alive(&s->shm, part)) {
+            mask |= 1u << part;
+        }
+    }
+    return mask;
+}
+
+static uint32_t quiesce_remaining(IDTNTBState *s, uint32_t mask)
+{
+    for (unsigned part = 0; part < s->nports; part++) {
+        uint32_t ack = qatomic_load_acquire(&s->own->ack[part]);
+
+        if ((int32_t)(ack - s->down_epoch) >= 0) {
+            mask &= ~(1u << part);
+        }
+    }
+    return mask;
+}
+
+static bool same_switch(const IDTNTBState *a, const IDTNTBState *b)
+{
+    return a->shm.nonce == b->shm.nonce;
+}
+
+/*
+ * Partitions served in this process. They have let go when this returns: their
+ * vCPUs are ours, have their flush queued, and cannot run it while we wait.
+ */
+static uint32_t poll_local_ports(const IDTNTBState *s)
+{
+    uint32_t mask = 0;
+    IDTNTBState *other;
+
+    QLIST_FOREACH(other, &local_ports, next) {
+        if (same_switch(s, other)) {
+            idt_ntb_link_poll(other);
+            mask |= 1u << other->part;
+        }
+    }
+    return mask;
+}
+
+/*
+ * ntb_link_disable() promises that no more writes arrive when it returns, so
+ * the register write that closes this port waits until all have let go.
+ */
+void idt_ntb_quiesce(IDTNTBState *s)
+{
+    int64_t start = qemu_clock_get_us(QEMU_CLOCK_REALTIME);
+    int64_t end = start + (int64_t)s->quiesce_timeout_ms * 1000;
+    uint32_t mask = quiesce_targets(s);
+
+    while ((mask = quiesce_remaining(s, mask))) {
+        if (qemu_clock_get_us(QEMU_CLOCK_REALTIME) >= end) {
+            IDT_NTB_COUNT(s, quiesce_timeouts);
+            trace_idt_ntb_quiesce_timeout(s->part, mask);
+            idt_ntb_warn(s, "ports of partitions 0x%x did not close their "
+                         "windows within %u ms", mask, s->quiesce_timeout_ms);
+            break;
+        }
+        /* Two ports that do this together serve each other */
+        mask &= ~poll_local_ports(s);
+        if (mask) {
+            g_usleep(QUIESCE_POLL_US);
+        }
+    }
+    trace_idt_ntb_quiesce(s->part, s->down_epoch,
+                          qemu_clock_get_us(QEMU_CLOCK_REALTIME) - start);
+}
