@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from ntbdbg.errors import KernelError, NtbError, QmpError, TargetError
+from ntbdbg.errors import KernelError, NtbError, TargetError
 from ntbdbg.memory.number import parse_size
 from ntbdbg.target.address import AddressExpr, Window
 
@@ -58,7 +58,7 @@ class Guest:
         """Whether its QEMU runs; for a bare RAM file nobody knows, so True."""
         if self.record is None:
             return self.memory.is_live
-        return self.record.process is not None and self.record.process.is_alive()
+        return self.record.is_alive()
 
     @property
     def partition(self) -> int:
@@ -133,16 +133,11 @@ class Guest:
 
         :raises TargetError: a bare RAM file, or the guest's QEMU is gone
         """
-        from ntbdbg.target.qmp import Qmp
+        from ntbdbg.target.freeze import monitor
 
         if self.record is None:
             raise TargetError(
                 f"{self.name} is a bare RAM file, QEMU's monitor (QMP) is not known",
                 hint="start the guests by 'python3 run vms' to freeze and resume them",
             )
-        if not self.is_live:
-            raise QmpError(
-                f"{self.name} does not run, so nothing can stop or continue it",
-                hint="its RAM can still be read",
-            )
-        return Qmp(self.record.qmp, who=self.name)
+        return monitor(self.record)

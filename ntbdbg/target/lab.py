@@ -198,7 +198,7 @@ class Lab:
                 f"is in {self.path}",
                 hint=f"leave them out, or name the file: {record.ram.path}",
             )
-        live = record.process is not None and record.process.is_alive()
+        live = record.is_alive()
         if not live:
             self.note(f"{record.name} does not run: this is the RAM it left behind")
         ram = record.ram

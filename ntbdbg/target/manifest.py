@@ -135,6 +135,10 @@ class GuestRecord:
     argv: tuple[str, ...] = ()
     exit: ExitRecord | None = None
 
+    def is_alive(self) -> bool:
+        """Whether its QEMU still runs."""
+        return self.process is not None and self.process.is_alive()
+
 
 @dataclass(frozen=True)
 class LinkRecord:
@@ -179,7 +183,7 @@ class Manifest:
 
     def is_live(self) -> bool:
         """Whether at least one guest's QEMU still runs."""
-        return any(g.process is not None and g.process.is_alive() for g in self.guests)
+        return any(guest.is_alive() for guest in self.guests)
 
     def to_json(self) -> dict[str, typing.Any]:
         """The manifest as JSON-ready data, `schema` first."""

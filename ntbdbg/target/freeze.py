@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: MIT
+"""Stopping and continuing every guest of a lab, so that both sides show one moment.
+
+What was stopped is written to ``frozen.json`` in the lab's folder before the first guest is
+stopped. A process that is killed with -9 while it holds the lab leaves the file and the
+guests stopped; `resume` then lets them go on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NoReturn
+
+from ntbdbg.errors import QmpError, TargetError
+from ntbdbg.target import frozenmark
+from ntbdbg.target.manifest import ProcessRef
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ntbdbg.target.lab import Lab
+    from ntbdbg.target.manifest import GuestRecord
+    from ntbdbg.target.qmp import Qmp
+
+LOCK_TIMEOUT = 10.0
+"""Seconds to wait for another process that holds the lab still."""
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def frozen(lab: Lab) -> Iterator[None]:
+    """Stop all guests of `lab`; resume those that ran, whatever happens, short of kill -9.
+
+    A guest that already stands still stays so. SIGTERM and SIGHUP end the block like
+    Ctrl-C does.
+
+    :raises TargetError: bare RAM files, or another process holds the lab
+    :raises QmpError: a monitor does not answer; the guests stopped so far run again
+    """
+    if lab.manifest and not lab.manifest.is_live():
+        lab.note("no guest runs: all stand still already")
+        yield
+        return
+    with _held(lab) as folder, contextlib.ExitStack() as monitors, _ending_by_exception():
+        running = _running(lab, monitors)
+        before = frozenmark.read(folder)
+        _note_leftovers(lab, before)
+        try:
+            with _undisturbed():
+                _stop(running, folder, ProcessRef.of(os.getpid()))
+            yield
+        finally:
+            with _undisturbed():
+                _continue(running)
+                frozenmark.restore(folder, before)
+
+
+def freeze(lab: Lab) -> list[str]:
+    """Stop all guests until `resume`; gives the names of those that ran. Errors as `frozen`."""
+    with _held(lab) as folder, contextlib.ExitStack() as monitors:
+        running = _running(lab, monitors)
+        with _undisturbed():
+            try:
+                _stop(running, folder, None)
+            except BaseException:
+                _continue(running)
+                frozenmark.remove(folder)
+                raise
+        return list(running)
+
+
+def resume(lab: Lab) -> list[str]:
+    """Let every guest that is paused go on, whoever paused it; gives their names."""
+    with _held(lab) as folder, contextlib.ExitStack() as monitors:
+        paused = {
+            name: qmp
+            for name, qmp in _monitors(lab, monitors).items()
+            if run_state(qmp) == "paused"
+        }
+        with _undisturbed():
+            _continue(paused)
+            frozenmark.remove(folder)
+        return list(paused)
+
+
+def monitor(record: GuestRecord) -> Qmp:
+    """The toolkit's QMP conversation with a guest, to be opened by ``with``, and briefly."""
+    from ntbdbg.target.qmp import Qmp
+
+    if not record.is_alive():
+        raise QmpError(
+            f"{record.name} does not run, so nothing can stop or continue it",
+            hint="its RAM can still be read",
+        )
+    return Qmp(record.qmp, who=record.name)
+
+
+def run_state(qmp: Qmp) -> str:
+    """QEMU's run state: ``running``, ``paused``, ``guest-panicked``, …"""
+    return str(qmp.execute("query-status")["status"])
+
+
+def _monitors(lab: Lab, stack: contextlib.ExitStack) -> dict[str, Qmp]:
+    """An open conversation with every guest that lives."""
+    records = lab.manifest.guests if lab.manifest else ()
+    alive = [record for record in records if record.is_alive()]
+    if not alive:
+        raise TargetError(
+            f"no guest of lab {lab.name!r} runs, so all stand still already",
+            hint="'python3 run vms' starts a lab",
+        )
+    return {record.name: stack.enter_context(monitor(record)) for record in alive}
+
+
+def _running(lab: Lab, stack: contextlib.ExitStack) -> dict[str, Qmp]:
+    """Conversations with the guests that run; all are open before the first is stopped."""
+    monitors = _monitors(lab, stack)
+    return {name: qmp for name, qmp in monitors.items() if run_state(qmp) == "running"}
+
+
+def _stop(running: dict[str, Qmp], folder: Path, owner: ProcessRef | None) -> None:
+    if running:
+        frozenmark.write(folder, frozenmark.Mark(owner, tuple(running), time.time()))
+    for qmp in running.values():
+        qmp.execute("stop")
+
+
+def _continue(guests: dict[str, Qmp]) -> None:
+    """Let all `guests` run, also after one has failed to."""
+    failures: list[QmpError] = []
+    for qmp in guests.values():
+        try:
+            qmp.execute("cont")
+        except QmpError as error:
+            failures.append(error)
+    if failures:
+        raise QmpError(
+            f"{failures[0].message}; it may still be stopped",
+            hint="'ntbdbg resume' tries again, 'ntbdbg info' shows each guest's state",
+        ) from failures[0]
+
+
+def _note_leftovers(lab: Lab, mark: frozenmark.Mark | None) -> None:
+    if mark is None:
+        return
+    names = " and ".join(mark.guests)
+    if mark.owner is None:
+        lab.note(f"{names} stay frozen afterwards, as 'ntbdbg freeze' left them")
+    else:
+        lab.note(
+            f"{names} were left frozen by process {mark.owner.pid}, which was killed; "
+            "'ntbdbg resume' lets them run"
+        )
+
+
+@contextlib.contextmanager
+def _held(lab: Lab) -> Iterator[Path]:
+    """Hold the lab's freeze lock; gives the lab's folder."""
+    folder = lab.folder
+    if folder is None:
+        raise TargetError(
+            f"bare RAM files cannot be frozen or resumed ({lab.how})",
+            hint="guests of 'python3 run vms' can; stop yours by its own monitor",
+        )
+    path = folder / "freeze.lock"
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise TargetError(f"{path}: {error.strerror}", hint="is the folder yours?") from error
+    try:
+        _lock(fd, folder)
+        yield folder
+    finally:
+        os.close(fd)
+
+
+def _lock(fd: int, folder: Path) -> None:
+    limit = time.monotonic() + LOCK_TIMEOUT
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= limit:
+                break
+            time.sleep(0.02)
+    mark = frozenmark.read(folder)
+    who = f"process {mark.owner.pid}" if mark and mark.owner else "another process"
+    raise TargetError(f"{who} holds the lab frozen", hint="wait for it, or end it")
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Keep signals waiting while guests are stopped or resumed; QMP's time limits bound it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _ending_by_exception() -> Iterator[None]:
+    """Make SIGTERM and SIGHUP raise SystemExit, so that ``finally`` runs (main thread only)."""
+    try:
+        old = {number: signal.signal(number, _leave) for number in _SIGNALS[1:]}
+    except ValueError:  # not the main thread: signals are not ours to catch
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+def _leave(number: int, _: object) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+def states(lab: Lab) -> dict[str, str]:
+    """Run state of each recorded guest: QEMU's word for it, ``dead``, or why nobody knows."""
+    records = lab.manifest.guests if lab.manifest else ()
+    return {record.name: _state(record) for record in records}
+
+
+def _state(record: GuestRecord) -> str:
+    if not record.is_alive():
+        return "dead"
+    try:
+        with monitor(record) as qmp:
+            return run_state(qmp)
+    except QmpError as error:
+        return f"alive, but {error.message}"
