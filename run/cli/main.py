@@ -1,16 +1,35 @@
 # SPDX-License-Identifier: MIT
-"""`python3 run COMMAND`: one file per command, imported when it is used."""
+"""`python3 run COMMAND`: one file per command, imported when it is used.
+
+Commands raise; only `main` knows how an error is printed and which exit code it ends with.
+"""
 
 from __future__ import annotations
 
 import importlib
+import sys
+from collections.abc import Sequence
 
 import click
 
-#: command name -> module that holds it, as attribute `command`
+from run.cli.spellings import translate
+from run.errors import RunError, UsageError
+
+#: command name -> module that holds it as attribute `command`, and its line in --help
 COMMANDS = {
-    # "build": "run.cli.commands.build",
+    "demo": ("run.cli.commands.demo", "Everything from nothing, as a guided tour."),
+    "build": ("run.cli.commands.build", "Build QEMU with our device, and a guest."),
+    "vm": ("run.cli.commands.vm", "Start one VM."),
+    "vms": ("run.cli.commands.vms", "Start two VMs joined by an NTB."),
+    "status": ("run.cli.commands.status", "Show what runs, and how what ended ended."),
+    "ssh": ("run.cli.commands.ssh", "A shell, or one command, in a guest."),
+    "console": ("run.cli.commands.console", "The serial console of a guest."),
+    "stop": ("run.cli.commands.stop", "Stop a lab and clean up after it."),
+    "test": ("run.cli.commands.test", "Run the project's tests."),
+    "doctor": ("run.cli.commands.doctor", "Say what this host lacks, and how to mend it."),
 }
+
+EXIT_INTERRUPTED = 130
 
 
 class LazyGroup(click.Group):
@@ -20,14 +39,67 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        module = COMMANDS.get(cmd_name)
-        if module is None:
+        if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(module).command
+        command = importlib.import_module(COMMANDS[cmd_name][0]).command
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise UsageError(f"no command {args[0]!r:.40}", hint=f"there are {', '.join(COMMANDS)}")
+        return super().resolve_command(ctx, args)
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-def cli() -> None:
-    """Build QEMU and a guest, start linked VMs, look after them."""
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option("--debug", is_flag=True, help="Show a traceback when something goes wrong.")
+def cli(debug: bool) -> None:  # taken by `main`, wherever it stands
+    """Build QEMU and a guest, start linked VMs, look after them.
+
+    \b
+    python3 run demo        builds all, boots two linked guests, shows what ntbdbg sees
+    python3 run vms         two VMs; ssh root@localhost -p7001 and -p7002
+    python3 run COMMAND -h  options, defaults and examples of a command
+    """
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command line; gives the exit code: 0, 1 failed, 2 usage, 3 host, 130 interrupted."""
+    own, rest = _split(arguments)
+    debug = "--debug" in own
+    words = [word for word in own if word != "--debug"] + rest
+    try:
+        result = cli.main(translate(words), prog_name="run", standalone_mode=False)
+    except RunError as error:
+        if debug:
+            raise
+        return _complain(str(error), error.exit_code)
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx is not None else "run"
+        hint = f"'python3 {where} --help' shows what there is"
+        return _complain(f"{error.format_message().rstrip('.')}; {hint}", error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        return _complain("interrupted", EXIT_INTERRUPTED)
+    return result if isinstance(result, int) else 0
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What is for us, and what comes from ``--`` on, for a guest or for pytest."""
+    words = list(arguments)
+    end = words.index("--") if "--" in words else len(words)
+    return words[:end], words[end:]
+
+
+def _complain(words: str, exit_code: int) -> int:
+    print(f"run: {words}", file=sys.stderr)
+    return exit_code

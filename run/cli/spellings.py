@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+"""The spellings of the shell-script launcher that this one descends from."""
+
+from __future__ import annotations
+
+from run.errors import UsageError
+
+#: ``--command=NAME`` -> our command
+COMMANDS = {"build": "build", "run_vm": "vm", "run_vms": "vms"}
+
+_OPTIONS = ("--command", "--cmd")
+
+
+def translate(arguments: list[str]) -> list[str]:
+    """Rewrite ``--command=run_vms …`` (or ``--cmd run_vms``) to ``vms …``; leave the rest alone.
+
+    Only looked for in front of a command of our own and of ``--``, so that an option's value or
+    a command for a guest is never taken for it.
+    """
+    for index, argument in enumerate(arguments):
+        if argument == "--" or not argument.startswith("-"):
+            break
+        name, equals, value = argument.partition("=")
+        if name not in _OPTIONS:
+            continue
+        rest = arguments[index + 1 :]
+        if not equals:
+            value, rest = (rest[0], rest[1:]) if rest else ("", [])
+        if value not in COMMANDS:
+            raise UsageError(
+                f"no command {value!r:.40} for {name}", hint=f"there are {', '.join(COMMANDS)}"
+            )
+        return [COMMANDS[value], *arguments[:index], *rest]
+    return arguments
