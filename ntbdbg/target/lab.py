@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FormatError, NtbError, TargetError, UsageError
@@ -19,6 +18,7 @@ from ntbdbg.target.guest import Guest
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from ntbdbg.ntb.model import Link
     from ntbdbg.ntb.source import PageFile
@@ -45,7 +45,7 @@ class Lab:
         notify: Callable[[str], None] | None = None,
     ) -> None:
         self.manifest: Manifest | None = found.manifest
-        self.path: Path | None = found.path
+        self.path: str | None = found.path
         self.how = found.how
         self.notes: list[str] = []
         self._machine = machine
@@ -121,7 +121,9 @@ class Lab:
     @property
     def folder(self) -> Path | None:
         """The lab's private folder, None for bare RAM files."""
-        return self.path.parent if self.path else None
+        from pathlib import Path
+
+        return Path(self.path).parent if self.path else None
 
     def note(self, text: str) -> None:
         """Keep `text` for the user, once."""

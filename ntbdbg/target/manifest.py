@@ -11,25 +11,25 @@ cut short, or somebody else's.
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 import json
 import os
 import stat
-import tempfile
-import types
-import typing
-from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
-from ntbdbg.errors import FormatError, TargetError
+from ntbdbg.errors import FormatError, PathLike, TargetError
+from ntbdbg.target.record import Record
+
+if TYPE_CHECKING:
+    # Imported where a Path is made: it costs a tenth of the start-up of `ntbdbg dump`.
+    from pathlib import Path
 
 SCHEMA = 1
 FILE_NAME = "run.json"
 DEFAULT_LAB = "default"
 
 
-@dataclass(frozen=True)
-class ProcessRef:
+class ProcessRef(Record):
     """A process, told apart from a later one with the same pid by its start time.
 
     :param start_time: field 22 of ``/proc/PID/stat``, in clock ticks since the host's boot
@@ -51,8 +51,7 @@ class ProcessRef:
         return _start_time(self.pid) == self.start_time
 
 
-@dataclass(frozen=True)
-class SegmentRecord:
+class SegmentRecord(Record):
     """`size` bytes of guest-physical memory at `gpa` lie in the RAM file at `offset`."""
 
     gpa: int
@@ -60,8 +59,7 @@ class SegmentRecord:
     offset: int
 
 
-@dataclass(frozen=True)
-class RamRecord:
+class RamRecord(Record):
     """The RAM file of one guest, with what identifies it.
 
     :param path: absolute path
@@ -77,8 +75,7 @@ class RamRecord:
     segments: tuple[SegmentRecord, ...]
 
 
-@dataclass(frozen=True)
-class KernelRecord:
+class KernelRecord(Record):
     """The kernel a guest was booted with, and the build files that describe it."""
 
     release: str
@@ -89,8 +86,7 @@ class KernelRecord:
     modules: str | None = None
 
 
-@dataclass(frozen=True)
-class ExitRecord:
+class ExitRecord(Record):
     """How a guest's QEMU ended.
 
     :param code: exit code, negative for a signal as in `subprocess`; None if nobody saw it
@@ -103,8 +99,7 @@ class ExitRecord:
     log_tail: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class GuestRecord:
+class GuestRecord(Record):
     """One guest of a lab.
 
     :param name: what users call it: ``qemu``, ``qemu1``, ``qemu2``
@@ -140,8 +135,7 @@ class GuestRecord:
         return self.process is not None and self.process.is_alive()
 
 
-@dataclass(frozen=True)
-class LinkRecord:
+class LinkRecord(Record):
     """The NTB switch between the guests.
 
     :param shared_page: file that holds the switch's state (`ntbdbg.ntb` decodes it)
@@ -155,8 +149,7 @@ class LinkRecord:
     log: str | None = None
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(Record):
     """A lab: its guests and their link.
 
     :param lab: the lab's name (``--name`` of the launcher)
@@ -171,7 +164,7 @@ class Manifest:
     guests: tuple[GuestRecord, ...]
     link: LinkRecord | None = None
     launcher: ProcessRef | None = None
-    schema: int = field(default=SCHEMA)
+    schema: int = SCHEMA
 
     def guest(self, name: str) -> GuestRecord:
         """The guest called `name`; raises TargetError that names the others."""
@@ -185,13 +178,15 @@ class Manifest:
         """Whether at least one guest's QEMU still runs."""
         return any(guest.is_alive() for guest in self.guests)
 
-    def to_json(self) -> dict[str, typing.Any]:
+    def to_json(self) -> dict[str, Any]:
         """The manifest as JSON-ready data, `schema` first."""
+        import dataclasses
+
         data = dataclasses.asdict(self)
         return {"schema": data.pop("schema"), **data}
 
     @classmethod
-    def from_json(cls, data: object, *, path: Path | str = FILE_NAME) -> Manifest:
+    def from_json(cls, data: object, *, path: PathLike = FILE_NAME) -> Manifest:
         """Check and convert parsed JSON; raises FormatError naming the bad field."""
         if not isinstance(data, dict):
             raise FormatError(path, None, "is not a JSON object")
@@ -203,45 +198,57 @@ class Manifest:
                 f"has manifest schema {schema!r}, this ntbdbg reads {SCHEMA}",
                 hint="use the ntbdbg of the checkout that started the lab",
             )
-        return typing.cast(Manifest, _convert(cls, data, "", path))
+        return cast(Manifest, _convert_record(cls, data, "", path))
 
-    def save(self, path: Path) -> None:
+    def save(self, path: PathLike) -> None:
         """Write atomically with mode 0600, creating the folder with mode 0700."""
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".run-", dir=path.parent)
+        import tempfile
+
+        folder = os.path.dirname(os.fspath(path)) or "."
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=".run-", dir=folder)
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 json.dump(self.to_json(), file, indent=2)
                 file.write("\n")
                 file.flush()
                 os.fsync(file.fileno())
-            Path(temporary).replace(path)
+            os.replace(temporary, path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
             raise
 
     @classmethod
-    def load(cls, path: Path) -> Manifest:
+    def load(cls, path: PathLike) -> Manifest:
         """Read `path`; raises TargetError if it is absent or not ours, FormatError if broken."""
         try:
-            with path.open(encoding="utf-8") as file:
+            with open(path, encoding="utf-8") as file:
                 _check_owner(path, os.fstat(file.fileno()))
                 data = json.load(file)
         except FileNotFoundError:
-            raise TargetError(f"{path}: no such manifest") from None
+            raise TargetError(
+                f"{os.fspath(path)}: no such manifest", hint="'ntbdbg info' shows what is there"
+            ) from None
         except OSError as error:
-            raise TargetError(f"{path}: {error.strerror}") from error
+            raise TargetError(
+                f"{os.fspath(path)}: {error.strerror}", hint="give a run.json that you may read"
+            ) from error
         except (ValueError, RecursionError) as error:
-            raise FormatError(path, getattr(error, "pos", None), f"is not JSON: {error}") from error
+            raise FormatError(
+                path,
+                getattr(error, "pos", None),
+                f"is not JSON: {error}",
+                hint="'python3 run vms' writes a new one",
+            ) from error
         return cls.from_json(data, path=path)
 
 
 def runtime_root() -> Path:
     """The folder that holds one sub-folder per lab of this user."""
-    base = os.environ.get("XDG_RUNTIME_DIR")
-    if base:
-        return Path(base) / "ntbdbg"
-    return Path(os.environ.get("TMPDIR") or "/tmp") / f"ntbdbg-{os.getuid()}"
+    from pathlib import Path
+
+    return Path(_runtime_root())
 
 
 def lab_dir(lab: str) -> Path:
@@ -258,30 +265,51 @@ def find_labs() -> dict[str, Path]:
 
     A runtime root that somebody else owns, or may write to, is refused with TargetError.
     """
-    root = runtime_root()
+    from pathlib import Path
+
+    return {name: Path(path) for name, path in lab_files().items()}
+
+
+def lab_files() -> dict[str, str]:
+    """As `find_labs`, with plain paths."""
+    root = _runtime_root()
     try:
-        _check_owner(root, root.stat())
-        entries = sorted(root.iterdir())
+        _check_owner(root, os.stat(root))
+        entries = sorted(os.listdir(root))
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise TargetError(f"{root}: {error.strerror}") from error
-    return {e.name: e / FILE_NAME for e in entries if (e / FILE_NAME).is_file()}
+    paths = {name: os.path.join(root, name, FILE_NAME) for name in entries}
+    return {name: path for name, path in paths.items() if os.path.isfile(path)}
 
 
-def _check_owner(path: Path, status: os.stat_result) -> None:
+def _runtime_root() -> str:
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    if base:
+        return os.path.join(base, "ntbdbg")
+    return os.path.join(os.environ.get("TMPDIR") or "/tmp", f"ntbdbg-{os.getuid()}")
+
+
+def _check_owner(path: PathLike, status: os.stat_result) -> None:
+    where = os.fspath(path)
     if status.st_uid != os.getuid():
-        raise TargetError(f"{path}: belongs to user {status.st_uid}, so it is not trusted")
+        raise TargetError(
+            f"{where}: belongs to user {status.st_uid}, so it is not trusted",
+            hint=f"run ntbdbg as user {status.st_uid}",
+        )
     if stat.S_IMODE(status.st_mode) & 0o022:
         raise TargetError(
-            f"{path}: others may write to it, so it is not trusted", hint=f"chmod go-w {path}"
+            f"{where}: others may write to it, so it is not trusted",
+            hint=f"chmod go-w {where}",
         )
 
 
 def _start_time(pid: int) -> int | None:
     """Field 22 of /proc/PID/stat, or None if the process is gone or a zombie."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_bytes()
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            text = file.read()
     except OSError:
         return None
     # The command name is in parentheses and may itself hold spaces and parentheses.
@@ -289,39 +317,46 @@ def _start_time(pid: int) -> int | None:
     return None if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
-def _convert(kind: object, value: object, where: str, path: Path | str) -> object:
-    """Turn JSON `value` into annotation `kind`; `where` is the dotted field name."""
-    origin = typing.get_origin(kind)
-    if origin in (types.UnionType, typing.Union):
-        inner = [k for k in typing.get_args(kind) if k is not type(None)]
-        return None if value is None else _convert(inner[0], value, where, path)
-    if origin is tuple:
+def _convert(kind: str, value: Any, where: str, path: PathLike) -> Any:
+    """Turn JSON `value` into annotation `kind`; `where` is the dotted field name.
+
+    Annotations are those of the records above: ``int``, ``str``, ``float``, a record,
+    ``tuple[X, ...]``, each perhaps ``| None``.
+    """
+    if kind.endswith(" | None"):
+        return None if value is None else _convert(kind[:-7], value, where, path)
+    if kind.startswith("tuple["):
         if not isinstance(value, list | tuple):
-            raise FormatError(path, None, f"{where} should be a list")
-        item = typing.get_args(kind)[0]
+            raise FormatError(path, None, f"{where} should be a list", hint=_REWRITE)
+        item = kind[len("tuple[") : -len(", ...]")]
         return tuple(_convert(item, v, f"{where}[{i}]", path) for i, v in enumerate(value))
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        return _convert_record(kind, value, where, path)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    scalar: type | None = _SCALARS.get(kind)
+    if scalar is None:
+        return _convert_record(globals()[kind], value, where, path)
+    if scalar is float and type(value) is int:
         return float(value)
-    if not isinstance(kind, type) or not isinstance(value, kind) or isinstance(value, bool):
-        name = getattr(kind, "__name__", kind)
-        raise FormatError(path, None, f"{where} should be of type {name}, it is {value!r:.60}")
-    if isinstance(value, int) and value < 0 and not where.endswith("code"):
-        raise FormatError(path, None, f"{where} is negative: {value}")
+    if type(value) is not scalar:
+        reason = f"{where} should be of type {kind}, it is {value!r:.60}"
+        raise FormatError(path, None, reason, hint=_REWRITE)
+    if scalar is int and value < 0 and not where.endswith("code"):
+        raise FormatError(path, None, f"{where} is negative: {value}", hint=_REWRITE)
     return value
 
 
-def _convert_record(kind: type, value: object, where: str, path: Path | str) -> object:
+def _convert_record(kind: type[Record], value: Any, where: str, path: PathLike) -> Any:
     if not isinstance(value, dict):
-        raise FormatError(path, None, f"{where or 'the manifest'} should be an object")
-    hints = typing.get_type_hints(kind)
+        reason = f"{where or 'the manifest'} should be an object"
+        raise FormatError(path, None, reason, hint=_REWRITE)
     converted = {}
-    for item in dataclasses.fields(kind):
-        name = f"{where}.{item.name}" if where else item.name
-        if item.name in value:
-            converted[item.name] = _convert(hints[item.name], value[item.name], name, path)
-        elif item.default is dataclasses.MISSING:
-            raise FormatError(path, None, f"{name} is missing")
+    for field, annotation in kind.__annotations__.items():
+        name = f"{where}.{field}" if where else field
+        if field in value:
+            converted[field] = _convert(annotation, value[field], name, path)
+        elif field not in kind.defaults:
+            raise FormatError(path, None, f"{name} is missing", hint=_REWRITE)
     # Fields we do not know are later additions of the same schema: ignored on purpose.
     return kind(**converted)
+
+
+_SCALARS = {"int": int, "str": str, "float": float}
+_REWRITE = "it is broken: 'python3 run stop' and start the lab again"

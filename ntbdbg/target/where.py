@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 from ntbdbg.errors import NtbdbgError, TargetError, UsageError
-from ntbdbg.target.manifest import FILE_NAME, Manifest, find_labs, lab_dir
+from ntbdbg.target.manifest import FILE_NAME, Manifest, lab_dir, lab_files
 
 FROM_VARIABLE = "NTBDBG_FROM"
 BARE_FOLDER = "/dev/shm"
@@ -27,7 +26,7 @@ class Found(NamedTuple):
     """
 
     manifest: Manifest | None
-    path: Path | None
+    path: str | None
     how: str
     notes: tuple[str, ...] = ()
 
@@ -60,15 +59,15 @@ def bare_files() -> dict[str, str]:
 
 
 def _named(where: str, how: str) -> Found:
-    path = Path(where)
-    if path.is_dir():
-        path = path / FILE_NAME
-        if not path.exists():
+    path = where
+    if os.path.isdir(path):
+        path = os.path.join(path, FILE_NAME)
+        if not os.path.exists(path):
             raise TargetError(
                 f"{how} {where}: the folder holds no {FILE_NAME}",
                 hint=f"give a {FILE_NAME} or the folder of a lab",
             )
-    if path.exists() and path.suffix != ".json":
+    if os.path.exists(path) and not path.endswith(".json"):
         raise TargetError(
             f"{how} {where}: is not a {FILE_NAME}",
             hint=f"give a {FILE_NAME} or the folder of a lab; "
@@ -78,9 +77,9 @@ def _named(where: str, how: str) -> Found:
 
 
 def _by_name(lab: str) -> Found:
-    path = lab_dir(lab) / FILE_NAME
-    if not path.exists():
-        known = ", ".join(find_labs()) or "none"
+    path = os.path.join(lab_dir(lab), FILE_NAME)
+    if not os.path.exists(path):
+        known = ", ".join(lab_files()) or "none"
         raise TargetError(f"no lab {lab!r}", hint=f"this user's labs: {known}")
     return Found(Manifest.load(path), path, f"--lab {lab}")
 
@@ -88,7 +87,7 @@ def _by_name(lab: str) -> Found:
 def _only_one() -> Found:
     labs: dict[str, Found] = {}
     broken: list[NtbdbgError] = []
-    for name, path in find_labs().items():
+    for name, path in lab_files().items():
         try:
             labs[name] = Found(Manifest.load(path), path, f"the only lab, {name!r}")
         except NtbdbgError as error:
