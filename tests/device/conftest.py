@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: MIT
+"""Real QEMUs and a real ivshmem-server for tests of the device."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.device.deadline import eventually
+from tests.device.port import Port
+from tests.device.qtest import Build, Qemu, base_argv
+from tests.device.switch import Switch
+
+REPOSITORY = Path(__file__).parents[2]
+RAM_SIZE = 64 << 20
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.device)
+
+
+def qemu_build() -> Build:
+    """The QEMU under test: $NTBDBG_QEMU_BUILD, a build folder, or what `run build qemu` left."""
+    folder = os.environ.get("NTBDBG_QEMU_BUILD")
+    if folder:
+        firmware = os.environ.get("NTBDBG_QEMU_FIRMWARE", "")
+        return Build(
+            Path(folder, "qemu-system-x86_64"),
+            Path(folder, "contrib/ivshmem-server/ivshmem-server"),
+            tuple(Path(part) for part in firmware.split(":") if part),
+        )
+    manifest = REPOSITORY / "build" / "qemu" / "install.json"
+    if not manifest.exists():
+        pytest.fail(f"no QEMU to test: {manifest} is missing; run `python3 run build qemu`")
+    paths = json.loads(manifest.read_text())
+    return Build(
+        Path(paths["qemu"]),
+        Path(paths["ivshmem_server"]),
+        tuple(Path(part) for part in paths["firmware"]),
+    )
+
+
+@pytest.fixture(scope="session")
+def build() -> Build:
+    return qemu_build()
+
+
+class Bench:
+    """A switch and the QEMUs on it, with their files in a folder of their own."""
+
+    def __init__(self, build: Build, stack: ExitStack, vectors: int = 1) -> None:
+        self.build = build
+        self.stack = stack
+        self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ntb-")))
+        self.switch = Switch(build, self.folder, vectors)
+        stack.callback(self.switch.stop)
+        assert self.switch.page is not None
+        self.page = self.switch.page
+        self.mem_path = self.folder / "ram%d"
+        self._started = 0
+
+    def ram(self, part: int) -> Path:
+        return self.folder / f"ram{part + 1}"
+
+    def argv(self, part: int, ram_size: int = RAM_SIZE, **properties: object) -> list[str]:
+        properties.setdefault("mem_path", self.mem_path)
+        return [
+            *base_argv(self.build, self.ram(part), ram_size),
+            *self.switch.device(part, ",addr=1", **properties),
+        ]
+
+    def start(
+        self,
+        part: int,
+        ram_size: int = RAM_SIZE,
+        extra_port: int | None = None,
+        **properties: object,
+    ) -> Port:
+        """A QEMU with one port, or two in one guest; firmware's work is done."""
+        self._started += 1
+        if extra_port is not None:
+            properties["mem_path"] = self.ram(part)
+        argv = self.argv(part, ram_size, **properties)
+        if extra_port is not None:
+            argv += self.switch.device(extra_port, ",addr=2", **properties)
+        qemu = Qemu(argv, self.folder, f"qemu{self._started}")
+        self.stack.callback(lambda: qemu.kill() if qemu.alive() else None)
+        port = Port(qemu, self.page, part)
+        port.setup()
+        eventually(lambda: self.page.get(part, "state") == 2, f"the attachment of partition {part}")
+        return port
+
+    def start_pair(self, **properties: object) -> tuple[Port, Port]:
+        a, b = self.start(0, **properties), self.start(1, **properties)
+        eventually(lambda: a.sees_port(b) and b.sees_port(a), "both ports to see each other")
+        return a, b
+
+
+@pytest.fixture
+def new_bench(build: Build) -> Iterator[Callable[..., Bench]]:
+    """A factory for switches that only this test uses."""
+    with ExitStack() as stack:
+        yield lambda **options: Bench(build, stack, **options)
+
+
+@pytest.fixture
+def bench(new_bench: Callable[..., Bench]) -> Bench:
+    return new_bench()
+
+
+@pytest.fixture(scope="session")
+def _shared(build: Build) -> Iterator[tuple[Bench, Port, Port]]:
+    with ExitStack() as stack:
+        bench = Bench(build, stack, vectors=3)
+        a, b = bench.start_pair(vectors=3)
+        yield bench, a, b
+        for port in (a, b):
+            port.qemu.stop()
+
+
+@pytest.fixture
+def pair(_shared: tuple[Bench, Port, Port]) -> tuple[Port, Port]:
+    """Two ports in two QEMUs, both fresh from a system reset, the link down."""
+    bench, *ports = _shared
+    a, b = (Port(port.qemu, bench.page, port.part) for port in ports)
+    for port in (a, b):
+        port.reset()
+        port.setup()
+    eventually(lambda: a.sees_port(b) and b.sees_port(a), "both ports to see each other")
+    return a, b
+
+
+@pytest.fixture
+def linked(pair: tuple[Port, Port]) -> tuple[Port, Port]:
+    """Two ports whose drivers report the link as up; MSI is on, events are quiet."""
+    a, b = pair
+    for port in pair:
+        port.enable_msi()
+        port.init_link_events()
+    for port in pair:
+        port.link_enable()
+    eventually(lambda: a.link_up(b) and b.link_up(a), "the link")
+    for port in pair:
+        port.quiet()
+    return pair
+
+
+@pytest.fixture
+def rams(_shared: tuple[Bench, Port, Port]) -> tuple[Path, Path]:
+    """The RAM files behind `pair` and `linked`."""
+    bench, _, _ = _shared
+    return bench.ram(0), bench.ram(1)

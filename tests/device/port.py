@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: MIT
+"""One NT port, driven as drivers/ntb/hw/idt/ntb_hw_idt.c drives it."""
+
+from __future__ import annotations
+
+from tests.device.deadline import eventually
+from tests.device.qtest import Qemu
+from tests.device.switch import Page
+
+ECAM = 0xB0000000
+RESET_CONTROL = 0xCF9
+BAR0 = 0xFE000000
+BAR2 = 0xE0000000
+BAR_SPACING = 0x01000000
+
+PCI_COMMAND = 0x04
+COMMAND_MEMORY = 0x2
+COMMAND_MASTER = 0x4
+STATUS_INTERRUPT = 0x8
+MSI_CAP = 0xD0
+
+NTCTL = 0x400
+NTINTSTS = 0x404
+NTINTMSK = 0x408
+NTSDATA = 0x40C
+NTGSIGNAL = 0x410
+OUTDBELLSET = 0x420
+INDBELLSTS = 0x428
+INDBELLMSK = 0x42C
+OUTMSG0 = 0x430
+INMSG0 = 0x440
+INMSGSRC0 = 0x450
+MSGSTS = 0x460
+MSGSTSMSK = 0x464
+BARSETUP0 = 0x470
+BARSETUP2 = 0x490
+BARLIMIT2 = 0x494
+BARLTBASE2 = 0x498
+BARUTBASE2 = 0x49C
+BARLIMIT3 = 0x4A4
+NTMTBLADDR = 0x4D0
+NTMTBLSTS = 0x4D4
+NTMTBLDATA = 0x4D8
+REQIDCAP = 0x4DC
+LUTUDATA = 0x4EC
+GASAADDR = 0xFF8
+GASADATA = 0xFFC
+
+IDPROTDIS = 0x1
+CPEN = 0x2
+MSG, DBELL, SEVENT = 0x1, 0x2, 0x8
+INT_ALL = 0xBB
+ALL_ONES = 0xFFFFFFFF
+
+SWPORTSTS = 0x3E204
+SWPARTSTS = 0x3E104
+SESTS = 0x3EC00
+SEMSK = 0x3EC04
+SEPMSK = 0x3EC08
+SELINKUPSTS = 0x3EC0C
+SELINKUPMSK = 0x3EC10
+SELINKDNSTS = 0x3EC14
+SELINKDNMSK = 0x3EC18
+SEGSIGSTS = 0x3EC30
+SEGSIGMSK = 0x3EC34
+GDBELLSTS = 0x3EC3C
+SWPMSGCTL = 0x3EE00
+TMPCTL = 0x3F1D4
+
+PORTS = (0, 2)
+WINDOW_SIZE = 2 << 20
+
+
+def image_address(port: int, offset: int) -> int:
+    """Global address of a register of another port's NT function."""
+    return 0x1000 + port * 0x2000 + offset
+
+
+class Port:
+    """A port of one switch, `part` its partition."""
+
+    def __init__(self, qemu: Qemu, page: Page, part: int, slot: int = 1) -> None:
+        self.qemu = qemu
+        self.page = page
+        self.part = part
+        self.number = PORTS[part]
+        self.config = ECAM + slot * 8 * 0x1000
+        self._cf8 = 0x80000000 | slot << 11
+        self.bar0 = BAR0 + slot * BAR_SPACING // 16
+        self.bar2 = BAR2 + slot * BAR_SPACING
+        self.msi_address = 0x200000 + slot * 0x1000
+
+    # configuration space
+
+    def setup(self) -> None:
+        """What firmware does: configuration space, BARs, decoding on."""
+        self.qemu.outl(0xCF8, 0x80000060)
+        self.qemu.outl(0xCFC, ECAM | 1)
+        self.cfg_write(0x10, self.bar0)
+        self.move_window(self.bar2)
+        self.cfg_write(PCI_COMMAND, COMMAND_MEMORY | COMMAND_MASTER, 2)
+
+    def move_window(self, address: int) -> None:
+        self.bar2 = address
+        self.cfg_write(0x18, address & ALL_ONES)
+        self.cfg_write(0x1C, address >> 32)
+
+    def cfg_read(self, offset: int, size: int = 4) -> int:
+        return self.qemu.read(self.config + offset, size)
+
+    def cfg_write(self, offset: int, value: int, size: int = 4) -> None:
+        self.qemu.write(self.config + offset, value, size)
+
+    def reset(self) -> None:
+        """System reset; returns when it is over and configuration is done again."""
+        self.qemu.outl(0xCF8, 0x80000060)
+        self.qemu.outl(0xCFC, ECAM | 1)
+        self.cfg_write(PCI_COMMAND, COMMAND_MEMORY, 2)
+        self.qemu.command(f"outb {RESET_CONTROL:#x} 0x6")
+
+        def command_cleared() -> bool:
+            self.qemu.outl(0xCF8, self._cf8 | PCI_COMMAND)
+            return self.qemu.inl(0xCFC) & 0xFFFF == 0
+
+        eventually(command_cleared, "the end of the reset")
+
+    # registers
+
+    def read(self, register: int, size: int = 4) -> int:
+        return self.qemu.read(self.bar0 + register, size)
+
+    def write(self, register: int, value: int, size: int = 4) -> None:
+        self.qemu.write(self.bar0 + register, value, size)
+
+    def gasa_read(self, address: int) -> int:
+        self.write(GASAADDR, address)
+        return self.read(GASADATA)
+
+    def gasa_write(self, address: int, value: int) -> None:
+        self.write(GASAADDR, address)
+        self.write(GASADATA, value)
+
+    def stat(self, name: str) -> int:
+        return self.page.get(self.part, name)
+
+    def settle(self) -> None:
+        """Wait until this port has taken in all that others did before this call."""
+        eventually(
+            lambda: not self.stat("kick_pending"), f"partition {self.part} to answer its kick"
+        )
+        self.read(NTCTL)  # served by the thread that answers kicks, so after it
+
+    # link
+
+    def init_link_events(self) -> None:
+        """idt_init_link() and idt_init_isr()"""
+        for register in (SELINKUPSTS, SELINKDNSTS, SEGSIGSTS):
+            self.gasa_write(register, ALL_ONES)
+        parts, ports = ~0b11 & ALL_ONES, ~0b101 & ALL_ONES
+        self.gasa_write(SEPMSK, parts)
+        self.gasa_write(SELINKUPMSK, ports)
+        self.gasa_write(SELINKDNMSK, ports)
+        self.gasa_write(SEGSIGMSK, parts)
+        self.gasa_write(SEMSK, ~0x23 & ALL_ONES)
+        self.write(NTINTMSK, self.read(NTINTMSK) & ~(MSG | DBELL | SEVENT))
+
+    def link_enable(self) -> None:
+        """idt_ntb_local_link_enable()"""
+        self.write(NTCTL, CPEN)
+        self.set_mapping(1 | self.part << 17)
+        self.signal()
+
+    def link_disable(self) -> None:
+        """idt_ntb_local_link_disable()"""
+        self.write(NTCTL, 0)
+        self.set_mapping(0)
+        self.signal()
+
+    def set_mapping(self, value: int) -> None:
+        self.write(NTMTBLADDR, self.part)
+        self.write(NTMTBLDATA, value)
+
+    def signal(self) -> None:
+        self.write(NTGSIGNAL, 1)
+        self.gasa_write(SEGSIGSTS, 1 << self.part)
+
+    def link_up(self, peer: Port) -> bool:
+        """idt_ntb_link_is_up() for one peer"""
+        self.write(NTMTBLADDR, self.part)
+        local = (
+            self.read(PCI_COMMAND) & COMMAND_MASTER
+            and self.read(NTCTL) & CPEN
+            and self.read(NTMTBLDATA) & 1
+        )
+        self.write(NTMTBLADDR, peer.part)
+        return bool(
+            local
+            and self.gasa_read(SWPORTSTS + 0x20 * peer.number) & 0x10
+            and self.gasa_read(image_address(peer.number, PCI_COMMAND)) & COMMAND_MASTER
+            and self.gasa_read(image_address(peer.number, NTCTL)) & CPEN
+            and self.read(NTMTBLDATA) & 1
+        )
+
+    def sees_port(self, peer: Port) -> bool:
+        return bool(self.gasa_read(SWPORTSTS + 0x20 * peer.number) & 0x10)
+
+    # interrupts
+
+    def enable_msi(self, data: int = 0x4321) -> None:
+        self.qemu.write(self.msi_address, 0)
+        self.cfg_write(MSI_CAP + 4, self.msi_address)
+        self.cfg_write(MSI_CAP + 8, 0)
+        self.cfg_write(MSI_CAP + 12, data, 2)
+        self.cfg_write(MSI_CAP + 2, 1, 2)
+
+    def take_msi(self) -> int:
+        """The data of the last message since this was asked before, or 0."""
+        data = self.qemu.read(self.msi_address)
+        self.qemu.write(self.msi_address, 0)
+        return data
+
+    def intx(self) -> bool:
+        return bool(self.cfg_read(0x06, 2) & STATUS_INTERRUPT)
+
+    def quiet(self) -> None:
+        """Take all events so far, as the driver's interrupt thread does."""
+        self.settle()
+        for register in (SELINKUPSTS, SELINKDNSTS, SEGSIGSTS):
+            self.gasa_write(register, ALL_ONES)
+        self.write(NTINTSTS, SEVENT)
+        self.take_msi()
+
+    # messages and windows
+
+    def send_message(self, register: int, to_part: int, to_register: int, data: int) -> None:
+        """idt_ntb_peer_msg_write()"""
+        self.gasa_write(SWPMSGCTL + 4 * self.part + 0x20 * register, to_register | to_part << 4)
+        self.write(OUTMSG0 + 4 * register, data)
+
+    def set_window(
+        self, target: int, size: int | None = None, part: int | None = None, limit: int | None = None
+    ) -> None:
+        """idt_ntb_peer_mw_set_trans() for window 0"""
+        part = 1 - self.part if part is None else part
+        limit = self.bar2 + (WINDOW_SIZE if size is None else size) if limit is None else limit
+        self.write(BARSETUP2, self.read(BARSETUP2) & ~0xE000 | part << 13)
+        self.write(BARLTBASE2, target & ALL_ONES)
+        self.write(BARUTBASE2, target >> 32)
+        self.write(BARLIMIT2, limit & ALL_ONES)
+        self.write(BARLIMIT3, limit >> 32)
+
+    def window_open(self) -> bool:
+        return bool(self.stat("mw_open") & 1)
