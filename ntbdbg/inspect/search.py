@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: MIT
+"""Search in guest-physical memory, for bytes or a regular expression.
+
+Memory is read in chunks that overlap, so a match may lie across chunks and across segments
+whose addresses adjoin, never across a hole. Pages that were never touched are zeros; they
+are skipped where a match cannot lie in them, and never allocated by reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from ntbdbg.errors import FaultError, UsageError
+from ntbdbg.inspect.scan import FindScanner, Scanner, choose_scanner
+from ntbdbg.memory.segments import AddressRange
+
+if TYPE_CHECKING:
+    import re
+
+    from ntbdbg.inspect.value import Pattern
+    from ntbdbg.memory.base import PhysicalMemory
+
+CHUNK = 1 << 20
+"""Bytes per read of a literal search."""
+
+REGEX_CHUNK = 1 << 16
+"""Bytes per read of a regex search; short, as an expression may look at all of it per match."""
+
+SPAN = 4096
+"""Longest match of a regular expression, and how far it may look around, in bytes."""
+
+_GAP = 1 << 16
+"""Untouched bytes that are rather read than skipped."""
+
+Progress = Callable[[int, int], None]
+
+
+class Match(NamedTuple):
+    """One occurrence.
+
+    :ivar data: the bytes that matched, as they were when they were read
+    """
+
+    address: int
+    data: bytes
+
+
+def search(
+    memory: PhysicalMemory,
+    pattern: Pattern,
+    *,
+    within: AddressRange | None = None,
+    align: int = 1,
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Match]:
+    """Every occurrence of `pattern` in RAM, by address.
+
+    Literal occurrences may overlap each other; those of a regular expression do not, and are
+    at most `SPAN` bytes long.
+
+    :param within: where to look; all RAM by default
+    :param align: only addresses that are a multiple of it
+    :param limit: stop after so many
+    :param progress: called with bytes done and bytes in all, once a chunk
+    :raises FaultError: at once, if `within` holds no RAM
+    :raises UsageError: at once, for an alignment or limit that makes no sense
+    """
+    if align < 1:
+        raise UsageError(f"alignment {align} is less than 1", hint="e.g. --align 8")
+    if limit is not None and limit < 1:
+        raise UsageError(f"limit {limit} is less than 1", hint="e.g. --limit 10")
+    runs = [part for run in memory.segments.runs() if (part := _clip(run, within))]
+    if not runs and within is not None:
+        reason = memory.segments.explain(within.start)
+        raise FaultError(
+            memory.name, within.start, within.size, reason, hint="'ntbdbg map' shows where RAM is"
+        )
+    finder = _regex_matches if pattern.regex else _literal_matches
+    return _limited(finder(memory, pattern, runs, align, progress or _silent), limit)
+
+
+def parse_range(text: str) -> AddressRange:
+    """``A:B`` (B excluded) or ``A+LENGTH``; raises UsageError unless it holds a byte."""
+    from ntbdbg.memory.number import ADDRESS_LIMIT, parse_number
+
+    low, sign, high = text.partition(":")
+    if not sign:
+        low, sign, high = text.partition("+")
+    if not sign:
+        raise UsageError(f"range {text!r:.60} is not understood", hint=_RANGES)
+    start, end = parse_number(low, what="range start"), parse_number(high, what="range end")
+    if sign == "+":
+        end += start
+    if not start < end <= ADDRESS_LIMIT:
+        raise UsageError(f"range {text!r:.60} is empty or beyond 64 bits", hint=_RANGES)
+    return AddressRange(start, end)
+
+
+_RANGES = "write START:END or START+LENGTH, e.g. 1M:2M or 0x1000+4K"
+
+
+def _limited(matches: Iterator[Match], limit: int | None) -> Iterator[Match]:
+    for count, match in enumerate(matches, 1):
+        yield match
+        if count == limit:
+            return
+
+
+def _clip(run: AddressRange, within: AddressRange | None) -> AddressRange | None:
+    return run if within is None else run.overlap(within)
+
+
+def _silent(done: int, total: int) -> None:
+    pass
+
+
+def _literal_matches(
+    memory: PhysicalMemory,
+    pattern: Pattern,
+    runs: list[AddressRange],
+    align: int,
+    progress: Progress,
+) -> Iterator[Match]:
+    needle = pattern.literal
+    assert needle
+    reach = len(needle) - 1
+    regions = runs if not any(needle) else _touched(memory, runs, reach)
+    scanner = choose_scanner(memory, needle, regions)
+    buffer = bytearray(min(CHUNK, max(r.size for r in regions) if regions else 0) + reach)
+    for region, address, size in _chunks(regions, CHUNK, progress):
+        length = min(size + reach, region.end - address)
+        memory.readinto(address, memoryview(buffer)[:length])
+        for at in _aligned(scanner, buffer, length, address, align):
+            yield Match(address + at, needle)
+
+
+def _aligned(
+    scanner: Scanner, buffer: bytearray, length: int, address: int, align: int
+) -> Iterator[int]:
+    """Offsets of matches in `buffer[:length]` whose address is a multiple of `align`."""
+    if not isinstance(scanner, FindScanner) or align == 1:
+        for at in scanner.scan(buffer, 0, length):
+            if (address + at) % align == 0:
+                yield at
+        return
+    # Jump from one aligned address to the next: whole pages of zeros match at every byte.
+    start = -address % align
+    while (at := buffer.find(scanner.needle, start, length)) >= 0:
+        if (address + at) % align == 0:
+            yield at
+            at += 1
+        start = at + -(address + at) % align
+
+
+def _regex_matches(
+    memory: PhysicalMemory,
+    pattern: Pattern,
+    runs: list[AddressRange],
+    align: int,
+    progress: Progress,
+) -> Iterator[Match]:
+    regex = pattern.regex
+    assert regex
+    regions = runs if regex.search(bytes(3 * SPAN)) else _touched(memory, runs, SPAN)
+    free = 0  # address from which on the next match may start
+    for region, address, size in _chunks(regions, REGEX_CHUNK, progress):
+        start = max(region.start, address - SPAN)
+        end = min(region.end, address + size + SPAN)
+        data = memory.read(start, end - start)
+        begin = max(address, free) - start
+        for at, found in _regex_scan(regex, data, begin, address + size - start):
+            free = start + at + len(found)
+            if (start + at) % align == 0:
+                yield Match(start + at, found)
+
+
+def _regex_scan(
+    regex: re.Pattern[bytes], data: bytes, begin: int, end: int
+) -> Iterator[tuple[int, bytes]]:
+    """Matches that start in `[begin, end)`, cut to what matches within `SPAN` bytes."""
+    while begin < end:
+        match = regex.search(data, begin)
+        if match is None or match.start() >= end:
+            return
+        at = match.start()
+        if match.end() - at > SPAN:
+            match = regex.match(data, at, at + SPAN)
+        if match is None or match.end() == at:
+            begin = at + 1
+            continue
+        yield at, match[0]
+        begin = match.end()
+
+
+def _touched(memory: PhysicalMemory, runs: list[AddressRange], reach: int) -> list[AddressRange]:
+    """Parts of `runs` with content other than untouched zeros, and `reach` bytes around."""
+    parts: list[AddressRange] = []
+    for run in runs:
+        fresh = True  # never join across a hole
+        for extent in memory.extents(run):
+            start = max(run.start, extent.start - reach)
+            end = min(run.end, extent.end + reach)
+            if not fresh and start <= parts[-1].end + _GAP:
+                parts[-1] = AddressRange(parts[-1].start, end)
+            else:
+                parts.append(AddressRange(start, end))
+            fresh = False
+    return parts
+
+
+def _chunks(
+    regions: list[AddressRange], step: int, progress: Progress
+) -> Iterator[tuple[AddressRange, int, int]]:
+    total = sum(region.size for region in regions)
+    done = 0
+    for region in regions:
+        for address in range(region.start, region.end, step):
+            size = min(step, region.end - address)
+            yield region, address, size
+            done += size
+            progress(done, total)
