@@ -86,12 +86,15 @@ class Bench:
         **properties: object,
     ) -> Port:
         """A QEMU with one port, or two in one guest; firmware's work is done."""
-        self._started += 1
         if extra_port is not None:
             properties["mem_path"] = self.ram(part)
         argv = self.argv(part, ram_size, **properties)
         if extra_port is not None:
             argv += self.switch.device(extra_port, ",addr=2", **properties)
+        return self.start_argv(argv, part)
+
+    def start_argv(self, argv: list[str], part: int) -> Port:
+        self._started += 1
         qemu = Qemu(argv, self.folder, f"qemu{self._started}")
         self.stack.callback(lambda: qemu.kill() if qemu.alive() else None)
         port = Port(qemu, self.page, part)

@@ -69,7 +69,7 @@ def base_argv(build: Build, ram_path: Path, ram_size: int) -> list[str]:
         *firmware,
         *("-machine", "q35,accel=qtest,memory-backend=ram"),
         *("-m", f"{ram_size}B"),
-        *("-nodefaults", "-display", "none"),
+        *("-nodefaults", "-display", "none", "-d", "unimp"),
         *("-object", f"memory-backend-file,id=ram,size={ram_size}B,mem-path={ram_path},share=on"),
     ]
 

@@ -56,6 +56,7 @@ FIELDS: dict[str, tuple[int, str]] = {
     "segsigsts": (0x16C, "<I"),
     "segsigmsk": (0x170, "<I"),
     "mw_open": (0x174, "<I"),
+    "ram_seq": (0x180, "<I"),
     "nseg": (0x184, "<I"),
     "ram_dev": (0x188, "<Q"),
     "ram_ino": (0x190, "<Q"),
