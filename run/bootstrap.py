@@ -140,8 +140,7 @@ def _install_venv_package(may_install: bool) -> None:
         )
     if os.geteuid() != 0 or not may_install:
         raise BootstrapError(
-            "the package python3-venv is missing; sudo apt-get update && sudo "
-            + " ".join(command),
+            "the package python3-venv is missing; sudo apt-get update && sudo " + " ".join(command),
             EXIT_HOST,
         )
     _say("installing the system package python3-venv ...")

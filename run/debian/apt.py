@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: MIT
+"""A private apt: own sources, lists and cache, so that the user's apt state stays as it is.
+
+Everything it hands out was checked against hashes that Debian signed: apt checks the Release
+file with the installed archive keyring and the index by the Release file, we check each
+package by the index, also when it comes from our own cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from run.debian.mirror import Mirror, stanzas
+from run.errors import HostError, RunError
+from run.steps import Step, StepError
+
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+
+#: seconds until package lists are fetched anew
+LISTS_MAX_AGE = 7 * 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A part of an archive: ``bookworm`` of the main one, say."""
+
+    mirror: Mirror
+    name: str
+    types: str = "deb"
+
+    def stanza(self, keyring: Path) -> str:
+        """This suite as a deb822 source, signed by `keyring`."""
+        fields = {
+            "Types": self.types,
+            "URIs": self.mirror.uri,
+            "Suites": self.name,
+            "Components": "main",
+            "Signed-By": str(keyring),
+            **self.mirror.options,
+        }
+        return "".join(f"{name}: {value}\n" for name, value in fields.items())
+
+
+@dataclass(frozen=True)
+class Package:
+    """A binary package as the signed index describes it."""
+
+    name: str
+    version: str
+    sha256: str
+    depends: str = ""
+
+
+class Apt:
+    """apt on `suites`, with its state in the folder `state` and downloads in `downloads`."""
+
+    def __init__(
+        self, state: Path, downloads: Path, suites: Sequence[Suite], *, keyring: Path = KEYRING
+    ) -> None:
+        self._state = state
+        self._downloads = downloads
+        self._sources = "\n".join(suite.stanza(keyring) for suite in suites)
+        self._keyring = keyring
+
+    def refresh(self, step: Step, *, max_age: float = LISTS_MAX_AGE) -> None:
+        """Fetch the package lists, unless the ones at hand are of these sources and recent."""
+        if not self._keyring.exists():
+            raise HostError(
+                f"{self._keyring} is missing, so nothing from Debian can be checked",
+                hint="apt-get install debian-archive-keyring",
+            )
+        stamp = self._state / "refreshed"
+        if stamp.exists() and stamp.read_text() == self._sources:
+            if time.time() - stamp.stat().st_mtime < max_age:
+                return
+            try:
+                self._update(step)
+            except StepError:
+                return  # no network today: the lists at hand are old, but whole and signed
+        else:
+            self._update(step)
+        stamp.write_text(self._sources)
+
+    def show(self, names: Sequence[str]) -> list[Package]:
+        """The candidates of `names`, in that order; raises RunError for an unknown one."""
+        text = self._query(["apt-cache", "show", "--no-all-versions", *names])
+        found = {s["Package"]: s for s in stanzas(text)}
+        if missing := [name for name in names if name not in found]:
+            raise RunError(
+                f"the Debian archive has no package {', '.join(missing)}",
+                hint="its package lists are refreshed by --refresh",
+            )
+        return [
+            Package(name, s["Version"], s["SHA256"], s.get("Depends", ""))
+            for name in names
+            for s in [found[name]]
+        ]
+
+    def download(self, step: Step, packages: Sequence[Package]) -> list[Path]:
+        """The .deb files of `packages`, from the cache where they are there and intact."""
+        self._downloads.mkdir(parents=True, exist_ok=True)
+        paths = []
+        for done, package in enumerate(packages):
+            step.fraction(done, len(packages))
+            paths.append(self._fetch(step, package))
+        step.fraction(len(packages), len(packages))
+        return paths
+
+    def download_source(self, step: Step, name: str) -> Path:
+        """Download and check the source package `name`; gives its .dsc file."""
+        folder = self._downloads / f"{name}-source"
+        folder.mkdir(parents=True, exist_ok=True)
+        # apt checks what is there already by its hash, and fetches only what differs.
+        self._run(step, ["apt-get", "source", "--download-only", name], cwd=folder)
+        version = self.source_version(name)
+        dsc = folder / f"{name}_{re.sub(r'^[0-9]+:', '', version)}.dsc"
+        if not dsc.exists():
+            raise RunError(f"apt-get source {name} left no {dsc.name} in {folder}")
+        return dsc
+
+    def source_version(self, name: str) -> str:
+        """Version of the newest source package `name`."""
+        for stanza in stanzas(self._query(["apt-cache", "showsrc", "--only-source", name])):
+            if stanza.get("Package") == name:
+                return stanza["Version"]
+        raise RunError(f"the Debian archive has no source package {name}")
+
+    def _fetch(self, step: Step, package: Package) -> Path:
+        target = self._downloads / f"{package.sha256}.deb"
+        if target.exists() and _sha256(target) == package.sha256:
+            return target
+        scratch = self._downloads / f"{package.name}.{os.getpid()}"
+        scratch.mkdir(exist_ok=True)
+        try:
+            self._run(
+                step, ["apt-get", "download", f"{package.name}={package.version}"], cwd=scratch
+            )
+            (file,) = scratch.glob("*.deb")
+            if (found := _sha256(file)) != package.sha256:
+                raise RunError(
+                    f"{package.name}: the download's SHA256 is {found}, the signed index says "
+                    f"{package.sha256}",
+                    hint="the mirror is broken or tampered with; try another",
+                )
+            file.replace(target)
+        finally:
+            for left in scratch.iterdir():
+                left.unlink()
+            scratch.rmdir()
+        return target
+
+    def _update(self, step: Step) -> None:
+        self._prepare()
+        self._run(step, ["apt-get", "update", "--error-on=any"])
+
+    def _prepare(self) -> None:
+        for folder in ("sources", "lists/partial", "cache/archives/partial"):
+            (self._state / folder).mkdir(parents=True, exist_ok=True)
+        (self._state / "sources" / "ntbdbg.sources").write_text(self._sources)
+        (self._state / "status").write_text("")
+        (self._state / "apt.conf").write_text(self._configuration())
+
+    def _configuration(self) -> str:
+        """Ours, and of the user's only how to reach servers (proxies, timeouts, certificates)."""
+        dump = subprocess.run(
+            ["apt-config", "dump"], capture_output=True, text=True, check=False
+        ).stdout
+        carried = [line for line in dump.splitlines() if line.startswith("Acquire::")]
+        ours = {
+            "Dir::Etc::main": "/dev/null",
+            "Dir::Etc::parts": "/dev/null",
+            "Dir::Etc::sourcelist": "/dev/null",
+            "Dir::Etc::sourceparts": self._state / "sources",
+            "Dir::Etc::preferences": "/dev/null",
+            "Dir::Etc::preferencesparts": "/dev/null",
+            "Dir::State": self._state,
+            "Dir::State::lists": self._state / "lists",
+            "Dir::State::status": self._state / "status",
+            "Dir::Cache": self._state / "cache",
+            "Acquire::Languages": "none",
+            "Acquire::AllowInsecureRepositories": "false",
+            "APT::Get::AllowUnauthenticated": "false",
+            # Downloads go to folders of ours, where the sandbox user may not write.
+            "APT::Sandbox::User": "root",
+        }
+        return "\n".join([*carried, *(f'{name} "{value}";' for name, value in ours.items())]) + "\n"
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "APT_CONFIG": str(self._state / "apt.conf"), "LC_ALL": "C"}
+
+    def _run(self, step: Step, argv: Sequence[str], *, cwd: Path | None = None) -> None:
+        self._prepare()
+        step.run(argv, cwd=cwd, env=self._environment())
+
+    def _query(self, argv: Sequence[str]) -> str:
+        done = subprocess.run(
+            argv, capture_output=True, text=True, env=self._environment(), check=False
+        )
+        return done.stdout
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

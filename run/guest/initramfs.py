@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""The guest's root file system: programs, the libraries they need, drivers, and our own few files."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from run.errors import RunError
+from run.guest import cpio
+from run.guest.unpack import unpack
+from run.steps import Step
+
+#: our own files of the root file system
+OWN_FILES = Path(__file__).parent / "rootfs"
+
+_LIBRARY_DIR = Path("usr/lib/x86_64-linux-gnu")
+_EMPTY_DIRS = ("dev", "proc", "sys", "tmp", "run", "var/log", "root", "etc/dropbear", "usr/lib64")
+
+#: distribution paths that are links into usr/, as on any merged-/usr system
+_MERGED = {"bin": "usr/bin", "sbin": "usr/bin", "lib": "usr/lib", "lib64": "usr/lib64"}
+
+_BUSYBOX = "usr/bin/busybox"
+
+#: what zstd spends on the archive: 9 is 2 s and within 5 % of the best
+_COMPRESSION_LEVEL = 9
+
+
+def build_tree(
+    step: Step,
+    root: Path,
+    scratch: Path,
+    *,
+    programs: Iterable[Path],
+    libraries: Iterable[Path],
+    modules: Path,
+    release: str,
+) -> None:
+    """Fill the empty folder `root`.
+
+    :param programs: .deb files whose programs are all wanted
+    :param libraries: .deb files from which only needed libraries are taken
+    :param modules: the kernel's modules, indexed
+    """
+    _skeleton(root)
+    for deb in programs:
+        unpack(step, deb, scratch / "programs")
+    for deb in libraries:
+        unpack(step, deb, scratch / "libraries")
+    binaries = _copy_programs(scratch / "programs", root)
+    _copy_libraries(step, scratch / "libraries", root, binaries)
+    shutil.copytree(modules, root / "usr/lib/modules" / release, symlinks=True)
+    shutil.copytree(OWN_FILES, root, dirs_exist_ok=True, symlinks=True)
+    _link_applets(root)
+    (root / "init").symlink_to(_BUSYBOX)
+
+
+def write_archive(root: Path, target: Path) -> None:
+    """`root` as a zstd-compressed cpio archive."""
+    import zstandard
+
+    compressor = zstandard.ZstdCompressor(level=_COMPRESSION_LEVEL)
+    with target.open("wb") as file, compressor.stream_writer(file, closefd=False) as stream:
+        for piece in cpio.archive(root):
+            stream.write(piece)
+
+
+def _skeleton(root: Path) -> None:
+    for name in (*_EMPTY_DIRS, "usr/bin", str(_LIBRARY_DIR)):
+        (root / name).mkdir(parents=True, exist_ok=True)
+    (root / "usr/sbin").symlink_to("bin")
+    for name, target in _MERGED.items():
+        (root / name).symlink_to(target)
+
+
+def _copy_programs(source: Path, root: Path) -> list[Path]:
+    """Every executable of `source` into /usr/bin; gives where they are."""
+    copied = []
+    for folder in ("bin", "sbin", "usr/bin", "usr/sbin"):
+        for path in sorted((source / folder).glob("*")):
+            target = root / "usr/bin" / path.name
+            if path.is_symlink():
+                # What links across folders, as /sbin/lsmod to /bin/kmod, ends up side by side.
+                target.unlink(missing_ok=True)
+                target.symlink_to(path.readlink().name)
+            else:
+                shutil.copy2(path, target)
+                copied.append(target)
+    return copied
+
+
+def _copy_libraries(step: Step, source: Path, root: Path, binaries: Sequence[Path]) -> None:
+    """The transitive closure of what `binaries` are linked with."""
+    available = {p.name: p for p in source.rglob("*.so*") if p.is_file()}
+    loader = available["ld-linux-x86-64.so.2"]
+    shutil.copy2(loader.resolve(), root / "usr/lib64" / loader.name)
+    todo, seen = list(binaries), {loader.name}
+    while todo:
+        for name in _needed(step, todo.pop()):
+            if name in seen:
+                continue
+            seen.add(name)
+            if name not in available:
+                raise RunError(f"a program of the guest needs {name}, which no package brings")
+            target = root / _LIBRARY_DIR / name
+            shutil.copy2(available[name].resolve(), target)
+            todo.append(target)
+
+
+def _needed(step: Step, binary: Path) -> list[str]:
+    with binary.open("rb") as file:
+        if file.read(4) != b"\x7fELF":
+            return []
+    return re.findall(r"\(NEEDED\).*\[(.*)\]", step.run(["readelf", "-d", binary]))
+
+
+def _link_applets(root: Path) -> None:
+    """busybox stands in for every program that nothing better provides."""
+    names = subprocess.run(
+        [root / _BUSYBOX, "--list"], capture_output=True, text=True, check=True
+    ).stdout.split()
+    for name in names:
+        link = root / "usr/bin" / name
+        if not link.exists() and not link.is_symlink():
+            link.symlink_to("busybox")

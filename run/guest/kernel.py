@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""The kernel, and the NTB drivers that Debian does not build, compiled for it.
+
+Debian's configuration has no CONFIG_NTB, so drivers/ntb of the same source version is built out of
+tree. Debian's kbuild cannot add BTF to out-of-tree modules; pahole does it afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from run.debian.apt import Package
+from run.guest.packages import KernelPackages
+from run.guest.unpack import unpack, unpack_inner
+from run.steps import StepError, Steps
+
+#: what to build of drivers/ntb; not NTB_MSI, which the kernel's headers were configured without
+_CONFIG = {
+    "CONFIG_NTB": "m",
+    "CONFIG_NTB_IDT": "m",
+    "CONFIG_NTB_TOOL": "m",
+    "CONFIG_NTB_PINGPONG": "m",
+    "CONFIG_NTB_PERF": "m",
+}
+
+#: modules of Debian's own build that a guest needs: network, disk, entropy, panic and power button
+_STOCK_MODULES = (
+    "drivers/acpi/button.ko",
+    "drivers/block/virtio_blk.ko",
+    "drivers/char/hw_random/virtio-rng.ko",
+    "drivers/input/evdev.ko",
+    "drivers/misc/pvpanic/*.ko",
+    "drivers/net/ethernet/intel/e1000/e1000.ko",
+    "drivers/net/ethernet/intel/e1000e/e1000e.ko",
+    "drivers/net/net_failover.ko",
+    "drivers/net/virtio_net.ko",
+    "drivers/virtio/virtio*.ko",
+    "net/core/failover.ko",
+)
+
+
+def build_kernel(
+    steps: Steps, packages: KernelPackages, debs: Mapping[str, Path], target: Path, jobs: int
+) -> None:
+    """Fill `target` with ``kernel`` (bzImage), ``vmlinux`` and ``modules/`` (as in /lib/modules).
+
+    :param debs: package name -> .deb
+    """
+    work = target / "work"
+    with steps.step("guest: unpack the kernel") as step:
+
+        def deb(package: Package) -> Path:
+            return debs[package.name]
+
+        stock = [f"./lib/modules/*/kernel/{name}" for name in _STOCK_MODULES]
+        extra = [
+            "./boot/vmlinuz-*",
+            "./lib/modules/*/modules.builtin*",
+            "./lib/modules/*/modules.order",
+        ]
+        unpack(step, deb(packages.image), work / "image", [*stock, *extra])
+        for package in (packages.headers, packages.headers_common, packages.kbuild):
+            unpack(step, deb(package), work / "headers")
+        series = packages.source.name.removeprefix("linux-source-")
+        unpack_inner(
+            step,
+            deb(packages.source),
+            f"./usr/src/linux-source-{series}.tar.xz",
+            work / "source",
+            ["*/drivers/ntb/*", "*/scripts/extract-vmlinux"],
+        )
+    with steps.step("guest: extract vmlinux") as step:
+        image = work / "image" / "boot" / f"vmlinuz-{packages.release}"
+        shutil.copy(image, target / "kernel")
+        script = 'bash "$1" "$2" > "$3"'
+        extract = work / "source" / "scripts" / "extract-vmlinux"
+        step.run(["bash", "-c", script, "extract", extract, image, target / "vmlinux"])
+    modules = target / "modules"
+    shutil.copytree(work / "image" / "lib" / "modules" / packages.release, modules)
+    _build_ntb(steps, packages, work, target, jobs)
+    shutil.rmtree(work)
+
+
+def _build_ntb(steps: Steps, packages: KernelPackages, work: Path, target: Path, jobs: int) -> None:
+    headers = _usable_headers(work / "headers", packages.release)
+    source = work / "source" / "drivers" / "ntb"
+    with steps.step("guest: build the NTB drivers") as step:
+        settings = [f"{name}={value}" for name, value in _CONFIG.items()]
+        make = ["make", "-C", headers, f"M={source}", f"-j{jobs}", *settings]
+        step.run([*make, "modules"], env={**os.environ, "LC_ALL": "C"})
+        extra = target / "modules" / "extra"
+        extra.mkdir()
+        for module in sorted(source.rglob("*.ko")):
+            step.run(["pahole", "-J", "--btf_gen_floats", "--btf_base", target / "vmlinux", module])
+            step.run(["strip", "--strip-debug", module])
+            shutil.copy(module, extra)
+    with steps.step("guest: index the modules") as step:
+        # depmod wants the tree where a running system has it
+        root = work / "depmod" / "lib" / "modules"
+        root.mkdir(parents=True)
+        (root / packages.release).symlink_to((target / "modules").resolve())
+        symbols = headers / "Module.symvers"
+        argv = ["depmod", "-e", "-E", symbols, "-b", work / "depmod", packages.release]
+        if "unknown symbol" in (output := step.run(argv)):
+            raise StepError(step.name, "a module lacks its symbols", step.log, output.splitlines())
+
+
+def _usable_headers(root: Path, release: str) -> Path:
+    """Headers whose Makefile points into `root` instead of the system's /usr/src."""
+    headers = root / "usr" / "src" / f"linux-headers-{release}"
+    makefile = headers / "Makefile"
+    text = makefile.read_text().replace("include /usr/src/", f"include {root}/usr/src/")
+    makefile.write_text(text)
+    return headers

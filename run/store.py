@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""Finished builds, kept between checkouts under a key of everything they were made from."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from run.locks import exclusive
+
+#: digits of a key; 128 bits never meet by chance
+_KEY_DIGITS = 32
+
+
+def digest(parts: Iterable[str | bytes]) -> str:
+    """One key for all `parts`; their order and borders count."""
+    whole = hashlib.sha256()
+    for part in parts:
+        raw = part.encode() if isinstance(part, str) else part
+        whole.update(len(raw).to_bytes(8, "little") + raw)
+    return whole.hexdigest()[:_KEY_DIGITS]
+
+
+def digest_tree(root: Path) -> str:
+    """Key of a folder's content: names, modes, bytes and link targets, but no times."""
+    parts: list[str | bytes] = []
+    for path in sorted(root.rglob("*")):
+        if path.name.endswith(".pyc") or path.name == "__pycache__":
+            continue
+        parts.append(str(path.relative_to(root)))
+        if path.is_symlink():
+            parts.append(os.readlink(path))
+        elif path.is_file():
+            parts += [oct(path.stat().st_mode & 0o111), path.read_bytes()]
+    return digest(parts)
+
+
+class Store:
+    """Folders named ``KIND/KEY`` under `root`; one that exists is whole."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def find(self, kind: str, key: str) -> Path | None:
+        """The finished build, or None."""
+        path = self._root / kind / key
+        return path if path.is_dir() else None
+
+    def make(
+        self,
+        kind: str,
+        key: str,
+        fill: Callable[[Path], None],
+        *,
+        on_wait: Callable[[], None] = lambda: None,
+    ) -> Path:
+        """The finished build; `fill` makes it in an empty folder if there is none yet.
+
+        A folder gets its name only when `fill` has returned. Two processes that want the same
+        build wait for each other, and the second finds it done.
+        """
+        if (path := self.find(kind, key)) is not None:
+            return path
+        with exclusive(self._root / kind / f"{key}.lock", on_wait=on_wait):
+            path = self._root / kind / key
+            if path.is_dir():
+                return path
+            scratch = path.with_suffix(".partial")
+            shutil.rmtree(scratch, ignore_errors=True)
+            scratch.mkdir(parents=True)
+            fill(scratch)
+            scratch.rename(path)
+        return path
