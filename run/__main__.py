@@ -5,11 +5,11 @@ This file and `run.bootstrap` use the standard library only, and parse on older 
 that they can say what is missing.
 """
 
-import os
 import sys
+from pathlib import Path
 
 # Python put run/ itself in front; modules here must not shadow the standard library's.
-sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from run.bootstrap import main  # noqa: E402
 
