@@ -20,7 +20,7 @@ from ntbdbg.memory.base import AddressRange, PhysicalMemory
 
 PAGE = 4096
 GROUP = 16 * PAGE
-BLOCK = 512 * 1024
+BLOCK = 256 * 1024
 """Bytes read at once: two of them stay in the processor's second-level cache."""
 
 _PIECE = 512
