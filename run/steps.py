@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Build steps: a bar with the step's name on a terminal, plain lines elsewhere, full logs in files."""
+"""Build steps: a named bar on a terminal, plain lines elsewhere, full logs in files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from run.errors import RunError
 
@@ -59,10 +59,10 @@ class Steps:
         self._console.print(words, highlight=False, markup=False)
 
     @contextmanager
-    def _bar(self, name: str) -> Iterator[tuple[Progress | None, int]]:
+    def _bar(self, name: str) -> Iterator[tuple[Progress | None, TaskID]]:
         if not self._console.is_terminal:
             self._console.print(f"  {name} ...", highlight=False, markup=False)
-            yield None, 0
+            yield None, TaskID(0)
             return
         columns = (
             SpinnerColumn(),
@@ -82,7 +82,7 @@ class Steps:
 class Step:
     """A running step, for the commands it consists of."""
 
-    def __init__(self, name: str, log: Path, progress: Progress | None, task: int) -> None:
+    def __init__(self, name: str, log: Path, progress: Progress | None, task: TaskID) -> None:
         self.name = name
         self.log = log
         self._progress = progress
@@ -113,7 +113,8 @@ class Step:
                 stderr=subprocess.STDOUT,
             )
         except OSError as error:
-            raise StepError(self.name, f"cannot run {words[0]}: {error.strerror}", self.log, [])
+            why = f"cannot run {words[0]}: {error.strerror}"
+            raise StepError(self.name, why, self.log, []) from None
         with process:
             if stdin is not None and process.stdin is not None:
                 process.stdin.write(stdin)

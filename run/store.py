@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -32,7 +31,7 @@ def digest_tree(root: Path) -> str:
             continue
         parts.append(str(path.relative_to(root)))
         if path.is_symlink():
-            parts.append(os.readlink(path))
+            parts.append(str(path.readlink()))
         elif path.is_file():
             parts += [oct(path.stat().st_mode & 0o111), path.read_bytes()]
     return digest(parts)

@@ -81,10 +81,9 @@ def parse_deb822(text: str) -> Iterator[Source]:
         fields = {name.lower(): value for name, value in stanza.items()}
         if fields.get("enabled", "yes").lower() in ("no", "false", "0"):
             continue
-        known = {"types", "uris", "suites", "components", "enabled"}
-        lists = [
-            tuple(fields.get(n, "").split()) for n in ("types", "uris", "suites", "components")
-        ]
+        names = ("types", "uris", "suites", "components")
+        known = {*names, "enabled"}
+        lists = [tuple(fields.get(name, "").split()) for name in names]
         if all(lists[:3]):
             options = {name: value for name, value in fields.items() if name not in known}
             yield Source(lists[0], lists[1], lists[2], lists[3], options)

@@ -7,7 +7,6 @@ Source: Linux Documentation/driver-api/early-userspace/buffer-format.rst.
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +22,7 @@ def archive(root: Path) -> Iterator[bytes]:
         status = path.lstat()
         name = str(path.relative_to(root))
         if stat.S_ISLNK(status.st_mode):
-            yield _entry(inode, name, status.st_mode, os.readlink(path).encode())
+            yield _entry(inode, name, status.st_mode, bytes(path.readlink()))
         elif stat.S_ISREG(status.st_mode):
             yield _entry(inode, name, status.st_mode, path.read_bytes())
         elif stat.S_ISDIR(status.st_mode):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The guest's root file system: programs, the libraries they need, drivers, and our own few files."""
+"""The guest's root file system: programs, the libraries they need, drivers, a few own files."""
 
 from __future__ import annotations
 

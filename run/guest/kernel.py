@@ -89,7 +89,7 @@ def _build_ntb(steps: Steps, packages: KernelPackages, work: Path, target: Path,
     source = work / "source" / "drivers" / "ntb"
     with steps.step("guest: build the NTB drivers") as step:
         settings = [f"{name}={value}" for name, value in _CONFIG.items()]
-        make = ["make", "-C", headers, f"M={source}", f"-j{jobs}", *settings]
+        make: list[str | Path] = ["make", "-C", headers, f"M={source}", f"-j{jobs}", *settings]
         step.run([*make, "modules"], env={**os.environ, "LC_ALL": "C"})
         extra = target / "modules" / "extra"
         extra.mkdir()
@@ -103,7 +103,15 @@ def _build_ntb(steps: Steps, packages: KernelPackages, work: Path, target: Path,
         root.mkdir(parents=True)
         (root / packages.release).symlink_to((target / "modules").resolve())
         symbols = headers / "Module.symvers"
-        argv = ["depmod", "-e", "-E", symbols, "-b", work / "depmod", packages.release]
+        argv: list[str | Path] = [
+            "depmod",
+            "-e",
+            "-E",
+            symbols,
+            "-b",
+            work / "depmod",
+            packages.release,
+        ]
         if "unknown symbol" in (output := step.run(argv)):
             raise StepError(step.name, "a module lacks its symbols", step.log, output.splitlines())
 
