@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,7 +72,7 @@ class Bench:
     def ram(self, part: int) -> Path:
         return self.folder / f"ram{part + 1}"
 
-    def argv(self, part: int, ram_size: int = RAM_SIZE, **properties: object) -> list[str]:
+    def argv(self, part: int, ram_size: int = RAM_SIZE, **properties: Any) -> list[str]:
         properties.setdefault("mem_path", self.mem_path)
         return [
             *base_argv(self.build, self.ram(part), ram_size),
@@ -83,7 +84,7 @@ class Bench:
         part: int,
         ram_size: int = RAM_SIZE,
         extra_port: int | None = None,
-        **properties: object,
+        **properties: Any,
     ) -> Port:
         """A QEMU with one port, or two in one guest; firmware's work is done."""
         if extra_port is not None:
@@ -102,7 +103,7 @@ class Bench:
         eventually(lambda: self.page.get(part, "state") == 2, f"the attachment of partition {part}")
         return port
 
-    def start_pair(self, **properties: object) -> tuple[Port, Port]:
+    def start_pair(self, **properties: Any) -> tuple[Port, Port]:
         a, b = self.start(0, **properties), self.start(1, **properties)
         eventually(lambda: a.sees_port(b) and b.sees_port(a), "both ports to see each other")
         return a, b

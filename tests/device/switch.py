@@ -11,9 +11,12 @@ import os
 import struct
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.device.deadline import eventually
-from tests.device.qtest import Build
+
+if TYPE_CHECKING:
+    from tests.device.qtest import Build
 
 SHM_SIZE = 0x10000
 PORT_OFF = 0x2000

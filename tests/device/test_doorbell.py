@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.device import port as nt
-from tests.device.conftest import Bench
 from tests.device.port import Port
+
+if TYPE_CHECKING:
+    from tests.device.conftest import Bench
 
 Pair = tuple[Port, Port]
 

@@ -263,9 +263,12 @@ def test_no_interrupt_is_lost_in_a_race(bench: Bench) -> None:
     a, b = linked_pair(bench)
     b.quiet()
     rings = 4000
-    sender = threading.Thread(
-        target=lambda: [a.write(nt.OUTDBELLSET, 1 << i % 32) for i in range(rings)]
-    )
+
+    def ring() -> None:
+        for i in range(rings):
+            a.write(nt.OUTDBELLSET, 1 << i % 32)
+
+    sender = threading.Thread(target=ring)
     seen = 0
     sender.start()
     idle = False

@@ -13,7 +13,7 @@ Pair = tuple[Port, Port]
 
 def capabilities(port: Port) -> dict[int, int]:
     """Capability id -> offset"""
-    found = {}
+    found: dict[int, int] = {}
     offset = port.cfg_read(0x34, 1)
     while offset and offset not in found.values():
         found[port.cfg_read(offset, 1)] = offset

@@ -10,12 +10,15 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.device.conftest import Bench
 from tests.device.qtest import Build, base_argv, failed_start
 from tests.device.switch import Switch
+
+if TYPE_CHECKING:
+    from tests.device.conftest import Bench
 
 HEADER = {"magic": 0x000, "major": 0x008, "nports": 0x020, "barsetup2": 0x040}
 
@@ -118,7 +121,7 @@ def test_page_of_a_past_switch_is_initialised_anew(bench: Bench) -> None:
         ({"db_loopback": "on"}, "db-loopback differs"),
     ],
 )
-def test_ports_must_be_alike(bench: Bench, properties: dict[str, str], complaint: str) -> None:
+def test_ports_must_be_alike(bench: Bench, properties: dict[str, Any], complaint: str) -> None:
     bench.start(0)
     assert complaint in failed_start(bench.argv(1, **properties))
 

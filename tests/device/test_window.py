@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -387,7 +387,7 @@ def test_both_sides_of_the_pci_hole(big: tuple[Port, Path]) -> None:
     assert path.stat().st_size == four
 
 
-Prepare = Callable[[Path, Path], None]
+Prepare = Callable[[Path, Path], object]
 WRONG_FILES: dict[str, Prepare] = {
     "missing": lambda path, ram: None,
     "empty": lambda path, ram: path.touch(),
@@ -421,7 +421,7 @@ def test_wrong_ram_file(bench: Bench, kind: str) -> None:
     assert_open(a, bench.ram(1), 0, TARGET)
 
 
-BAD_TABLES = {
+BAD_TABLES: dict[str, dict[str, Sequence[int]]] = {
     "no segments": {"nseg": (0,)},
     "too many segments": {"nseg": (17,)},
     "larger than the file": {"ram_size": (RAM_SIZE * 4,), "seg": (0, RAM_SIZE * 2, 0, *[0] * 45)},
