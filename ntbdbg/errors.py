@@ -7,6 +7,7 @@
     ├── FormatError    a file is not what it should be
     ├── TargetError    no such guest, lab or RAM file, or it went away
     │   └── QmpError   QEMU's monitor refused, vanished or did not answer in time
+    ├── RefusedError   what is there is not what was expected, so nothing was changed
     ├── KernelError    the Linux inside is not understood
     └── NtbError       the link's shared page or registers make no sense
 
@@ -78,6 +79,10 @@ class TargetError(NtbdbgError):
 
 class QmpError(TargetError):
     """QEMU's monitor (QMP) is unreachable, busy, or answered with an error."""
+
+
+class RefusedError(NtbdbgError):
+    """The target holds other bytes than the request expects; nothing was changed."""
 
 
 class KernelError(NtbdbgError):

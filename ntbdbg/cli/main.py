@@ -23,7 +23,14 @@ from ntbdbg.errors import NtbdbgError, UsageError
 
 #: command → module in ntbdbg.cli.commands that holds it as `command`, and its line of help
 COMMANDS = {
+    "info": ("info", "Show the lab: guests, memory, link, and how it was found."),
+    "map": ("map", "Show where a guest's RAM lies, and what windows reach it."),
     "dump": ("dump", "Show memory as hex and ASCII."),
+    "search": ("search", "Find bytes, numbers, text or a regular expression."),
+    "patch": ("patch", "Change memory, after journalling the old bytes."),
+    "undo": ("undo", "Take a patch back."),
+    "freeze": ("freeze", "Stop all guests of the lab."),
+    "resume": ("resume", "Let all guests of the lab go on."),
 }
 
 

@@ -11,6 +11,7 @@ from ntbdbg.errors import (
     KernelError,
     NtbdbgError,
     NtbError,
+    RefusedError,
     TargetError,
     UsageError,
 )
@@ -32,6 +33,7 @@ class ExitStatus(IntEnum):
 
 _OF_ERROR: tuple[tuple[type[NtbdbgError], ExitStatus], ...] = (
     (UsageError, ExitStatus.USAGE),
+    (RefusedError, ExitStatus.DIFFERENT),
     (FaultError, ExitStatus.FAULT),
     (KernelError, ExitStatus.KERNEL),
     (TargetError, ExitStatus.TARGET),

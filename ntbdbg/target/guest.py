@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import KernelError, NtbError, TargetError
 from ntbdbg.memory.number import parse_size
+from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.target.address import AddressExpr, Window
 
 if TYPE_CHECKING:
+    from ntbdbg.inspect.journal import Patch
     from ntbdbg.inspect.search import Match
     from ntbdbg.inspect.value import Pattern
     from ntbdbg.memory.base import PhysicalMemory
+    from ntbdbg.memory.segments import AddressRange
     from ntbdbg.target.lab import Lab
     from ntbdbg.target.manifest import GuestRecord
     from ntbdbg.target.qmp import Qmp
@@ -117,8 +121,43 @@ class Guest:
         place = self.resolve(address, len(data))
         place.guest.memory.write(place.address, data)
 
-    def search(self, pattern: Pattern | bytes | str, **options: int | None) -> Iterator[Match]:
-        """Every occurrence of `pattern`; see `ntbdbg.inspect.search.search`."""
+    def patch(
+        self,
+        address: Address,
+        data: bytes | str,
+        *,
+        expect: bytes | str | None = None,
+        dry_run: bool = False,
+    ) -> Patch:
+        """Store `data` after its old bytes are safe in the journal; `Lab.undo` takes it back.
+
+        :param data: bytes, or a value as the command line takes it: ``u32:5``
+        :param expect: refuse unless these bytes are there
+        :raises RefusedError: they are not
+        :raises TargetError: the journal cannot be written; then memory is as before
+        """
+        from ntbdbg.inspect import patch as patches
+        from ntbdbg.inspect.value import parse_value
+
+        new = parse_value(data) if isinstance(data, str) else data
+        old = parse_value(expect) if isinstance(expect, str) else expect
+        place = self.resolve(address, len(new))
+        memory = place.guest.memory
+        if not isinstance(memory, RamFile):
+            raise TargetError(f"{memory.name} is no RAM file, so it cannot be patched")
+        prepared = patches.prepare(memory, place.address, new, now=time.time(), expect=old)
+        return prepared if dry_run else patches.apply(memory, prepared, self.lab.journal)
+
+    def search(
+        self,
+        pattern: Pattern | bytes | str,
+        *,
+        within: AddressRange | None = None,
+        align: int = 1,
+        limit: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Iterator[Match]:
+        """Every occurrence of `pattern` (``hex:de ad``); see `ntbdbg.inspect.search.search`."""
         from ntbdbg.inspect.search import search
         from ntbdbg.inspect.value import literal, parse_pattern
 
@@ -126,7 +165,9 @@ class Guest:
             pattern = parse_pattern(pattern)
         elif isinstance(pattern, bytes):
             pattern = literal(pattern)
-        return search(self.memory, pattern, **options)  # type: ignore[arg-type]
+        return search(
+            self.memory, pattern, within=within, align=align, limit=limit, progress=progress
+        )
 
     def qmp(self) -> Qmp:
         """QEMU's monitor, to be opened briefly: ``with guest.qmp() as qmp``.

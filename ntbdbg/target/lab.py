@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from ntbdbg.inspect.journal import Journal, Patch
     from ntbdbg.ntb.model import Link
     from ntbdbg.ntb.source import PageFile
     from ntbdbg.target.manifest import GuestRecord, LinkRecord, Manifest
 
 DEFAULT_MACHINE = "q35"
+JOURNAL = "patches.jsonl"
 
 
 class Lab:
@@ -173,11 +175,50 @@ class Lab:
             self._page = PageFile(self.link.shared_page, is_live=self.manifest.is_live())
         return self._page
 
+    @property
+    def journal(self) -> Journal:
+        """Where patches are written down: the lab's folder, the user's state for bare files."""
+        from ntbdbg.inspect.journal import Journal
+
+        if self.path:
+            return Journal(os.path.join(os.path.dirname(os.path.abspath(self.path)), JOURNAL))
+        state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+        return Journal(os.path.join(state, "ntbdbg", JOURNAL))
+
+    def patches(self) -> list[Patch]:
+        """Every patch of this lab, oldest first."""
+        return self.journal.patches()
+
+    def undo(self, number: int | None = None, *, force: bool = False) -> Patch:
+        """Take back patch `number`, or the last one; gives it.
+
+        :param force: also if its bytes changed since
+        :raises RefusedError: no such patch, or its bytes changed since
+        """
+        from ntbdbg.inspect import patch
+
+        journal = self.journal
+        chosen = patch.pick(journal.patches(), number)
+        patch.undo(chosen, journal, force=force)
+        return chosen
+
     def frozen(self) -> AbstractContextManager[None]:
         """Stop every guest for the duration of a ``with`` block; see `ntbdbg.target.freeze`."""
         from ntbdbg.target.freeze import frozen
 
         return frozen(self)
+
+    def freeze(self) -> list[str]:
+        """Stop every guest until `resume`; gives the names of those that ran."""
+        from ntbdbg.target.freeze import freeze
+
+        return freeze(self)
+
+    def resume(self) -> list[str]:
+        """Let every paused guest go on; gives their names."""
+        from ntbdbg.target.freeze import resume
+
+        return resume(self)
 
     def _open_guest(self, name: str) -> Guest:
         if os.sep in name:

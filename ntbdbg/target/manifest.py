@@ -338,7 +338,7 @@ def _convert(kind: str, value: Any, where: str, path: PathLike) -> Any:
     if type(value) is not scalar:
         reason = f"{where} should be of type {kind}, it is {value!r:.60}"
         raise FormatError(path, None, reason, hint=_REWRITE)
-    if scalar is int and value < 0 and not where.endswith("code"):
+    if isinstance(value, int) and value < 0 and not where.endswith("code"):
         raise FormatError(path, None, f"{where} is negative: {value}", hint=_REWRITE)
     return value
 

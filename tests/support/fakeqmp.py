@@ -7,12 +7,13 @@ import json
 import os
 import socket
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 GREETING = {
-    "QMP": {"version": {"qemu": {"major": 10, "minor": 0, "micro": 0}}, "capabilities": ["oob"]}
+    "QMP": {"version": {"qemu": {"major": 10, "minor": 0, "micro": 0}}, "capabilities": []}
 }
 
 
@@ -60,17 +61,16 @@ class FakeQmp:
                 self._talk(client)
 
     def _talk(self, client: socket.socket) -> None:
-        stream = client.makefile("rw", encoding="utf-8", newline="\n")
         if self.mute:
-            stream.read()
+            while client.recv(4096):
+                pass
             return
-        _send(stream, GREETING)
-        for line in stream:
-            request = json.loads(line)
+        _send(client, GREETING)
+        for request in _requests(client):
             answer = self._execute(request["execute"], request.get("arguments", {}))
             if "id" in request:
                 answer["id"] = request["id"]
-            _send(stream, answer)
+            _send(client, answer)
 
     def _execute(self, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
         self.log.append(command)
@@ -85,6 +85,19 @@ class FakeQmp:
         return {"return": {}}
 
 
-def _send(stream: Any, message: dict[str, Any]) -> None:
-    stream.write(json.dumps(message) + "\r\n")
-    stream.flush()
+def _requests(client: socket.socket) -> Iterator[dict[str, Any]]:
+    """JSON objects as they arrive: clients need not end them with a newline."""
+    text = ""
+    while received := client.recv(4096):
+        text += received.decode()
+        while text := text.lstrip():
+            try:
+                request, end = json.JSONDecoder().raw_decode(text)
+            except ValueError:  # the rest is still to come
+                break
+            text = text[end:]
+            yield request
+
+
+def _send(client: socket.socket, message: dict[str, Any]) -> None:
+    client.sendall(json.dumps(message).encode() + b"\r\n")

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: MIT
+"""ntbdbg info."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ntbdbg.cli.options import lab_command
+from ntbdbg.errors import TargetError
+from ntbdbg.target.summary import summarize
+from ntbdbg.target.where import START_ONE
+
+if TYPE_CHECKING:
+    from ntbdbg.cli.context import AppContext
+
+EXAMPLES = [
+    ("ntbdbg info", "the lab that runs, or the RAM files that are there"),
+    ("ntbdbg info --lab other", "another lab of this user"),
+    ("ntbdbg info --json", "the same for a program"),
+]
+
+
+@lab_command("info", examples=EXAMPLES)
+def command(app: AppContext) -> None:
+    """Show the lab: guests with their state, RAM and ports, the link, how it was found."""
+    lab = app.lab
+    if not lab.names:
+        raise TargetError(f"nothing to look at: {lab.how}, and there is none", hint=START_ONE)
+    summary = summarize(lab)
+    from ntbdbg.render.summary import LabView, summary_facts
+
+    if app.json:
+        app.emit("info", {**summary_facts(summary), "notes": lab.notes})
+    else:
+        app.console().print(LabView(summary))

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""ntbdbg patch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ntbdbg.cli.options import lab_command, target_argument
+from ntbdbg.cli.params import Parsed
+from ntbdbg.errors import UsageError
+from ntbdbg.inspect.value import EXAMPLES as VALUES
+from ntbdbg.inspect.value import parse_value
+from ntbdbg.render.patch import patch_facts, patch_line, patch_list
+
+if TYPE_CHECKING:
+    from ntbdbg.cli.context import AppContext
+
+EXAMPLES = [
+    ("ntbdbg patch qemu1 0x1000 u32:5", "a little-endian 32-bit number"),
+    ("ntbdbg patch qemu1 0x1000 'hex:de ad' --expect hex:0000", "only if zeros are there"),
+    ("ntbdbg patch qemu1 mw0+0x40 str:hello", "the peer's memory, through window 0 of qemu1"),
+    ("ntbdbg patch qemu1 1M @blob.bin --dry-run", "what a file's bytes would overwrite"),
+    ("ntbdbg patch --list", "all patches of the lab, to undo them by number"),
+]
+
+VALUE = Parsed("value", parse_value)
+
+
+@lab_command("patch", examples=EXAMPLES, freezes=True)
+@target_argument(required=False)
+@click.argument("address", metavar="ADDR", required=False)
+@click.argument("value", type=VALUE, required=False)
+@click.option("--expect", type=VALUE, metavar="OLD", help="Refuse unless these bytes are there.")
+@click.option("--dry-run", is_flag=True, help="Show what would change; change nothing.")
+@click.option("--list", "lists", is_flag=True, help="Show the journal instead.")
+def command(
+    app: AppContext,
+    target: str | None,
+    address: str | None,
+    value: bytes | None,
+    expect: bytes | None,
+    dry_run: bool,
+    lists: bool,
+) -> None:
+    """Store VALUE at ADDR of TARGET's memory.
+
+    VALUE is a number such as u32:5 or u64be:0x1234, hex:…, str:…, utf16:… or @FILE. The old
+    bytes are journalled and synced to disk first; 'ntbdbg undo' puts them back.
+    """
+    if lists:
+        if target is not None:
+            raise UsageError("--list takes no TARGET", hint="it shows all patches of the lab")
+        _list(app)
+        return
+    if target is None or address is None or value is None:
+        missing = "TARGET" if target is None else "ADDR" if address is None else "VALUE"
+        raise UsageError(f"{missing} is missing", hint=f"ntbdbg patch qemu1 0x1000 u32:5; {VALUES}")
+    guest = app.guest(target)
+    with app.stillness():
+        done = guest.patch(address, value, expect=expect, dry_run=dry_run)
+    if app.json:
+        app.emit("patch", patch_facts(done) | {"dry_run": dry_run})
+    else:
+        app.write(patch_line(done))
+    if dry_run:
+        app.note("dry run: nothing was written")
+
+
+def _list(app: AppContext) -> None:
+    from ntbdbg.inspect.patch import state
+
+    patches = [(patch, state(patch)) for patch in app.lab.patches()]
+    if app.json:
+        entries = [patch_facts(patch) | {"state": now} for patch, now in patches]
+        app.emit("patches", {"patches": entries})
+        return
+    for line in patch_list(patches):
+        app.write(line)
+    if not patches:
+        app.note(f"no patches; the journal would be {app.lab.journal.path}")

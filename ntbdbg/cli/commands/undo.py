@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: MIT
+"""ntbdbg undo."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ntbdbg.cli.options import lab_command
+from ntbdbg.render.patch import patch_facts, patch_line
+
+if TYPE_CHECKING:
+    from ntbdbg.cli.context import AppContext
+
+EXAMPLES = [
+    ("ntbdbg undo", "the last patch"),
+    ("ntbdbg undo 3", "patch 3 of 'ntbdbg patch --list'"),
+    ("ntbdbg undo 3 --force", "even if its bytes changed since"),
+]
+
+
+@lab_command("undo", examples=EXAMPLES, freezes=True)
+@click.argument("number", type=click.IntRange(1), required=False)
+@click.option("--force", is_flag=True, help="Put the old bytes back even if others are there now.")
+def command(app: AppContext, number: int | None, force: bool) -> None:
+    """Take back patch NUMBER, or the last one.
+
+    Refuses, with exit code 1, if the bytes are no longer those of the patch.
+    """
+    lab = app.lab
+    with app.stillness():
+        done = lab.undo(number, force=force)
+    if app.json:
+        app.emit("undo", patch_facts(done))
+    else:
+        app.write(patch_line(done, undone=True))

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: MIT
+"""The patch journal: what was overwritten, on disk before it is.
+
+One JSON object a line, appended under a lock and synced. A line that was cut short by a
+crash is the last one, describes a patch that was never applied, and is dropped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from ntbdbg.errors import FormatError, TargetError
+from ntbdbg.memory.file import FileIdentity
+from ntbdbg.memory.segments import Segment
+
+MAX_SIZE = 1 << 30
+"""Bytes; a longer journal is not read into memory."""
+
+
+class Patch(NamedTuple):
+    """One change of a guest's memory.
+
+    :ivar number: what ``undo`` takes, from 1
+    :ivar time: seconds since the epoch
+    :ivar guest: whose memory it was, for people
+    :ivar path: the RAM file
+    :ivar identity: of that file
+    :ivar segments: where in the file the bytes lie
+    :ivar undone: whether it was taken back
+    """
+
+    number: int
+    time: float
+    guest: str
+    path: str
+    identity: FileIdentity
+    segments: tuple[Segment, ...]
+    address: int
+    old: bytes
+    new: bytes
+    undone: bool = False
+
+
+class Journal:
+    """The journal at `path`; the file is made, with mode 0600, by the first patch."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+
+    def patches(self) -> list[Patch]:
+        """All patches, oldest first.
+
+        :raises TargetError: the journal cannot be read
+        :raises FormatError: a line in it is not ours
+        """
+        try:
+            with open(self.path, "rb") as file:
+                return self._parse(file.read(MAX_SIZE))
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise TargetError(f"{self.path}: {error.strerror}", hint=_HINT) from error
+
+    def add(self, patch: Patch) -> Patch:
+        """Write `patch` down and sync it; gives it with its number.
+
+        :raises TargetError: no room, no permission: then nothing may be patched
+        """
+        with self._locked() as fd:
+            known = self._parse(_read(fd))
+            numbered = patch._replace(number=known[-1].number + 1 if known else 1)
+            self._append(fd, _encode(numbered))
+        return numbered
+
+    def mark_undone(self, patch: Patch, found: bytes) -> None:
+        """Note that `patch` is about to be taken back from memory that holds `found`."""
+        with self._locked() as fd:
+            self._append(fd, {"undo": patch.number, "found": found.hex()})
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[int]:
+        folder = os.path.dirname(self.path)
+        try:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield fd
+        finally:
+            os.close(fd)
+
+    def _append(self, fd: int, entry: dict[str, Any]) -> None:
+        """Add a line after the last whole one; on any failure the file is as before."""
+        whole = _read(fd).rfind(b"\n") + 1
+        line = json.dumps(entry).encode() + b"\n"
+        try:
+            os.ftruncate(fd, whole)
+            if os.pwrite(fd, line, whole) < len(line):
+                raise OSError(28, os.strerror(28))  # ENOSPC: the rest found no room
+            os.fsync(fd)
+            _sync_folder(self.path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.ftruncate(fd, whole)
+            raise self._unwritable(error) from error
+
+    def _parse(self, data: bytes) -> list[Patch]:
+        patches: dict[int, Patch] = {}
+        offset = 0
+        for line in data[: data.rfind(b"\n") + 1].splitlines(keepends=True):
+            try:
+                entry = json.loads(line)
+                if "undo" in entry:
+                    patches[entry["undo"]] = patches[entry["undo"]]._replace(undone=True)
+                else:
+                    patch = _decode(entry)
+                    patches[patch.number] = patch
+            except (ValueError, KeyError, TypeError, IndexError):
+                raise FormatError(
+                    self.path, offset, "no line of a patch journal", hint=_HINT
+                ) from None
+            offset += len(line)
+        return list(patches.values())
+
+    def _unwritable(self, error: OSError) -> TargetError:
+        return TargetError(
+            f"patch journal {self.path}: {error.strerror}; no memory was changed",
+            hint="the old bytes must be safe first: make room there, or see to its permissions",
+        )
+
+
+_HINT = "move the journal away to start a new one"
+
+
+def _read(fd: int) -> bytes:
+    return os.pread(fd, min(os.fstat(fd).st_size, MAX_SIZE), 0)
+
+
+def _sync_folder(path: str) -> None:
+    """Make the file's name durable too."""
+    fd = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _encode(patch: Patch) -> dict[str, Any]:
+    return {
+        "patch": patch.number,
+        "time": patch.time,
+        "guest": patch.guest,
+        "file": [patch.path, *patch.identity],
+        "segments": patch.segments,
+        "address": patch.address,
+        "old": patch.old.hex(),
+        "new": patch.new.hex(),
+    }
+
+
+def _decode(entry: dict[str, Any]) -> Patch:
+    path, *identity = entry["file"]
+    return Patch(
+        number=int(entry["patch"]),
+        time=float(entry["time"]),
+        guest=str(entry["guest"]),
+        path=str(path),
+        identity=FileIdentity(*identity),
+        segments=tuple(Segment(*segment) for segment in entry["segments"]),
+        address=int(entry["address"]),
+        old=bytes.fromhex(entry["old"]),
+        new=bytes.fromhex(entry["new"]),
+    )

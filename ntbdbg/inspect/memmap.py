@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+"""A guest's physical address space as a list: RAM, the holes between, what is allocated."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ntbdbg.memory.base import VGA_HOLE
+from ntbdbg.memory.segments import AddressRange
+
+if TYPE_CHECKING:
+    from ntbdbg.memory.base import PhysicalMemory
+
+
+class Area(NamedTuple):
+    """A stretch of the address space.
+
+    :ivar kind: ``RAM``, ``VGA hole``, ``PCI hole`` or ``hole``
+    :ivar offset: of its first byte in the backing, None for a hole
+    :ivar allocated: bytes of it that the host has given memory to, None for a hole
+    """
+
+    range: AddressRange
+    kind: str
+    offset: int | None
+    allocated: int | None
+
+
+def memory_map(memory: PhysicalMemory) -> list[Area]:
+    """All areas from address 0 to the end of RAM, by address."""
+    areas: list[Area] = []
+    at = 0
+    for segment in memory.segments:
+        if segment.start > at:
+            areas.append(_hole(AddressRange(at, segment.start)))
+        used = sum(extent.size for extent in memory.extents(segment.range))
+        areas.append(Area(segment.range, "RAM", segment.offset, used))
+        at = segment.end
+    return areas
+
+
+def _hole(hole: AddressRange) -> Area:
+    if hole == VGA_HOLE:
+        return Area(hole, "VGA hole", None, None)
+    return Area(hole, "PCI hole" if hole.end == 1 << 32 else "hole", None, None)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+"""The memory map of a guest as a table and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from ntbdbg.memory.number import format_size
+from ntbdbg.render.text import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+    from ntbdbg.inspect.memmap import Area
+    from ntbdbg.target.reached import Inbound
+
+
+class MemoryMap:
+    """Areas of a guest's address space, and the windows of others that reach into it."""
+
+    def __init__(self, areas: Sequence[Area], windows: Sequence[Inbound]) -> None:
+        self.areas = areas
+        self.windows = windows
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column("FROM", no_wrap=True)
+        table.add_column("TO", no_wrap=True)
+        for title in ("SIZE", "ALLOCATED", "FILE OFFSET"):
+            table.add_column(title, justify="right", no_wrap=True)
+        table.add_column("WHAT", overflow="fold")
+        for row in self._rows():
+            table.add_row(*row)
+        yield table
+
+    def _rows(self) -> Iterator[tuple[str, ...]]:
+        for area in self.areas:
+            used = "" if area.allocated is None else format_size(area.allocated)
+            offset = "" if area.offset is None else f"{area.offset:#x}"
+            yield (*_ends(area.range), format_size(area.range.size), used, offset, area.kind)
+            for window in self.windows:
+                if area.offset is not None and window.range.start in area.range:
+                    yield self._window_row(window)
+
+    def _window_row(self, window: Inbound) -> tuple[str, ...]:
+        closed = f", closed: {printable(window.closed)}" if window.closed else ""
+        what = f"  reached by {window.window}{closed}"
+        return (*_ends(window.range), format_size(window.range.size), "", "", what)
+
+
+def map_facts(areas: Sequence[Area], windows: Sequence[Inbound]) -> dict[str, Any]:
+    """The same for JSON."""
+    return {
+        "areas": [
+            {
+                "start": area.range.start,
+                "end": area.range.end,
+                "kind": area.kind,
+                "offset": area.offset,
+                "allocated": area.allocated,
+            }
+            for area in areas
+        ],
+        "windows": [
+            {
+                "window": window.window,
+                "start": window.range.start,
+                "end": window.range.end,
+                "open": not window.closed,
+                "closed": window.closed or None,
+            }
+            for window in windows
+        ],
+    }
+
+
+def _ends(span: tuple[int, int]) -> tuple[str, str]:
+    return f"{span[0]:#011x}", f"{span[1] - 1:#011x}"

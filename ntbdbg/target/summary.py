@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""A lab at a glance: its guests, their state and RAM, the link, and how it was found."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from ntbdbg.errors import NtbdbgError
+from ntbdbg.memory.ramfile import RamFile
+from ntbdbg.target import freeze, frozenmark
+
+if TYPE_CHECKING:
+    from ntbdbg.target.guest import Guest
+    from ntbdbg.target.lab import Lab
+
+
+class GuestSummary(NamedTuple):
+    """One guest.
+
+    :ivar state: QEMU's run state, ``dead``, or ``unknown`` for a bare RAM file
+    :ivar ram: bytes
+    :ivar allocated: bytes of it that take host memory, None if the file is unusable
+    :ivar problem: why its RAM cannot be read, None if it can
+    """
+
+    name: str
+    state: str
+    path: str
+    ram: int
+    allocated: int | None
+    problem: str | None
+    machine: str | None = None
+    port: int | None = None
+    pid: int | None = None
+    ssh_port: int | None = None
+    release: str | None = None
+
+
+class LabSummary(NamedTuple):
+    """All of it.
+
+    :ivar how: how the lab was found
+    :ivar path: its run.json, None for bare RAM files
+    :ivar shared_page: the link's file, None without a link
+    :ivar frozen: guests that ntbdbg stopped and nobody resumed
+    """
+
+    name: str | None
+    how: str
+    path: str | None
+    state: str | None
+    guests: tuple[GuestSummary, ...]
+    shared_page: str | None
+    frozen: tuple[str, ...]
+
+
+def summarize(lab: Lab) -> LabSummary:
+    """Look at every guest; an unusable RAM file or monitor is part of the answer."""
+    states = freeze.states(lab)
+    mark = frozenmark.read(lab.folder) if lab.folder else None
+    return LabSummary(
+        name=lab.name,
+        how=lab.how,
+        path=lab.path,
+        state=lab.manifest.state if lab.manifest else None,
+        guests=tuple(_guest(lab, name, states.get(name, "unknown")) for name in lab.names),
+        shared_page=lab.link.shared_page if lab.link else None,
+        frozen=mark.guests if mark else (),
+    )
+
+
+def _guest(lab: Lab, name: str, state: str) -> GuestSummary:
+    try:
+        summary = _readable(lab.guest(name), state)
+        problem = None
+    except NtbdbgError as error:
+        summary, problem = GuestSummary(name, state, "", 0, None, None), error.message
+    record = (
+        next((r for r in lab.manifest.guests if r.name == name), None) if lab.manifest else None
+    )
+    if record is None:
+        return summary._replace(problem=problem)
+    return summary._replace(
+        path=record.ram.path,
+        ram=record.ram.size,
+        problem=problem,
+        machine=record.machine,
+        port=record.port,
+        pid=record.process.pid if record.process else None,
+        ssh_port=record.ssh_port,
+        release=record.kernel.release if record.kernel else None,
+    )
+
+
+def _readable(guest: Guest, state: str) -> GuestSummary:
+    memory = guest.memory
+    assert isinstance(memory, RamFile)
+    size = os.stat(memory.file.path).st_size
+    return GuestSummary(guest.name, state, memory.file.path, size, memory.allocated(), None)
