@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: MIT
+"""`python3 run demo`: the guided tour."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import click
+from rich.console import Console
+
+from run.config import CHECKOUT
+from run.demo import scenes
+from run.demo.stage import Stage
+
+LAB = "demo"
+
+
+@click.command("demo")
+@click.option("--build-dir", metavar="DIR", help="Folder for builds.  [default: ./build]")
+@click.option("--keep", is_flag=True, help="Leave the two guests running at the end.")
+@click.option("--no-install", is_flag=True, help="Never install system packages.")
+@click.option("--ssh-port-base", default=7001, show_default=True, metavar="PORT")
+@click.option("--console-port-base", default=8001, show_default=True, metavar="PORT")
+def command(
+    build_dir: str | None,
+    keep: bool,
+    no_install: bool,
+    ssh_port_base: int,
+    console_port_base: int,
+) -> None:
+    """Everything from nothing, as a guided tour.
+
+    Builds what is missing, boots two linked guests, watches, dumps, compares and changes their
+    memory, and stops them. Each thing it shows is checked; it fails if reality differs.
+
+    \b
+    python3 run demo
+    python3 run demo --keep        and go on by yourself: ntbdbg --lab demo ...
+    """
+    console = Console(highlight=False)
+    stage = Stage(LAB, CHECKOUT, console)
+    folder = [] if build_dir is None else ["--build-dir", build_dir]
+    _launcher("build", *folder, *(["--no-install"] if no_install else []))
+
+    started = time.monotonic()
+    stage.scene("Boot")
+    ports = ["--ssh-port-base", str(ssh_port_base), "--console-port-base", str(console_port_base)]
+    _launcher("stop", "--name", LAB, "--quiet")
+    _launcher("vms", "--name", LAB, "--detach", *ports, *folder)
+    try:
+        scenes.play(stage)
+    finally:
+        if not keep:
+            stage.scene("Stop")
+            _launcher("stop", "--name", LAB)
+    took = time.monotonic() - started
+    console.print(f"\nAll of it held. {took:.0f} seconds from boot to stop.", style="bold green")
+    if keep:
+        console.print(f"The guests still run: ntbdbg --lab {LAB} windows; python3 run stop")
+
+
+def _launcher(*arguments: str) -> None:
+    """Run a launcher command with its output in plain sight; its failure is ours."""
+    code = subprocess.run(
+        [sys.executable, str(CHECKOUT / "run"), *arguments], check=False
+    ).returncode
+    if code:
+        raise click.exceptions.Exit(code)
