@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""ntbdbg windows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ntbdbg.cli.linkpage import open_page, page_option, partition_of
+from ntbdbg.cli.options import lab_command, target_argument
+
+if TYPE_CHECKING:
+    from ntbdbg.cli.context import AppContext
+
+EXAMPLES = [
+    ("ntbdbg windows", "every memory window of every port"),
+    ("ntbdbg windows qemu1", "those of one guest"),
+    ("ntbdbg windows --json | jq '.windows[] | select(.open)'", "the open ones, for a program"),
+    ("ntbdbg windows --page /dev/shm/ivshmem", "a shared page without run.json"),
+]
+
+
+@lab_command("windows", examples=EXAMPLES, freezes=True)
+@target_argument(required=False)
+@page_option
+def command(app: AppContext, target: str | None, page: str | None) -> None:
+    """Show memory windows: where each one leads in the peer's memory, or why it is closed.
+
+    All follows from the registers that the ports publish; where the device itself says
+    otherwise, that is told. SIZE is what the limit leaves of the aperture.
+    """
+    source, names = open_page(app, page)
+    with app.stillness():
+        link = source.link()
+    wanted = None if target is None else partition_of(target, link, names)
+    from ntbdbg.render.windows import WindowMap, link_notes, window_facts
+
+    windows = link.windows if wanted is None else link.windows_of(wanted)
+    if app.json:
+        app.emit("windows", window_facts(link, windows, names))
+        return
+    app.console().print(WindowMap(link, windows, names))
+    for note in link_notes(link, names):
+        app.note(note)
