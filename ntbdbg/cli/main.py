@@ -25,6 +25,8 @@ from ntbdbg.errors import NtbdbgError, UsageError
 COMMANDS = {
     "info": ("info", "Show the lab: guests, memory, link, and how it was found."),
     "map": ("map", "Show where a guest's RAM lies, and what windows reach it."),
+    "windows": ("windows", "Show memory windows: where they lead, or why they are closed."),
+    "regs": ("regs", "Show NT registers, doorbells and messages."),
     "dump": ("dump", "Show memory as hex and ASCII."),
     "search": ("search", "Find bytes, numbers, text or a regular expression."),
     "patch": ("patch", "Change memory, after journalling the old bytes."),
