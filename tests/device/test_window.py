@@ -412,6 +412,8 @@ def test_wrong_ram_file(bench: Bench, kind: str) -> None:
         assert other.read_bytes() == bytes(RAM_SIZE)
     if kind == "empty":
         assert other.stat().st_size == 0
+    expected = kind not in ("missing", "empty")
+    assert a.qemu.log_text().count("windows into port 2 stay closed") == expected
     # a file that comes late is found at the peer's next sign of life
     other.rmdir() if kind == "folder" else other.unlink(missing_ok=True)
     other.hardlink_to(bench.ram(1))

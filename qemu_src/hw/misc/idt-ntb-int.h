@@ -66,6 +66,7 @@ typedef struct IDTNTBPeer {
     uint32_t check_ms;          /* next delay of the liveness test, 0: none */
 
     bool table_valid;
+    bool ram_warned;            /* about this incarnation's RAM file */
     IDTNTBRamTable table;
     IDTNTBPeerRam *ram;         /* NULL: not mapped */
 } IDTNTBPeer;

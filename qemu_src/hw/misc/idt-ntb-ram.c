@@ -159,6 +159,8 @@ void idt_ntb_ram_update_iommu(IDTNTBState *s)
     }
 }
 
+#define FILE_EMPTY  "empty"
+
 /* The RAM region needs the file up to here */
 static uint64_t table_end(const IDTNTBRamTable *t)
 {
@@ -179,7 +181,7 @@ static bool file_matches(int fd, const IDTNTBRamTable *t, const char **why)
         *why = "not a regular file";
     } else if (!st.st_size) {
         /* Just created; QEMU would take it for a file of any size */
-        *why = "empty";
+        *why = FILE_EMPTY;
     } else if (st.st_dev != t->dev || st.st_ino != t->ino) {
         *why = "not the file the peer has as its RAM";
     } else if (st.st_size < table_end(t)) {
@@ -210,6 +212,21 @@ static IDTNTBPeerRam *map_file(IDTNTBState *s, int fd, const IDTNTBRamTable *t)
     return ram;
 }
 
+/*
+ * A peer that is still starting has no file yet, or an empty one. Anything else
+ * is a mistake that somebody should hear of, once: a peer can repeat it at will.
+ */
+static void reject(IDTNTBState *s, unsigned part, const char *path,
+                   const char *why, bool expected)
+{
+    trace_idt_ntb_ram_reject(s->part, part, path, why);
+    if (!expected && !s->peer[part].ram_warned) {
+        s->peer[part].ram_warned = true;
+        idt_ntb_warn(s, "windows into port %u stay closed: %s: %s",
+                     idt_ntb_port_of(part), path, why);
+    }
+}
+
 static IDTNTBPeerRam *open_ram(IDTNTBState *s, unsigned part)
 {
     const IDTNTBRamTable *t = &s->peer[part].table;
@@ -218,11 +235,11 @@ static IDTNTBPeerRam *open_ram(IDTNTBState *s, unsigned part)
     int fd = qemu_open(path, O_RDWR | O_NONBLOCK | O_NOCTTY, NULL);
 
     if (fd < 0) {
-        trace_idt_ntb_ram_reject(s->part, part, path, strerror(errno));
+        reject(s, part, path, strerror(errno), errno == ENOENT);
         return NULL;
     }
     if (!file_matches(fd, t, &why)) {
-        trace_idt_ntb_ram_reject(s->part, part, path, why);
+        reject(s, part, path, why, !strcmp(why, FILE_EMPTY));
         close(fd);
         return NULL;
     }
@@ -246,12 +263,10 @@ void idt_ntb_ram_drop(IDTNTBState *s, unsigned part)
 void idt_ntb_ram_new_incarnation(IDTNTBState *s, unsigned part)
 {
     idt_ntb_ram_drop(s, part);
+    s->peer[part].ram_warned = false;
 }
 
-/*
- * Called on every kick of the peer, so a file that was missing is found later.
- * What does not fit is traced, not logged: a peer can cause it at will.
- */
+/* Called on every kick of the peer, so a file that was missing is found later */
 void idt_ntb_ram_refresh(IDTNTBState *s, unsigned part)
 {
     IDTNTBPeer *peer = &s->peer[part];

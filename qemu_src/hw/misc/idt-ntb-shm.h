@@ -1,8 +1,8 @@
 /*
  * IDT NTB port: the page that the ports of one switch share
  *
- * Knows the page and nothing of PCI or registers. See docs/specs in the header
- * that holds the layout, hw/misc/idt_ntb_shm.h.
+ * Knows the page and nothing of PCI or registers. The layout itself is in
+ * include/hw/misc/idt_ntb_shm.h.
  *
  * Copyright (c) 2026 the ntbdbg authors
  *
