@@ -61,6 +61,8 @@ class AnchorScanner(Scanner):
         needle, find, anchor = self.needle, buffer.find, self.anchor
         byte = needle[anchor : anchor + 1]
         last = end - (len(needle) - 1 - anchor)
+        if last < 0:  # would count from the buffer's end
+            return
         at = find(byte, start + anchor, last)
         while at >= 0:
             if buffer.startswith(needle, at - anchor):

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class GuestSummary(NamedTuple):
     """One guest.
 
-    :ivar state: QEMU's run state, ``dead``, or ``unknown`` for a bare RAM file
+    :ivar state: QEMU's run state, ``alive`` if its monitor is silent, ``dead``, or ``unknown``
+        for a bare RAM file
     :ivar ram: bytes
     :ivar allocated: bytes of it that take host memory, None if the file is unusable
     :ivar problem: why its RAM cannot be read, None if it can

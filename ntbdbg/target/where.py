@@ -70,8 +70,7 @@ def _named(where: str, how: str) -> Found:
     if os.path.exists(path) and not path.endswith(".json"):
         raise TargetError(
             f"{how} {where}: is not a {FILE_NAME}",
-            hint=f"give a {FILE_NAME} or the folder of a lab; "
-            "a bare RAM file goes in the place of the guest's name",
+            hint=f"give a {FILE_NAME} or a lab's folder (a bare RAM file goes in place of a guest)",
         )
     return Found(Manifest.load(path), path, how)
 

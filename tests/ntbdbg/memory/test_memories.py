@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: MIT
+"""One body, many memories: whatever the bytes lie in, the contract is the same."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import ntbdbg
+from ntbdbg.errors import FaultError, UsageError
+from ntbdbg.memory import AddressRange, BufferMemory, PhysicalMemory, RamFile, Segment
+from ntbdbg.memory.segments import VGA_HOLE
+from ntbdbg.target.manifest import SegmentRecord
+from tests.support.fakelab import FakeLab
+
+MIB = 1 << 20
+SIZE = 2 * MIB
+GIB4 = 1 << 32
+
+#: the layout of all memories below: the VGA hole, and a last MiB that continues at 4 GiB
+SEGMENTS = [
+    Segment(0, 0xA0000, 0),
+    Segment(0xC0000, MIB - 0xC0000, 0xC0000),
+    Segment(GIB4, MIB, MIB),
+]
+CONTENT = bytes(range(256)) * (SIZE // 256)
+
+
+def _buffer(folder: Path) -> PhysicalMemory:
+    return BufferMemory(bytearray(CONTENT), SEGMENTS)
+
+
+def _file(folder: Path) -> Path:
+    path = folder / "ram"
+    path.write_bytes(CONTENT)
+    return path
+
+
+def _ram_file(folder: Path) -> PhysicalMemory:
+    return RamFile(str(_file(folder)), SEGMENTS)
+
+
+def _bare(folder: Path) -> PhysicalMemory:
+    lab = ntbdbg.open(segments="0:0xa0000:0,0xc0000:0x40000:0xc0000,4G:1M:1M")
+    return lab.guest(str(_file(folder))).memory
+
+
+def _lab(folder: Path) -> PhysicalMemory:
+    fake = FakeLab(folder / "lab", guests=["qemu1"], ram=SIZE, live=False)
+    ram = fake.manifest.guest("qemu1").ram
+    segments = tuple(SegmentRecord(*segment) for segment in SEGMENTS)
+    fake.edit("qemu1", ram=dataclasses.replace(ram, segments=segments))
+    Path(ram.path).write_bytes(CONTENT)
+    return ntbdbg.open(fake.path)["qemu1"].memory
+
+
+@pytest.fixture(params=[_buffer, _ram_file, _bare, _lab], ids=lambda make: make.__name__[1:])
+def memory(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[PhysicalMemory]:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "none"))
+    make: Callable[[Path], PhysicalMemory] = request.param
+    yield make(tmp_path)
+
+
+def content(address: int, size: int) -> bytes:
+    """What the contract promises at an address of RAM."""
+    offset = address - GIB4 + MIB if address >= GIB4 else address
+    return CONTENT[offset : offset + size]
+
+
+ADDRESSES = [0, 1, 0x9FFFF, 0xC0000, MIB - 1, GIB4, GIB4 + MIB - 1]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_reads_what_lies_there(memory: PhysicalMemory, address: int) -> None:
+    assert memory.read(address, 1) == content(address, 1)
+
+
+def test_reads_up_to_the_last_byte(memory: PhysicalMemory) -> None:
+    assert memory.read(GIB4, MIB) == content(GIB4, MIB)
+
+
+def test_reads_nothing(memory: PhysicalMemory) -> None:
+    assert memory.read(0x1000, 0) == b""
+
+
+@pytest.mark.parametrize(
+    ("address", "size", "fault", "reason"),
+    [
+        (0xA0000, 1, 0xA0000, "is in the VGA hole [0xa0000, 0xc0000)"),
+        (0x9FFF0, 0x20, 0xA0000, "is in the VGA hole [0xa0000, 0xc0000)"),
+        (MIB, 1, MIB, "is in the PCI hole [0x100000, 0x100000000)"),
+        (0, 1 << 40, 0xA0000, "is in the VGA hole [0xa0000, 0xc0000)"),
+        (GIB4 + MIB, 4, GIB4 + MIB, "is beyond the end of RAM at 0x100100000"),
+        ((1 << 64) - 1, 1, (1 << 64) - 1, "is beyond the end of RAM at 0x100100000"),
+        (0xA0000, 0, 0xA0000, "is in the VGA hole [0xa0000, 0xc0000)"),
+    ],
+)
+@pytest.mark.parametrize("how", ["read", "view", "write", "readinto"])
+def test_a_fault_names_the_first_byte_that_is_not_ram(
+    memory: PhysicalMemory, how: str, address: int, size: int, fault: int, reason: str
+) -> None:
+    if how in ("write", "readinto"):
+        size = min(size, MIB)  # a buffer of that size is really made
+    with pytest.raises(FaultError) as caught:
+        if how == "write":
+            memory.write(address, bytes(size))
+        elif how == "readinto":
+            memory.readinto(address, memoryview(bytearray(size)))
+        else:
+            getattr(memory, how)(address, size)
+    assert caught.value.address == fault
+    assert caught.value.reason == reason
+    assert caught.value.message == f"{memory.name}: {fault:#x} {reason}"
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(("address", "size"), [(-1, 4), (1 << 64, 1), ((1 << 64) - 4, 8), (0, -1)])
+def test_what_is_no_address_is_a_usage_error(
+    memory: PhysicalMemory, address: int, size: int
+) -> None:
+    with pytest.raises(UsageError):
+        memory.read(address, size)
+
+
+def test_writes_and_reads_back(memory: PhysicalMemory) -> None:
+    memory.write(GIB4 + 5, b"hello")
+    assert memory.read(GIB4 + 4, 7) == content(GIB4 + 4, 1) + b"hello" + content(GIB4 + 10, 1)
+
+
+def test_a_write_into_a_hole_stores_nothing(memory: PhysicalMemory) -> None:
+    with pytest.raises(FaultError):
+        memory.write(0x9FFF0, bytes(0x20))
+    assert memory.read(0x9FFF0, 0x10) == content(0x9FFF0, 0x10)
+
+
+def test_readinto_fills_the_buffer(memory: PhysicalMemory) -> None:
+    buffer = bytearray(0x100)
+    memory.readinto(0xC0010, memoryview(buffer))
+    assert buffer == content(0xC0010, 0x100)
+
+
+def test_a_view_follows_the_memory_and_cannot_write(memory: PhysicalMemory) -> None:
+    view = memory.view(0x1000, 4)
+    assert bytes(view) == content(0x1000, 4)
+    memory.write(0x1000, b"XY")
+    assert bytes(view[:2]) == b"XY"
+    assert view.readonly
+
+
+def test_extents_lie_in_ram_and_in_the_range_asked_for(memory: PhysicalMemory) -> None:
+    within = AddressRange(0x90000, GIB4 + 0x1000)
+    found = list(memory.extents(within))
+    assert found[0].start == 0x90000
+    assert found[-1].end == GIB4 + 0x1000
+    assert all(part.overlap(VGA_HOLE) is None for part in found)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(address=st.integers(0, GIB4 + 2 * MIB), size=st.integers(0, 3 * MIB))
+def test_any_range_is_content_or_a_fault(memory: PhysicalMemory, address: int, size: int) -> None:
+    inside = any(
+        s.start <= address and address + size <= s.end and address < s.end for s in SEGMENTS
+    )
+    if inside:
+        assert memory.read(address, size) == content(address, size)
+    else:
+        with pytest.raises(FaultError):
+            memory.read(address, size)
+
+
+def test_adjoining_segments_read_as_one() -> None:
+    memory = BufferMemory(b"efghabcd", [Segment(4, 4, 0), Segment(0, 4, 4)])
+    assert memory.read(0, 8) == b"abcdefgh"
+    assert [str(run) for run in memory.segments.runs()] == ["[0x0, 0x8)"]
+    with pytest.raises(UsageError, match="cross the segment border"):
+        memory.view(2, 4)
+
+
+def test_a_buffer_that_cannot_be_written_says_so() -> None:
+    with pytest.raises(UsageError, match="read-only"):
+        BufferMemory(b"abc").write(0, b"x")
+
+
+def test_segments_must_lie_in_the_backing() -> None:
+    with pytest.raises(UsageError, match="needs 0x9 bytes, there are 0x8"):
+        BufferMemory(bytes(8), [Segment(0, 8, 1)])
