@@ -110,6 +110,7 @@ class GuestRecord(Record):
     :param qmp_launcher: QMP socket that the launcher keeps to itself
     :param console_log: file with everything the serial console printed
     :param log: file with QEMU's own output, trace events included
+    :param panicked: seconds since the epoch when its kernel reported a panic, until a reset
     """
 
     name: str
@@ -129,6 +130,7 @@ class GuestRecord(Record):
     kernel: KernelRecord | None = None
     argv: tuple[str, ...] = ()
     exit: ExitRecord | None = None
+    panicked: float | None = None
 
     def is_alive(self) -> bool:
         """Whether its QEMU still runs."""
@@ -153,7 +155,8 @@ class Manifest(Record):
     """A lab: its guests and their link.
 
     :param lab: the lab's name (``--name`` of the launcher)
-    :param state: ``booted`` (processes run), ``linked`` (all guests accept ssh) or ``stopped``
+    :param state: ``built`` (files are made), ``booted`` (processes run), ``linked`` (all guests
+        accept ssh) or ``stopped``
     :param created: seconds since the epoch
     :param launcher: the process that started the lab and looks after it
     """

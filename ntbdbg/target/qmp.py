@@ -36,6 +36,9 @@ LOCK_POLL = 0.02
 #: seconds that taking leave may take: nothing of interest comes after it
 CLOSE_TIMEOUT = 1.0
 
+#: seconds for which the loop runs to take in events that have arrived
+EVENT_TURN = 0.005
+
 _T = typing.TypeVar("_T")
 
 
@@ -103,6 +106,14 @@ class Qmp:
         :param timeout: seconds, if not the conversation's own
         """
         return self._wait(self._next_event(names), f"event {' or '.join(names)}", timeout)
+
+    def pending_events(self) -> list[dict[str, typing.Any]]:
+        """Events that have come since the last call, without waiting for more."""
+        import asyncio
+
+        # One turn of the loop reads what the socket has, the next ones put it into the queue.
+        self._wait(asyncio.sleep(EVENT_TURN), "events", None)
+        return [dict(event) for event in self._qmp().events.clear()]
 
     # -- inside ------------------------------------------------------------------------
 

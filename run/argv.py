@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: MIT
+"""Configuration in, command lines out. Pure: nothing is read, nothing started.
+
+A guest's line has five parts. Users may add to or replace what interface and habit call
+theirs (`common`, `own`, `device`, the kernel's command line); `_base` holds what the launcher
+itself stands on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from run.artifacts import GuestImage, QemuInstall
+from run.errors import UsageError
+from run.options import Extra, LaunchOptions, split
+from run.plan import GuestPlan, LabPaths
+
+#: identity of the RAM backend, by which QEMU's memory map names it
+RAM_ID = "ram"
+
+KVM = "kvm"
+TCG = "tcg"
+
+
+@dataclass(frozen=True)
+class Build:
+    """What lines are made for: programs, guest image, accelerator (`kvm` or `tcg`)."""
+
+    qemu: QemuInstall
+    image: GuestImage
+    accelerator: str
+
+
+def qemu_argv(options: LaunchOptions, build: Build, guest: GuestPlan) -> list[str]:
+    """The command line of one guest's QEMU."""
+    return [
+        build.qemu.qemu,
+        *_base(options, build, guest),
+        *options.common.words(common_words(options, build.accelerator)),
+        *_device(options, guest),
+        *own_words(options, guest),
+        *_kernel(options, build, guest),
+    ]
+
+
+def server_argv(options: LaunchOptions, build: Build, paths: LabPaths) -> list[str]:
+    """The command line of ivshmem-server."""
+    return [
+        build.qemu.ivshmem_server,
+        # Foreground: a daemon would be nobody's child, and its end nobody's news.
+        "-F",
+        # A private socket: the default is one name in /tmp for all users.
+        "-S",
+        str(paths.server_socket),
+        *options.server.words(server_words(paths)),
+    ]
+
+
+def server_words(paths: LabPaths) -> list[str]:
+    """Defaults that ``--server-opts`` adds to."""
+    return [
+        # A named object instead of a file unlinked at once (-m): ntbdbg opens it by its name.
+        "-M",
+        paths.page_name,
+        # The device wants at least 64 KiB; 1 MiB is what its users know.
+        "-l",
+        "1M",
+        # As many vectors as the device is told; it needs one.
+        "-n",
+        "3",
+    ]
+
+
+def common_words(options: LaunchOptions, accelerator: str) -> list[str]:
+    """Defaults that ``--common-opts`` adds to."""
+    return [
+        "-machine",
+        "q35",
+        "-smp",
+        str(options.smp or default_smp(accelerator)),
+        *accelerator_words(accelerator),
+        # No default floppy, CD, graphics card or second network card: nobody looks at them,
+        # and the firmware spends a second on them.
+        "-nodefaults",
+        "-nographic",
+        "-monitor",
+        "null",
+    ]
+
+
+def default_smp(accelerator: str) -> int:
+    """Processors per guest."""
+    return 4
+
+
+def accelerator_words(accelerator: str) -> list[str]:
+    """How the processor is had."""
+    if accelerator == KVM:
+        return ["-accel", "kvm", "-cpu", "host"]
+    # thread=multi: a host thread per guest processor.
+    return ["-accel", "tcg,thread=multi", "-cpu", "max"]
+
+
+def own_words(options: LaunchOptions, guest: GuestPlan) -> list[str]:
+    """Console and network of one guest: what ``--vm1-opts`` and ``--vm2-opts`` add to."""
+    log = escape(str(guest.paths.console_log(guest.name)))
+    default = [
+        "-chardev",
+        f"socket,id=console,host=127.0.0.1,port={guest.console_port},"
+        f"server=on,wait=off,telnet=on,logfile={log}",
+        "-serial",
+        "chardev:console",
+        "-netdev",
+        f"user,id=net,hostfwd=tcp:127.0.0.1:{guest.ssh_port}-:22",
+        # Without its boot ROM, which the firmware folders may lack: nobody boots from here.
+        "-device",
+        "virtio-net-pci,netdev=net,romfile=",
+    ]
+    return options.per_vm[guest.index].words(default)
+
+
+def kernel_command_line(options: LaunchOptions, guest: GuestPlan) -> str:
+    """What the guest's kernel is told."""
+    default = [
+        "console=ttyS0",
+        # The guest's own name, for its prompt.
+        f"ntbdbg.hostname={guest.name}",
+        # Under emulation the checks of TSC and timer fail at times and cost seconds always.
+        "tsc=reliable",
+        "no_timer_check",
+        # Grace periods of idle processors are most of what a boot waits for.
+        "rcupdate.rcu_expedited=1",
+    ]
+    words = default if options.cmdline.override is None else [options.cmdline.override]
+    if guest.port is not None and guest.index == 0 and options.cmdline.override is None:
+        words.append("ivshmem_master")
+    return " ".join([*words, options.cmdline.append]).strip()
+
+
+def escape(value: str) -> str:
+    """A value inside ``key=value,key=value``, where QEMU wants commas doubled."""
+    return value.replace(",", ",,")
+
+
+def qmp_chardev(identity: str, path: object) -> str:
+    """The chardev of one monitor; being unique to its lab, it also tells a process is ours."""
+    return f"socket,id={identity},path={escape(str(path))},server=on,wait=off"
+
+
+def _base(options: LaunchOptions, build: Build, guest: GuestPlan) -> list[str]:
+    paths = guest.paths
+    words = [
+        "-name",
+        f"{options.name}/{guest.name}".replace(",", "_"),
+        # /etc/qemu is the host's business, not the guest's.
+        "-no-user-config",
+        # RAM is a file that is mapped shared: the peer's windows and ntbdbg read it in place.
+        "-object",
+        f"memory-backend-file,id={RAM_ID},size={options.memory}M,"
+        f"mem-path={escape(str(guest.ram))},share=on",
+        "-machine",
+        f"memory-backend={RAM_ID}",
+        "-m",
+        f"{options.memory}M",
+        # QMP serves one client at a time: one socket is the launcher's, one is ntbdbg's.
+        "-chardev",
+        qmp_chardev("qmp-launcher", paths.qmp_launcher(guest.name)),
+        "-mon",
+        "chardev=qmp-launcher,mode=control",
+        "-chardev",
+        qmp_chardev("qmp", paths.qmp(guest.name)),
+        "-mon",
+        "chardev=qmp,mode=control",
+        # A panic is reported, and the guest stays as it is, to be looked at.
+        "-device",
+        "pvpanic-pci",
+        "-action",
+        "panic=none",
+    ]
+    for folder in build.qemu.firmware:
+        words += ["-L", folder]
+    for pattern in options.traces:
+        words += ["-trace", pattern]
+    return words
+
+
+def _device(options: LaunchOptions, guest: GuestPlan) -> list[str]:
+    """The NTB port and its connection to the switch; nothing for a VM alone."""
+    if guest.port is None:
+        return []
+    words = _device_words(options, guest)
+    if options.device.override is not None:
+        text = options.device.override.replace("%n", str(guest.index))
+        text = text.replace("%s", escape(str(guest.paths.server_socket)))
+        words = split(text, f"{options.device.option}-override")
+    return _with_properties(words, options.device)
+
+
+def _with_properties(words: list[str], extra: Extra) -> list[str]:
+    """Append ``key=value,…`` to the last -device."""
+    properties = extra.append.strip().strip(",")
+    if not properties:
+        return words
+    if "-device" not in words:
+        raise UsageError(f"{extra.option}={extra.append}: the override has no -device to append to")
+    last = len(words) - words[::-1].index("-device")
+    return [*words[:last], f"{words[last]},{properties}", *words[last + 1 :]]
+
+
+def _device_words(options: LaunchOptions, guest: GuestPlan) -> list[str]:
+    device = f"idt-ntb-ivshmem,vectors=3,chardev=ivshmem,number={guest.index}"
+    if not options.shm:
+        # The device looks for its peers' RAM at /dev/shm/qemu%d unless told otherwise; it
+        # puts the peer's number, from 1, in the place of %d.
+        device += f",mem-path={escape(str(guest.paths.shm))}/qemu%d"
+    socket = escape(str(guest.paths.server_socket))
+    return ["-chardev", f"socket,path={socket},id=ivshmem", "-device", device]
+
+
+def _kernel(options: LaunchOptions, build: Build, guest: GuestPlan) -> list[str]:
+    return [
+        "-kernel",
+        build.image.kernel,
+        "-initrd",
+        build.image.initramfs,
+        "-append",
+        kernel_command_line(options, guest),
+    ]

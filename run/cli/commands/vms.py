@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+"""`python3 run vms`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from run.cli.launching import launch, launch_options
+
+
+@click.command("vms")
+@launch_options
+def command(**given: Any) -> int:
+    """Start two VMs joined by an NTB, and look after them until Ctrl-C.
+
+    Each option of QEMU's or the kernel's is appended to a default, or replaces it by its
+    -override. Everything listens on 127.0.0.1 only. As root, without password:
+    ssh root@localhost -p7001 and -p7002; serial consoles by telnet on 8001 and 8002.
+
+    \b
+    Examples:
+      python3 run vms --detach
+      python3 run vms --qemu-map-ram-to-shm=1000
+      python3 run vms --cmdline-common="initcall_blacklist=pp_init"
+      python3 run vms --trace 'idt_ntb_db_*' --ivshmem-common-opts=db-loopback=on
+      python3 run vms --dry-run
+
+    Exit code: 0 after Ctrl-C or once detached, 1 failed, 2 usage, 3 the host lacks something,
+    130 interrupted while starting.
+    """
+    return launch(2, given)

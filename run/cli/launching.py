@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: MIT
+"""What `vm` and `vms` have in common: their options, and the way from there to a lab."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from run.argv import TCG, Build, default_smp
+from run.artifacts import GuestImage, MissingBuild, QemuInstall
+from run.config import Paths
+from run.errors import RunError
+from run.interrupts import Interrupts
+from run.lab import Commands, Lab, Say, commands
+from run.labs import paths_of
+from run.options import (
+    DEFAULT_CONSOLE_PORT,
+    DEFAULT_MEMORY,
+    DEFAULT_SSH_PORT,
+    Extra,
+    LaunchOptions,
+    choose_memory,
+)
+from run.plan import LabPaths
+from run.supervise import in_background, in_foreground
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: option -> what it adds to, in the order of --help
+EXTRAS = {
+    "ivshmem-common-opts": "properties for the NTB device, KEY=VALUE,… ; default"
+    " `-device idt-ntb-ivshmem,vectors=3,chardev=ivshmem,number=N"
+    " -chardev socket,path=SOCKET,id=ivshmem`. The override replaces both words; in it %n"
+    " stands for the guest's index from 0, %s for SOCKET",
+    "cmdline-common": "words for the guests' kernel command line; default `console=ttyS0"
+    " ntbdbg.hostname=NAME tsc=reliable no_timer_check rcupdate.rcu_expedited=1`, on VM 1"
+    " also `ivshmem_master`",
+    "common-opts": "QEMU options of every guest; default `-machine q35 -smp N -accel A -cpu C"
+    " -nodefaults -nographic -monitor null`",
+    "vm1-opts": "QEMU options of VM 1; default: console by telnet on 127.0.0.1:8001,"
+    " a network card with 127.0.0.1:7001 forwarded to its port 22",
+    "vm2-opts": "QEMU options of VM 2; default: the same with 8002 and 7002",
+    "server-opts": "options of ivshmem-server; default `-M NAME -l 1M -n 3`",
+}
+
+
+def launch_options(function: F) -> F:
+    """The options of `vm` and `vms`."""
+    for decorate in reversed(_options()):
+        function = decorate(function)
+    return function
+
+
+def launch(guests: int, given: dict[str, Any]) -> int:
+    """Do what the options ask for; gives the exit code."""
+    options = parse(guests, given)
+    build = load_build(given["build_dir"])
+    paths = paths_of(options.name)
+    _check_traces(options, build)
+    lines = commands(options, build, paths)
+    if given["dry_run"]:
+        _print_commands(lines)
+        return 0
+
+    def make_lab(say: Say, interrupts: Interrupts) -> Lab:
+        return Lab(options, build, paths, say=say, sleep=interrupts.sleep)
+
+    if given["detach"]:
+        return in_background(make_lab, paths, _say, lambda: _ready(options, paths, lines))
+    return in_foreground(make_lab, _say, lambda _: _ready(options, paths, lines, here=True))
+
+
+def parse(guests: int, given: dict[str, Any]) -> LaunchOptions:
+    """Check what was typed; raises UsageError."""
+    extras = {
+        name: Extra(f"--{name}", given[_key(name)] or "", given[_key(f"{name}-override")])
+        for name in EXTRAS
+    }
+    shm = given["qemu_map_ram_to_shm"]
+    return LaunchOptions(
+        guests=guests,
+        name=given["name"],
+        memory=choose_memory(given["memory"], shm),
+        shm=shm is not None,
+        smp=given["smp"],
+        device=extras["ivshmem-common-opts"],
+        cmdline=extras["cmdline-common"],
+        common=extras["common-opts"],
+        server=extras["server-opts"],
+        per_vm=(extras["vm1-opts"], extras["vm2-opts"]),
+        traces=given["trace"],
+        ssh_port_base=given["ssh_port_base"],
+        console_port_base=given["console_port_base"],
+        boot_timeout=given["boot_timeout"],
+        keep_ram=given["keep_ram"],
+        overcommit=given["overcommit"],
+    )
+
+
+def load_build(build_dir: str | None) -> Build:
+    """What the builds left, and the accelerator this host is good for."""
+    folder = Paths.of(build_dir).build
+    try:
+        return Build(QemuInstall.load(folder), GuestImage.load(folder), accelerator())
+    except MissingBuild as error:
+        raise RunError(str(error)) from error
+
+
+def accelerator() -> str:
+    """`kvm` only where it is backed by hardware; /dev/kvm alone says little."""
+    return TCG
+
+
+def _options() -> list[Callable[[F], F]]:
+    option: Any = click.option
+    extras = []
+    for name, words in EXTRAS.items():
+        extras.append(option(f"--{name}", metavar="TEXT", help=f"Append {words}."))
+        extras.append(
+            option(f"--{name}-override", metavar="TEXT", help=f"Replace the default of --{name}.")
+        )
+    return [
+        option(
+            "--qemu-map-ram-to-shm",
+            is_flag=False,
+            flag_value="",
+            metavar="[=SIZE]",
+            help="RAM at /dev/shm/qemu (one VM) or /dev/shm/qemu1 and qemu2; SIZE in MiB per guest"
+            f" without suffix, default {DEFAULT_MEMORY}. Otherwise RAM lies in a private folder"
+            " in /dev/shm.",
+        ),
+        option("--memory", type=int, metavar="MIB", help=f"RAM per guest [{DEFAULT_MEMORY}]."),
+        option(
+            "--smp",
+            type=click.IntRange(1, 255),
+            metavar="N",
+            help=f"Processors per guest [{default_smp('kvm')}; emulated: {default_smp(TCG)}].",
+        ),
+        *extras,
+        option("--name", default="default", show_default=True, help="Name of the lab."),
+        option("--detach", is_flag=True, help="Return once the guests accept ssh."),
+        option("--dry-run", is_flag=True, help="Print the command lines, start nothing."),
+        option("--keep-ram", is_flag=True, help="Leave the RAM files when the lab is stopped."),
+        option(
+            "--trace",
+            multiple=True,
+            metavar="PATTERN",
+            help="QEMU trace events into the guests' logs, e.g. 'idt_ntb_*'; repeatable.",
+        ),
+        option(
+            "--ssh-port-base",
+            type=int,
+            default=DEFAULT_SSH_PORT,
+            show_default=True,
+            metavar="PORT",
+            help="ssh of VM 1 on 127.0.0.1; VM 2 has the next.",
+        ),
+        option(
+            "--console-port-base",
+            type=int,
+            default=DEFAULT_CONSOLE_PORT,
+            show_default=True,
+            metavar="PORT",
+            help="Serial console of VM 1 by telnet on 127.0.0.1; VM 2 has the next.",
+        ),
+        option(
+            "--boot-timeout",
+            type=click.FloatRange(min=0, min_open=True),
+            default=LaunchOptions.boot_timeout,
+            show_default=True,
+            metavar="SECONDS",
+            help="Until every guest must accept ssh.",
+        ),
+        option(
+            "--overcommit",
+            is_flag=True,
+            help="Start even if /dev/shm has not room for all RAM; files are sparse, but a guest"
+            " that fills its own then dies.",
+        ),
+        option("--build-dir", metavar="DIR", help="Where QEMU and the guest were built [./build]."),
+    ]
+
+
+def _key(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _check_traces(options: LaunchOptions, build: Build) -> None:
+    if options.traces:
+        from run.traces import check
+
+        check(build.qemu.qemu, options.traces)
+
+
+def _print_commands(lines: Commands) -> None:
+    if lines.server:
+        click.echo(shlex.join(lines.server))
+    for _, argv in lines.guests:
+        click.echo(shlex.join(argv))
+
+
+def _say(words: str) -> None:
+    click.echo(words, err=True)
+
+
+def _ready(options: LaunchOptions, paths: LabPaths, lines: Commands, *, here: bool = False) -> None:
+    """Tell what to do with the lab now."""
+    name = "" if options.name == "default" else f" --name {options.name}"
+    lab = "" if options.name == "default" else f" --lab {options.name}"
+    plans = [plan for plan, _ in lines.guests]
+    first = plans[0].name
+    rows = []
+    for plan in plans:
+        how = [f"ssh -p {plan.ssh_port} root@localhost"] if plan.ssh_port else []
+        how += [f"telnet localhost {plan.console_port}"] if plan.console_port else []
+        rows.append((f"{plan.name}", "   ".join(how)))
+    rows += [
+        ("shell", f"python3 run ssh{name} 1"),
+        ("console", f"python3 run console{name} 1"),
+        ("memory", f"ntbdbg{lab} dump {first} 0x1000 64"),
+    ]
+    if len(plans) > 1:
+        rows.append(("link", f"ntbdbg{lab} watch --link"))
+    rows.append(("state", f"python3 run status{name}; logs in {paths.folder}"))
+    rows.append(("end", "Ctrl-C" if here else f"python3 run stop{name}"))
+    for left, right in rows:
+        click.echo(f"  {left:<8} {right}")
+
+
+def refuse_unused(given: dict[str, Any], names: list[str]) -> None:
+    """Options of two linked VMs that one alone has no use for: accepted, with a word about it."""
+    for name in names:
+        if given[_key(name)] is not None:
+            _say(f"run: --{name} has no effect on a VM without a link")

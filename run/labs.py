@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+"""Which lab, and which of its guests, a command means."""
+
+from __future__ import annotations
+
+from ntbdbg.errors import NtbdbgError
+from ntbdbg.target.manifest import (
+    DEFAULT_LAB,
+    GuestRecord,
+    Manifest,
+    find_labs,
+    lab_dir,
+)
+from run.errors import RunError, UsageError
+from run.lab import lab_paths
+from run.plan import LabPaths
+
+START_ONE = "'python3 run vms' starts one"
+
+
+def paths_of(name: str) -> LabPaths:
+    """Paths of the lab called `name`; raises UsageError if no lab can have that name."""
+    try:
+        return lab_paths(lab_dir(name))
+    except NtbdbgError as error:
+        raise UsageError(error.message, hint=error.hint) from error
+
+
+def names() -> list[str]:
+    """Every lab of this user that has a run.json."""
+    try:
+        return list(find_labs())
+    except NtbdbgError as error:
+        raise RunError(error.message, hint=error.hint) from error
+
+
+def load(name: str) -> Manifest:
+    """The run.json of a lab; raises RunError that says what to do."""
+    try:
+        return Manifest.load(paths_of(name).manifest)
+    except NtbdbgError as error:
+        if name not in names():
+            known = names()
+            hint = f"there are {', '.join(known)}" if known else START_ONE
+            raise RunError(f"no lab {name!r}", hint=hint) from error
+        raise RunError(error.message, hint=f"'python3 run stop --name {name}' cleans up") from error
+
+
+def choose(name: str | None) -> Manifest:
+    """The named lab, else the only one that runs, else the default one."""
+    if name is not None:
+        return load(name)
+    live = [manifest for manifest in map(_load_or_none, names()) if manifest and manifest.is_live()]
+    if len(live) > 1:
+        running = ", ".join(manifest.lab for manifest in live)
+        raise UsageError(f"several labs run: {running}", hint="name one by --name")
+    return live[0] if live else load(DEFAULT_LAB)
+
+
+def guest(manifest: Manifest, which: str) -> GuestRecord:
+    """A guest by number from 1 or by name; raises UsageError that lists them."""
+    for record in manifest.guests:
+        if which in (record.name, str(record.index + 1)):
+            return record
+    known = ", ".join(f"{g.index + 1} ({g.name})" for g in manifest.guests)
+    raise UsageError(f"no guest {which!r} in lab {manifest.lab!r}", hint=f"it has {known}")
+
+
+def running_guest(name: str | None, which: str) -> GuestRecord:
+    """A guest that can be talked to; raises RunError if it does not run."""
+    manifest = choose(name)
+    record = guest(manifest, which)
+    if not record.is_alive():
+        raise RunError(
+            f"{record.name} of lab {manifest.lab!r} does not run",
+            hint="'python3 run status' shows how it ended",
+        )
+    return record
+
+
+def _load_or_none(name: str) -> Manifest | None:
+    try:
+        return load(name)
+    except RunError:
+        return None

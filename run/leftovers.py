@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: MIT
+"""Ending the processes of a lab and removing its files, whoever started them.
+
+Both work from the lab's folder alone: the same code ends a lab in an orderly way and cleans up
+after a launcher that was killed. Whoever calls holds the lab's lock.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import signal
+import stat
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from ntbdbg.errors import NtbdbgError, QmpError
+from ntbdbg.target.manifest import Manifest, ProcessRef
+from ntbdbg.target.qmp import Qmp
+from run import processes, ram
+from run.argv import qmp_chardev
+from run.deadline import Deadline
+from run.errors import HostError, RunError
+from run.plan import SHM, LabPaths, guest_names
+
+#: seconds for a guest to follow its power button; one with disks has something to write
+POWERDOWN, POWERDOWN_WITH_DISKS = 4.0, 30.0
+#: seconds for QEMU to follow `quit`, and for a process to follow SIGTERM or SIGKILL
+QUIT = 3.0
+#: seconds for QEMU's monitor to answer; a process that is stopped never does
+ANSWER = 2.0
+
+_NAMES = [*guest_names(1), *guest_names(2)]
+
+Hurry = Callable[[], bool]
+
+
+def recogniser(paths: LabPaths, name: str) -> processes.Recognise:
+    """Recognises QEMU of guest `name`: nothing else has this lab's monitor among its words."""
+    word = qmp_chardev("qmp-launcher", paths.qmp_launcher(name))
+    return lambda words: word in words[1:]
+
+
+def server_recogniser(paths: LabPaths) -> processes.Recognise:
+    """Recognises this lab's ivshmem-server."""
+    socket = str(paths.server_socket)
+    return lambda words: ("-S", socket) in itertools.pairwise(words[1:])
+
+
+def end_processes(paths: LabPaths, *, hurry: Hurry = lambda: False) -> bool:
+    """End every process of the lab: guests softly, then hard, then the server.
+
+    :param hurry: asked at each wait; true means hard at once
+    :returns: whether there was any
+    """
+    guests = {name: list(processes.find(recogniser(paths, name))) for name in _NAMES}
+    guests = {name: found for name, found in guests.items() if found}
+    server = list(processes.find(server_recogniser(paths)))
+    if guests:
+        _end_guests(paths, guests, hurry)
+    _signal(server, signal.SIGTERM, server_recogniser(paths))
+    if not _gone(server, QUIT, hurry):
+        _signal(server, signal.SIGKILL, server_recogniser(paths))
+        _gone(server, QUIT, lambda: False)
+    return bool(guests or server)
+
+
+def remove_files(paths: LabPaths, *, keep_ram: bool) -> None:
+    """Remove what a lab without processes left; logs stay until the next run of that name.
+
+    With `keep_ram` RAM files, the shared page and run.json stay as well, for ntbdbg.
+    """
+    for name in _NAMES:
+        for socket in (paths.qmp(name), paths.qmp_launcher(name)):
+            socket.unlink(missing_ok=True)
+            socket.with_name(socket.name + ".lock").unlink(missing_ok=True)
+    paths.server_socket.unlink(missing_ok=True)
+    _unlink_page(paths)
+    if not keep_ram:
+        _remove_ram(paths)
+        paths.keep_ram.unlink(missing_ok=True)
+        paths.manifest.unlink(missing_ok=True)
+
+
+def make_private(paths: LabPaths) -> None:
+    """Make the lab's folder in /dev/shm; raises HostError if the name is somebody else's."""
+    try:
+        paths.shm.mkdir(mode=0o700)
+    except FileExistsError:
+        status = paths.shm.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+            raise HostError(
+                f"{paths.shm} exists and is not this user's folder", hint="use another --name"
+            ) from None
+        paths.shm.chmod(0o700)
+    except OSError as error:
+        raise HostError(f"cannot make {paths.shm}: {error.strerror}") from error
+
+
+def load(paths: LabPaths) -> Manifest | None:
+    """The lab's run.json, None where it is absent or broken."""
+    try:
+        return Manifest.load(paths.manifest)
+    except NtbdbgError:
+        return None
+
+
+def _end_guests(paths: LabPaths, guests: dict[str, list[ProcessRef]], hurry: Hurry) -> None:
+    all_of_them = [process for found in guests.values() for process in found]
+    if not hurry():
+        patience = max(_press_power_button(paths, name) for name in guests)
+        _gone(all_of_them, patience, hurry)
+    if not hurry():
+        for name, found in guests.items():
+            if any(process.is_alive() for process in found):
+                _ask(paths, name, "quit")
+        _gone(all_of_them, QUIT, hurry)
+    for name, found in guests.items():
+        _signal(found, signal.SIGKILL, recogniser(paths, name))
+    if not _gone(all_of_them, QUIT, lambda: False):
+        pids = ", ".join(str(p.pid) for p in all_of_them if p.is_alive())
+        raise RunError(f"processes that do not die: {pids}", hint="look for what blocks them")
+
+
+def _press_power_button(paths: LabPaths, name: str) -> float:
+    """Ask a guest that can hear it to power down; gives how many seconds it may take."""
+    manifest = load(paths)
+    known = manifest.guests if manifest else ()
+    if any(guest.name == name and guest.panicked for guest in known):
+        return 0.0
+    try:
+        with Qmp(paths.qmp_launcher(name), timeout=ANSWER, who=name) as qmp:
+            if qmp.execute("query-status")["status"] != "running":
+                return 0.0
+            disks = any("inserted" in block for block in qmp.execute("query-block"))
+            qmp.execute("system_powerdown")
+            return POWERDOWN_WITH_DISKS if disks else POWERDOWN
+    except QmpError:
+        return 0.0
+
+
+def _ask(paths: LabPaths, name: str, command: str) -> None:
+    with suppress(QmpError), Qmp(paths.qmp_launcher(name), timeout=ANSWER, who=name) as qmp:
+        qmp.execute(command)
+
+
+def _gone(found: Sequence[ProcessRef], seconds: float, hurry: Hurry) -> bool:
+    """Wait for the end of all; False if one still runs when time, or patience, is up."""
+
+    def none_left() -> bool:
+        return hurry() or not any(process.is_alive() for process in found)
+
+    Deadline(seconds).poll(none_left)
+    return not any(process.is_alive() for process in found)
+
+
+def _signal(
+    found: Sequence[ProcessRef], number: signal.Signals, recognise: processes.Recognise
+) -> None:
+    for process in found:
+        processes.send(process, number, recognise)
+
+
+def _unlink_page(paths: LabPaths) -> None:
+    """Remove the server's own name of the page; the second one is in the private folder."""
+    page = SHM / paths.page_name
+    with suppress(OSError):
+        if page.lstat().st_uid == os.getuid():
+            page.unlink()
+
+
+def _remove_ram(paths: LabPaths) -> None:
+    manifest = load(paths)
+    for guest in manifest.guests if manifest else ():
+        path = SHM / guest.name
+        if guest.ram.path == str(path):
+            ram.remove(path, inode=guest.ram.inode)
+    with suppress(OSError):
+        if paths.shm.lstat().st_uid == os.getuid():
+            shutil.rmtree(paths.shm)

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: MIT
+"""What a user may ask of `vm` and `vms`, checked and frozen. Nothing here touches the host."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from run.errors import UsageError
+
+DEFAULT_MEMORY = 256
+DEFAULT_SSH_PORT = 7001
+DEFAULT_CONSOLE_PORT = 8001
+
+#: more is no guest but a typing error (1 TiB)
+MAX_MEMORY = 1 << 20
+
+
+@dataclass(frozen=True)
+class Extra:
+    """Options as text: `append` to the default, or `override` in its place.
+
+    :param option: how it is spelt, for messages
+    """
+
+    option: str
+    append: str = ""
+    override: str | None = None
+
+    def words(self, default: Sequence[str]) -> list[str]:
+        """The resulting words; `default` stays unless it is overridden."""
+        chosen = list(default) if self.override is None else split(self.override, self.option)
+        return chosen + split(self.append, self.option)
+
+
+@dataclass(frozen=True)
+class LaunchOptions:
+    """One run, as asked for.
+
+    :param guests: 1 (`vm`) or 2 (`vms`)
+    :param memory: MiB per guest
+    :param shm: RAM at /dev/shm/qemu or /dev/shm/qemu1, qemu2; else in a private folder there
+    :param smp: processors per guest; None lets the accelerator decide
+    :param per_vm: options of each guest
+    :param traces: patterns of QEMU trace events
+    :param boot_timeout: seconds until all guests must accept ssh
+    :param overcommit: start even if /dev/shm could not hold all RAM at once
+    """
+
+    guests: int = 2
+    name: str = "default"
+    memory: int = DEFAULT_MEMORY
+    shm: bool = False
+    smp: int | None = None
+    device: Extra = field(default_factory=lambda: Extra("--ivshmem-common-opts"))
+    cmdline: Extra = field(default_factory=lambda: Extra("--cmdline-common"))
+    common: Extra = field(default_factory=lambda: Extra("--common-opts"))
+    server: Extra = field(default_factory=lambda: Extra("--server-opts"))
+    per_vm: tuple[Extra, ...] = field(
+        default_factory=lambda: (Extra("--vm1-opts"), Extra("--vm2-opts"))
+    )
+    traces: tuple[str, ...] = ()
+    ssh_port_base: int = DEFAULT_SSH_PORT
+    console_port_base: int = DEFAULT_CONSOLE_PORT
+    boot_timeout: float = 180.0
+    keep_ram: bool = False
+    overcommit: bool = False
+
+    def __post_init__(self) -> None:
+        check_memory(self.memory)
+        for extra in (self.common, *self.per_vm):
+            _refuse_memory_option(extra)
+
+
+def split(text: str, option: str) -> list[str]:
+    """Words as a shell would split them; raises UsageError for an open quote."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error} in {text!r}") from None
+
+
+def parse_memory(text: str, option: str) -> int:
+    """MiB, without suffix."""
+    if not re.fullmatch(r"[0-9]+", text):
+        raise UsageError(
+            f"{option}={text}: not a size", hint="give MiB without suffix, for example 1000"
+        )
+    return check_memory(int(text), option)
+
+
+def check_memory(mib: int, option: str = "--memory") -> int:
+    """`mib` itself, if a guest can have that much."""
+    if not 1 <= mib <= MAX_MEMORY:
+        raise UsageError(
+            f"{option}={mib}: a guest has 1 to {MAX_MEMORY} MiB", hint="give MiB without suffix"
+        )
+    return mib
+
+
+def choose_memory(memory: int | None, shm_size: str | None) -> int:
+    """One size from ``--memory`` and ``--qemu-map-ram-to-shm[=SIZE]`` (empty: no size)."""
+    if not shm_size:
+        return DEFAULT_MEMORY if memory is None else check_memory(memory)
+    size = parse_memory(shm_size, "--qemu-map-ram-to-shm")
+    if memory not in (None, size):
+        raise UsageError(
+            f"--memory {memory} and --qemu-map-ram-to-shm={size} contradict each other",
+            hint="give the size once",
+        )
+    return size
+
+
+def _refuse_memory_option(extra: Extra) -> None:
+    """RAM has a file behind it, whose size must match, so QEMU's own -m cannot be used."""
+    for word in extra.words(()):
+        if word in ("-m", "--m"):
+            raise UsageError(f"-m inside {extra.option} does not work", hint="use --memory MIB")
