@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: MIT
+"""ntbdbg diff."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from typing import TYPE_CHECKING
+
+import click
+
+from ntbdbg.cli.operands import Comparison, compare_operands
+from ntbdbg.cli.options import complete_guest, lab_command
+from ntbdbg.cli.params import LENGTH, NUMBER
+from ntbdbg.cli.status import ExitStatus
+from ntbdbg.errors import UsageError
+from ntbdbg.inspect.diff import DiffSummary, differing_pages
+from ntbdbg.memory.number import parse_size
+from ntbdbg.render.diff import (
+    DiffLayout,
+    heading,
+    page_lines,
+    run_facts,
+    summary_facts,
+    summary_line,
+)
+from ntbdbg.render.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ntbdbg.cli.context import AppContext
+    from ntbdbg.inspect.diff import PageDiff
+
+PIPE_WIDTH = 200
+
+EXAMPLES = [
+    ("ntbdbg diff qemu1 qemu2 0x1000 4K", "the same addresses of two guests"),
+    ("ntbdbg diff qemu1:0x1000 qemu2:0x2000 --length 64", "different addresses"),
+    ("ntbdbg diff qemu1 ./before.ram --summary", "a guest and an older copy of its RAM file"),
+    ("ntbdbg diff qemu1:0x1000 ./bytes.bin", "a place and a file of plain bytes"),
+    ("ntbdbg diff --window qemu1:mw0", "what each side sends the other through window 0"),
+    ("ntbdbg diff --window qemu1:mw0 0x2000000", "what arrived, against its source in qemu1"),
+]
+
+
+@lab_command("diff", examples=EXAMPLES, freezes=True)
+@click.argument("a", shell_complete=complete_guest)
+@click.argument("b", required=False, shell_complete=complete_guest)
+@click.argument("address", metavar="[ADDR]", required=False)
+@click.argument("length", metavar="[LEN]", required=False)
+@click.option("-l", "--length", "length_too", type=LENGTH, metavar="N", help="Same as LEN.")
+@click.option("--window", is_flag=True, help="A (and B, if it is one) are windows: qemu1:mw0.")
+@click.option(
+    "--limit",
+    type=NUMBER,
+    default="1000",
+    show_default=True,
+    metavar="N",
+    help="Stop listing after N runs of bytes (a page begun is finished); 0: list all.",
+)
+@click.option("-s", "--summary", "only_summary", is_flag=True, help="Only how much differs.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing, stop at the first difference.")
+def command(
+    app: AppContext,
+    a: str,
+    b: str | None,
+    address: str | None,
+    length: str | None,
+    length_too: int | None,
+    window: bool,
+    limit: int,
+    only_summary: bool,
+    quiet: bool,
+) -> ExitStatus:
+    """Compare A with B: exit 0 if they are the same, 1 if not.
+
+    A and B are guests, places in them (qemu1:0x1000, qemu1:mw0+64), or files (./FILE,
+    FILE:OFFSET). Whole guests are compared at all addresses that both have; ADDR and LEN
+    pick a range of both. A file against a guest counts as a copy of its RAM; against a
+    place, or with a size of exactly LEN, as plain bytes.
+
+    With --window, A is a window; what it reaches in the peer is compared with B: another
+    window, an address (of A's own guest, or GUEST:ADDR), or a file. Without B it is the
+    peer's window of the same index, so: what each side sends the other.
+    """
+    compared = _operands(app, a, b, address, length, length_too, window)
+    summary = DiffSummary(compared=sum(span.size for span in compared.spans))
+    with app.stillness(), Progress("diff", app.is_terminal) as progress:
+        pages = _counted(
+            differing_pages(compared.a.memory, compared.b.memory, compared.spans, progress),
+            summary,
+        )
+        if quiet:
+            return ExitStatus.DIFFERENT if next(pages, None) else ExitStatus.OK
+        listed = 0 if only_summary else _list(app, compared, pages, limit, progress)
+        for _ in pages:
+            pass
+    _conclude(app, compared, summary, listed, only_summary)
+    return ExitStatus.DIFFERENT if summary.different else ExitStatus.OK
+
+
+def _operands(
+    app: AppContext,
+    a: str,
+    b: str | None,
+    address: str | None,
+    length: str | None,
+    length_too: int | None,
+    window: bool,
+) -> Comparison:
+    if length and length_too:
+        raise UsageError("the length is given twice", hint="leave out one of LEN and --length")
+    size = parse_size(length) if length else length_too
+    if window:
+        from ntbdbg.cli.windowdiff import compare_windows
+
+        if address or size:
+            raise UsageError("--window takes no ADDR and LEN", hint="a window has its own size")
+        return compare_windows(app, a, b)
+    if b is None:
+        raise UsageError(f"compare {a} with what?", hint="name a second guest or file")
+    return compare_operands(app, a, b, address, size)
+
+
+def _counted(pages: Iterator[PageDiff], summary: DiffSummary) -> Iterator[PageDiff]:
+    for page in pages:
+        summary.add(page)
+        yield page
+
+
+def _list(
+    app: AppContext,
+    compared: Comparison,
+    pages: Iterator[PageDiff],
+    limit: int,
+    progress: Progress,
+) -> int:
+    """Print differences until `limit` runs were listed; gives their number."""
+    width = shutil.get_terminal_size((PIPE_WIDTH, 0)).columns if app.is_terminal else PIPE_WIDTH
+    end = max((max(span.a, span.b) + span.size for span in compared.spans), default=0)
+    layout = DiffLayout.fitting(width, color=app.color, end=end)
+    listed = 0
+    for number in itertools.count():
+        page = None if limit and listed >= limit else next(pages, None)
+        if page is None:
+            break
+        progress.clear()
+        runs = list(page.runs())
+        listed += len(runs)
+        if app.json:
+            for run in runs:
+                app.emit("diff-run", run_facts(run))
+            continue
+        if number == 0:
+            app.write(heading(compared.a.name, compared.b.name, layout))
+        app.write("\n".join(page_lines(page, layout)))
+    return listed
+
+
+def _conclude(
+    app: AppContext, compared: Comparison, summary: DiffSummary, listed: int, only_summary: bool
+) -> None:
+    a, b = compared.a.name, compared.b.name
+    if app.json:
+        app.emit("diff", summary_facts(summary, a, b, listed))
+        return
+    line = summary_line(summary, a, b)
+    if only_summary:
+        app.write(line)
+    else:
+        app.note(line)

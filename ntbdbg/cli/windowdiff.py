@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""``diff --window``: what arrives through a window against what should, or what goes back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ntbdbg.cli.operands import Comparison, Side, is_file, plain_file
+from ntbdbg.errors import NtbError, UsageError
+from ntbdbg.inspect.diff import Span
+from ntbdbg.memory.number import format_size
+from ntbdbg.ntb.reach import require_open
+from ntbdbg.target.address import AddressExpr, Window
+
+if TYPE_CHECKING:
+    from ntbdbg.cli.context import AppContext
+    from ntbdbg.ntb.model import Link, MemoryWindow
+    from ntbdbg.target.guest import Guest
+
+
+def compare_windows(app: AppContext, first: str, second: str | None) -> Comparison:
+    """What window `first` (``qemu1:mw0``) reaches, against the second operand.
+
+    :param second: another window, an address (of the first window's own guest, or
+        ``GUEST:ADDR``), a file; by default the target's window of the same index
+    :raises NtbError: a window is closed; the message says why
+    """
+    guest, window = _parse(app, first)
+    link = app.lab.read_link()
+    mine = _find(link, guest, window)
+    require_open(mine, f"{guest.name}:{window}")
+    assert mine.translation is not None
+    peer = app.lab.guest_of_partition(mine.translation.partition)
+    a = Side(f"{guest.name}:{window} in {peer.name}", peer.memory)
+    if second is None:
+        second = f"{peer.name}:mw{mine.index}"
+    if is_file(app, second):
+        b = plain_file(second)
+        b_pieces = [(0, b.room or 0, 0)]
+    else:
+        b, b_pieces = _other(app, link, guest, second, mine.size)
+    a_pieces = [(p.offset, p.size, p.gpa) for p in mine.reached]
+    spans = tuple(_overlaps(a_pieces, b_pieces))
+    common = sum(span.size for span in spans)
+    if common < mine.size or common < sum(size for _, size, _ in b_pieces):
+        app.note(f"compared are the {format_size(common)} that both sides have")
+    return Comparison(a, b, spans)
+
+
+def _parse(app: AppContext, text: str) -> tuple[Guest, Window]:
+    expr = AddressExpr.parse(text, app.lab.names)
+    if not isinstance(expr.base, Window) or expr.guest is None or expr.offset:
+        raise UsageError(f"{text!r} is no window of a guest", hint="write it as qemu1:mw0")
+    return app.guest(expr.guest), expr.base
+
+
+def _find(link: Link, guest: Guest, window: Window) -> MemoryWindow:
+    if window.kind == "mw":
+        return link.window(guest.partition, window.number)
+    for candidate in link.windows_of(guest.partition):
+        if candidate.bar == window.number:
+            return candidate
+    raise NtbError(f"{guest.name}: {window} holds no memory window", hint="'ntbdbg windows'")
+
+
+def _other(
+    app: AppContext, link: Link, guest: Guest, text: str, size: int
+) -> tuple[Side, list[tuple[int, int, int]]]:
+    """The second operand as a side and pieces `(offset, size, address)`."""
+    expr = AddressExpr.parse(text, app.lab.names)
+    owner = guest if expr.guest is None else app.guest(expr.guest)
+    if isinstance(expr.base, Window) and not expr.offset:
+        window = _find(link, owner, expr.base)
+        require_open(window, f"{owner.name}:{expr.base}")
+        assert window.translation is not None
+        target = app.lab.guest_of_partition(window.translation.partition)
+        side = Side(f"{owner.name}:{expr.base} in {target.name}", target.memory)
+        return side, [(p.offset, p.size, p.gpa) for p in window.reached]
+    place = owner.resolve(expr._replace(guest=None), size)
+    return Side(place.guest.name, place.guest.memory), [(0, size, place.address)]
+
+
+def _overlaps(a: list[tuple[int, int, int]], b: list[tuple[int, int, int]]) -> list[Span]:
+    """Spans over the window offsets that both have."""
+    found = []
+    for offset, size, mine in a:
+        for other_offset, other_size, theirs in b:
+            start = max(offset, other_offset)
+            end = min(offset + size, other_offset + other_size)
+            if start < end:
+                found.append(
+                    Span(mine + start - offset, theirs + start - other_offset, end - start)
+                )
+    return found

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: MIT
+"""Differences side by side, and as JSON. Plain Python: a quick command must not wait for rich."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ntbdbg.memory.number import format_size
+
+if TYPE_CHECKING:
+    from ntbdbg.inspect.diff import DiffSummary, PageDiff, Run
+
+_BOTH = 3
+"""Columns of the bar between the sides."""
+
+_ON, _OFF = "\x1b[1;31m", "\x1b[0m"
+_ASCII = "".join(chr(c) if 0x20 <= c < 0x7F else "." for c in range(256))
+
+
+class DiffLayout(NamedTuple):
+    """How differences look.
+
+    :ivar columns: bytes per line and side
+    :ivar color: mark bytes by colour instead of brackets
+    :ivar letters: show ASCII too
+    :ivar digits: of an address
+    """
+
+    columns: int = 16
+    color: bool = False
+    letters: bool = True
+    digits: int = 8
+
+    @property
+    def half(self) -> int:
+        """Columns of one side."""
+        letters = 2 + self.columns if self.letters else 0
+        return self.digits + 3 * self.columns + 1 + letters
+
+    @classmethod
+    def fitting(cls, width: int, *, color: bool, end: int) -> DiffLayout:
+        """The richest layout for a terminal of `width` columns.
+
+        :param end: the highest address to be shown, plus one
+        """
+        digits = 8 if end <= 1 << 32 else 16
+        choices = [cls(16, color, True, digits), cls(8, color, True, digits)]
+        fitting = [layout for layout in choices if 2 * layout.half + _BOTH <= width]
+        return fitting[0] if fitting else cls(8, color, False, digits)
+
+
+def heading(a: str, b: str, layout: DiffLayout) -> str:
+    """The line above the first difference: which side is which."""
+    return f"{a:<{layout.half}} | {b}"
+
+
+def page_lines(page: PageDiff, layout: DiffLayout) -> list[str]:
+    """Those lines of a page that hold a difference: address and bytes of either side.
+
+    Differing bytes are in brackets, or coloured.
+    """
+    mixed = page.mixed
+    lines = []
+    at = -(page.a % layout.columns)
+    while at < len(mixed):
+        low, high = max(at, 0), min(at + layout.columns, len(mixed))
+        if any(mixed[low:high]):
+            pad = low - at
+            left = _half(page.a + low, page.old[low:high], mixed[low:high], pad, layout)
+            right = _half(page.b + low, page.new[low:high], mixed[low:high], pad, layout)
+            lines.append(f"{left} | {right}".rstrip())
+        at += layout.columns
+    return lines
+
+
+def _half(address: int, data: bytes, mixed: bytes, pad: int, layout: DiffLayout) -> str:
+    mark = _colored if layout.color else _bracketed
+    shown = "   " * pad + mark(data, mixed)
+    missing = "   " * (layout.columns - pad - len(data))
+    letters = ""
+    if layout.letters:
+        letters = "  " + " " * pad + "".join(_ASCII[byte] for byte in data)
+        letters += " " * (layout.columns - pad - len(data))
+    return f"{address:0{layout.digits}x}{shown}{missing}{letters}"
+
+
+def _bracketed(data: bytes, mixed: bytes) -> str:
+    """`` 00[01 02]03 ``: one column before each byte, one at the end."""
+    text, before = "", False
+    for byte, differs in zip(data, mixed, strict=True):
+        text += "[" if differs and not before else "]" if before and not differs else " "
+        text += f"{byte:02x}"
+        before = bool(differs)
+    return text + ("]" if before else " ")
+
+
+def _colored(data: bytes, mixed: bytes) -> str:
+    pairs = zip(data, mixed, strict=True)
+    return "".join(f" {_ON}{b:02x}{_OFF}" if x else f" {b:02x}" for b, x in pairs) + " "
+
+
+def summary_line(summary: DiffSummary, a: str, b: str) -> str:
+    """What it came to, in words."""
+    if not summary.different:
+        return f"{a} and {b} are identical: {format_size(summary.compared)} compared"
+    return (
+        f"{a} and {b} differ: {_count(summary.different, 'byte')} on "
+        f"{_count(summary.pages, 'page')} of {format_size(summary.compared)} compared, "
+        f"from {summary.first:#x} to {summary.last:#x}"
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def run_facts(run: Run) -> dict[str, Any]:
+    """One ``diff-run`` line of ``diff --json`` (docs/json.md)."""
+    return {
+        "a": run.a,
+        "b": run.b,
+        "size": len(run.old),
+        "old": run.old.hex(),
+        "new": run.new.hex(),
+    }
+
+
+def summary_facts(summary: DiffSummary, a: str, b: str, listed: int) -> dict[str, Any]:
+    """The last line of ``diff --json``."""
+    return {
+        "a": a,
+        "b": b,
+        "identical": not summary.different,
+        "compared": summary.compared,
+        "different": summary.different,
+        "pages": summary.pages,
+        "first": summary.first,
+        "last": summary.last,
+        "listed": listed,
+    }
