@@ -29,6 +29,8 @@ COMMANDS = {
     "regs": ("regs", "Show NT registers, doorbells and messages."),
     "dump": ("dump", "Show memory as hex and ASCII."),
     "search": ("search", "Find bytes, numbers, text or a regular expression."),
+    "diff": ("diff", "Compare guests, files, or the two directions of a window."),
+    "watch": ("watch", "Watch memory or the link for changes."),
     "patch": ("patch", "Change memory, after journalling the old bytes."),
     "undo": ("undo", "Take a patch back."),
     "freeze": ("freeze", "Stop all guests of the lab."),
