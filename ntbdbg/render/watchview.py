@@ -96,6 +96,7 @@ class WatchView:
 
     def _memory(self, probe: MemoryProbe, data: bytes, rows: int) -> Table:
         table = _plain_table(f"{probe.source}:", "", "")
+        table.columns[0].min_width = 8
         for at in self._lines(probe, rows):
             part = data[at : at + LINE]
             shown, letters = Text(no_wrap=True), Text(no_wrap=True)

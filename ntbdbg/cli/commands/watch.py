@@ -169,13 +169,18 @@ def _show_live(app: AppContext, watcher: Watcher, probes: list[Probe]) -> None:
     from ntbdbg.render.watchview import WatchView
 
     view = WatchView("watch, Ctrl-C ends it", probes)
+    console = app.console()
     shown = 0.0
-    with Live(view, console=app.console(), auto_refresh=False, vertical_overflow="crop") as live:
-        for sample in watcher:
-            view.update(sample, watcher.states, watcher.stats)
-            if sample.monotonic - shown >= REFRESH or sample.number == 0:
-                live.refresh()
-                shown = sample.monotonic
+    try:
+        # The alternate screen survives a resize, the last picture is left behind on the other.
+        with Live(view, console=console, screen=True, auto_refresh=False) as live:
+            for sample in watcher:
+                view.update(sample, watcher.states, watcher.stats)
+                if sample.monotonic - shown >= REFRESH or sample.number == 0:
+                    live.refresh()
+                    shown = sample.monotonic
+    finally:
+        console.print(view)
 
 
 def _tell_rate(app: AppContext, watcher: Watcher) -> None:
