@@ -126,6 +126,10 @@ class Step:
             raise StepError(self.name, why, self.log, list(tail))
         return output
 
+    def note(self, words: str) -> None:
+        """A line for the log alone."""
+        self._append(f"{words}\n")
+
     def fraction(self, done: int, total: int) -> None:
         """How far the step is, in units of its own."""
         if self._progress is not None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -46,7 +47,22 @@ class Store:
     def find(self, kind: str, key: str) -> Path | None:
         """The finished build, or None."""
         path = self._root / kind / key
-        return path if path.is_dir() else None
+        if not path.is_dir():
+            return None
+        os.utime(path)  # tells `prune` that it is in use
+        return path
+
+    def forget(self, kind: str, key: str) -> None:
+        """Remove a build, so that the next `make` makes it anew."""
+        with exclusive(self._root / kind / f"{key}.lock"):
+            _discard(self._root / kind / key)
+
+    def prune(self, kind: str, keep: int) -> None:
+        """Remove all builds of a kind but the `keep` last used."""
+        folder = self._root / kind
+        builds = [path for path in folder.glob("*") if path.is_dir() and not path.suffix]
+        for path in sorted(builds, key=lambda path: path.stat().st_mtime)[:-keep]:
+            self.forget(kind, path.name)
 
     def make(
         self,
@@ -73,3 +89,21 @@ class Store:
             fill(scratch)
             scratch.rename(path)
         return path
+
+
+def replace_folder(source: Path, target: Path) -> None:
+    """Make `target` a copy of `source`; whoever looks meanwhile sees the old one or the new one."""
+    fresh = target.with_name(f".{target.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    shutil.copytree(source, fresh, symlinks=True)
+    _discard(target)
+    fresh.rename(target)
+
+
+def _discard(folder: Path) -> None:
+    """Remove a folder; its name goes first, so that half of it is never met under that name."""
+    if not folder.exists():
+        return
+    dying = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    folder.rename(dying)
+    shutil.rmtree(dying, ignore_errors=True)

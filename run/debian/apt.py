@@ -15,10 +15,12 @@ import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cmp_to_key
 from pathlib import Path
 
 from run.debian.mirror import Mirror, stanzas
 from run.errors import HostError, RunError
+from run.locks import exclusive
 from run.steps import Step, StepError
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -76,6 +78,10 @@ class Apt:
                 f"{self._keyring} is missing, so nothing from Debian can be checked",
                 hint="apt-get install debian-archive-keyring",
             )
+        with exclusive(self._state.with_suffix(".lock")):
+            self._refresh(step, max_age)
+
+    def _refresh(self, step: Step, max_age: float) -> None:
         stamp = self._state / "refreshed"
         if stamp.exists() and stamp.read_text() == self._sources:
             if time.time() - stamp.stat().st_mtime < max_age:
@@ -118,19 +124,32 @@ class Apt:
         folder = self._downloads / f"{name}-source"
         folder.mkdir(parents=True, exist_ok=True)
         # apt checks what is there already by its hash, and fetches only what differs.
-        self._run(step, ["apt-get", "source", "--download-only", name], cwd=folder)
-        version = self.source_version(name)
+        version = self.source_identity(name)[0]
+        argv = ["apt-get", "source", "--download-only", "--only-source", f"{name}={version}"]
+        with exclusive(folder.with_suffix(".lock")):
+            self._run(step, argv, cwd=folder)
         dsc = folder / f"{name}_{re.sub(r'^[0-9]+:', '', version)}.dsc"
         if not dsc.exists():
             raise RunError(f"apt-get source {name} left no {dsc.name} in {folder}")
         return dsc
 
-    def source_version(self, name: str) -> str:
-        """Version of the newest source package `name`."""
-        for stanza in stanzas(self._query(["apt-cache", "showsrc", "--only-source", name])):
-            if stanza.get("Package") == name:
-                return stanza["Version"]
-        raise RunError(f"the Debian archive has no source package {name}")
+    def source_identity(self, name: str) -> tuple[str, str]:
+        """Version of the source package `name`, and SHA256 of its .dsc, which lists all hashes."""
+        fields = self._source(name)
+        for line in fields.get("Checksums-Sha256", "").splitlines():
+            sha256, _, file = line.split() if len(line.split()) == 3 else ("", "", "")
+            if file.endswith(".dsc"):
+                return fields["Version"], sha256
+        raise RunError(f"the signed index gives no SHA256 for the source package {name}")
+
+    def _source(self, name: str) -> dict[str, str]:
+        """The index entry of the newest version."""
+        text = self._query(["apt-cache", "showsrc", "--only-source", name])
+        found = [fields for fields in stanzas(text) if fields.get("Package") == name]
+        if not found:
+            raise RunError(f"the Debian archive has no source package {name}")
+        newer = cmp_to_key(_compare)
+        return max(found, key=lambda fields: newer(fields["Version"]))
 
     def _fetch(self, step: Step, package: Package) -> Path:
         target = self._downloads / f"{package.sha256}.deb"
@@ -163,9 +182,9 @@ class Apt:
     def _prepare(self) -> None:
         for folder in ("sources", "lists/partial", "cache/archives/partial"):
             (self._state / folder).mkdir(parents=True, exist_ok=True)
-        (self._state / "sources" / "ntbdbg.sources").write_text(self._sources)
-        (self._state / "status").write_text("")
-        (self._state / "apt.conf").write_text(self._configuration())
+        _write(self._state / "sources" / "ntbdbg.sources", self._sources)
+        _write(self._state / "status", "")
+        _write(self._state / "apt.conf", self._configuration())
 
     def _configuration(self) -> str:
         """Ours, and of the user's only how to reach servers (proxies, timeouts, certificates)."""
@@ -204,6 +223,23 @@ class Apt:
             argv, capture_output=True, text=True, env=self._environment(), check=False
         )
         return done.stdout
+
+
+def _compare(one: str, other: str) -> int:
+    """Order of two Debian versions: negative, 0, positive."""
+
+    def holds(relation: str) -> bool:
+        argv = ["dpkg", "--compare-versions", one, relation, other]
+        return subprocess.run(argv, check=False).returncode == 0
+
+    return holds("gt") - holds("lt")
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file at once: another process may be reading it."""
+    scratch = path.with_name(f"{path.name}.{os.getpid()}~")
+    scratch.write_text(text)
+    scratch.replace(path)
 
 
 def _sha256(path: Path) -> str:

@@ -23,6 +23,15 @@ _CARRIED = {
     "valid-until-min": "Valid-Until-Min",
 }
 
+#: suites of Debian's main archive; an Ubuntu mirror has none of them
+_RELEASES = {
+    *("stable", "testing", "unstable", "sid", "oldstable", "oldoldstable"),
+    *("bullseye", "bookworm", "trixie", "forky", "duke"),
+}
+
+#: ways to a mirror that still work tomorrow, as a CD does not
+_SCHEMES = {"http", "https", "file", "copy", "mirror", "mirror+http", "mirror+https", "mirror+file"}
+
 
 @dataclass(frozen=True)
 class Source:
@@ -107,24 +116,27 @@ def stanzas(text: str) -> Iterator[dict[str, str]]:
             fields[name] = value.strip()
 
 
-def find_mirror(sources: Iterable[Source], codename: str, *, security: bool = False) -> Mirror:
+def find_mirror(sources: Iterable[Source], codename: str = "", *, security: bool = False) -> Mirror:
     """The mirror this host takes Debian's main archive (or its security archive) from.
 
-    :param codename: the host's release, e.g. ``bookworm``
+    :param codename: the host's release if it is Debian, for releases not known here yet
     :raises HostError: the configuration names none
     """
-    names = {codename, "stable", "testing", "oldstable", "unstable", "sid"}
+    names = {*_RELEASES, codename} - {""}
     wanted = {f"{name}-security" for name in names} if security else names
     for source in sources:
-        if "deb" in source.types and "main" in source.components and wanted & {*source.suites}:
-            carried = {
-                _CARRIED[name]: value for name, value in source.options.items() if name in _CARRIED
-            }
-            return Mirror(source.uris[0], carried)
+        uris = [uri for uri in source.uris if uri.partition(":")[0] in _SCHEMES]
+        has_main = "deb" in source.types and "main" in source.components
+        if uris and has_main and wanted & {*source.suites}:
+            return Mirror(uris[0], _carried(source.options))
     raise HostError(
         f"the apt configuration of this host names no mirror of Debian{' security' * security}",
-        hint="give one with --debian-mirror URL",
+        hint="name one with --debian-mirror URL",
     )
+
+
+def _carried(options: dict[str, str]) -> dict[str, str]:
+    return {_CARRIED[name]: value for name, value in options.items() if name in _CARRIED}
 
 
 def os_release(path: Path = Path("/etc/os-release")) -> dict[str, str]:

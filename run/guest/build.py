@@ -7,35 +7,43 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from run.artifacts import GuestImage
+from run.artifacts import GuestImage, MissingBuild
 from run.config import Paths
-from run.debian.apt import Apt, Package, Suite
-from run.debian.mirror import Mirror, find_mirror, os_release, read_sources
-from run.errors import HostError
+from run.debian.apt import Apt, Package
+from run.debian.release import open_apt
 from run.guest import initramfs, kernel
 from run.guest.packages import LIBRARIES, PROGRAMS, SUITE, KernelPackages, resolve_kernel
 from run.steps import Steps
-from run.store import Store, digest, digest_tree
+from run.store import Store, digest, digest_tree, replace_folder
 
 #: modules whose text decides what a build looks like
 _SOURCES = Path(__file__).parent
 
+#: finished builds in the cache, about 80 MB each
+KEPT_BUILDS = 8
+
 
 def build_guest(
-    steps: Steps, paths: Paths, *, jobs: int, mirror: str | None = None, refresh: bool = False
+    steps: Steps, paths: Paths, *, jobs: int, mirror: str | None = None, force: bool = False
 ) -> GuestImage:
-    """Build the guest, or take it from the cache; gives what stands in the build folder."""
-    apt = _apt(paths, mirror)
-    with steps.step("guest: package lists") as step:
-        apt.refresh(step, **({"max_age": 0.0} if refresh else {}))
-    packages = resolve_kernel(apt.show)
-    programs, libraries = apt.show(PROGRAMS), apt.show(LIBRARIES)
-    key = _key(packages, [*programs, *libraries])
-    image = _existing(paths, key)
-    if image is not None:
-        return image
+    """Build the guest, or take it from the cache; gives what stands in the build folder.
 
+    :param mirror: URL of a Debian mirror, where the apt configuration names none
+    :param force: build anew what the cache has
+    """
+    apt = open_apt(paths, SUITE, mirror)
     store = Store(paths.cache / "builds")
+    with steps.step("guest: package lists") as step:
+        apt.refresh(step)
+        packages, programs, libraries, key = _resolve(apt)
+        if force:
+            store.forget("guest", key)
+        elif (image := _standing(paths, key)) is not None:
+            return image
+        elif store.find("guest", key) is None:
+            # Old lists name packages that the mirror no longer has.
+            apt.refresh(step, max_age=3600.0)
+            packages, programs, libraries, key = _resolve(apt)
 
     def fill(folder: Path) -> None:
         debs = _download(steps, apt, [*packages.all(), *programs, *libraries])
@@ -56,24 +64,17 @@ def build_guest(
             shutil.rmtree(root)
             shutil.rmtree(scratch)
 
-    done = store.make("guest", key, fill, on_wait=lambda: steps.say("waiting for another build"))
+    waiting = "waiting for another process that makes the same guest ..."
+    done = store.make("guest", key, fill, on_wait=lambda: steps.say(waiting))
+    store.prune("guest", KEPT_BUILDS)
     return _install(done, paths, packages.release, key)
 
 
-def _apt(paths: Paths, mirror: str | None) -> Apt:
-    """An apt on the guest's suite; its security updates too, where the host knows their mirror."""
-    if mirror is not None:
-        suites = [Suite(Mirror(mirror), SUITE)]
-    else:
-        sources = read_sources()
-        codename = os_release().get("VERSION_CODENAME", SUITE)
-        suites = [Suite(find_mirror(sources, codename), SUITE)]
-        try:
-            security = find_mirror(sources, codename, security=True)
-            suites.append(Suite(security, f"{SUITE}-security"))
-        except HostError:
-            pass  # a bare installation lists only the main archive, which is complete by itself
-    return Apt(paths.cache / "apt" / SUITE, paths.cache / "downloads", suites)
+def _resolve(apt: Apt) -> tuple[KernelPackages, list[Package], list[Package], str]:
+    """The packages of kernel, programs and libraries, and the key of a guest made of them."""
+    kernel_packages = resolve_kernel(apt.show)
+    programs, libraries = apt.show(PROGRAMS), apt.show(LIBRARIES)
+    return kernel_packages, programs, libraries, _key(kernel_packages, [*programs, *libraries])
 
 
 def _key(packages: KernelPackages, others: list[Package]) -> str:
@@ -96,10 +97,11 @@ def _version(tool: str) -> str:
     return f"{tool} {(done.stdout or done.stderr).partition(chr(10))[0]}"
 
 
-def _existing(paths: Paths, key: str) -> GuestImage | None:
+def _standing(paths: Paths, key: str) -> GuestImage | None:
+    """What the build folder holds, if it is what would be built."""
     try:
         image = GuestImage.load(paths.build)
-    except Exception:
+    except MissingBuild:
         return None
     files = (image.kernel, image.initramfs, image.vmlinux, image.modules)
     return image if image.key == key and all(Path(f).exists() for f in files) else None
@@ -114,8 +116,7 @@ def _download(steps: Steps, apt: Apt, packages: list[Package]) -> dict[str, Path
 def _install(built: Path, paths: Paths, release: str, key: str) -> GuestImage:
     """Copy a finished build into the build folder, so that nothing there points into the cache."""
     GuestImage.path(paths.build).unlink(missing_ok=True)
-    shutil.rmtree(paths.guest, ignore_errors=True)
-    shutil.copytree(built, paths.guest, symlinks=True)
+    replace_folder(built, paths.guest)
     image = GuestImage(
         release=release,
         kernel=str(paths.guest / "kernel"),

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""`python3 run status`."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import click
+from rich.console import Console
+
+from run import labs
+from run.errors import RunError
+
+#: columns where there is no terminal to be fitted: nothing is folded
+WIDE = 250
+
+
+@click.command("status")
+@click.option("--name", metavar="LAB", help="Only this lab.")
+@click.option("--json", "as_json", is_flag=True, help='Print {"labs": […]}.')
+def command(name: str | None, as_json: bool) -> int:
+    """Show what runs, and how what ended ended.
+
+    A guest that crashed or was killed is shown with its exit code or signal and its last lines,
+    until `stop` or the next `vms`.
+
+    \b
+    Examples:
+      python3 run status
+      python3 run status --json
+
+    Exit code: 0; 1 if a lab named by --name does not exist.
+    """
+    from run.cli.statusview import LabView
+    from run.status import gather
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=WIDE)
+    found = []
+    for lab in [name] if name else labs.names():
+        try:
+            found.append(gather(labs.load(lab)))
+        except RunError as error:
+            if name:
+                raise
+            click.echo(f"run: {error}", err=True)
+    if as_json:
+        click.echo(json.dumps({"labs": [lab.to_json() for lab in found]}, indent=2))
+        return 0
+    for lab_status in found:
+        console.print(LabView(lab_status, time.time()))
+    if not found:
+        click.echo("no lab; 'python3 run vms' starts one")
+    return 0

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: MIT
+"""`python3 run stop`."""
+
+from __future__ import annotations
+
+import click
+
+from ntbdbg.target.manifest import DEFAULT_LAB
+from run import labs
+from run.errors import UsageError
+
+
+@click.command("stop")
+@click.option("--name", metavar="LAB", help="The lab; default: the only one there is.")
+@click.option("--all", "everything", is_flag=True, help="All labs of this user.")
+@click.option(
+    "--keep-ram/--no-keep-ram", default=None, help="RAM files stay; default: as the start said."
+)
+@click.option("--quiet", is_flag=True, help="Say nothing if there is nothing to stop.")
+def command(name: str | None, everything: bool, keep_ram: bool | None, quiet: bool) -> int:
+    """Stop a lab and clean up after it.
+
+    Guests are asked to power down, then ended. Their processes, sockets and RAM files go; logs
+    stay until the next start of that name. It also cleans up after a launcher that was killed.
+    Of other labs nothing is touched.
+
+    \b
+    Examples:
+      python3 run stop
+      python3 run stop --name left
+      python3 run stop --all
+      python3 run stop --keep-ram      and look at what they left by ntbdbg
+
+    Exit code: 0, also if nothing ran.
+    """
+    from run.stopping import stop
+
+    def say(words: str) -> None:
+        click.echo(words, err=True)
+
+    if name is not None and everything:
+        raise UsageError("--name and --all exclude each other")
+    stopped = [stop(lab, keep_ram=keep_ram, say=say) for lab in _which(name, everything)]
+    if not any(stopped) and not quiet:
+        say("nothing to stop")
+    return 0
+
+
+def _which(name: str | None, everything: bool) -> list[str]:
+    if name is not None:
+        return [name]
+    known = labs.names()
+    if everything or len(known) == 1:
+        return known
+    if len(known) > 1 and DEFAULT_LAB not in known:
+        raise UsageError(f"there are several labs: {', '.join(known)}", hint="--name or --all")
+    return [DEFAULT_LAB]

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""Ending a lab from another process than the one that looks after it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+from ntbdbg.target.manifest import ProcessRef
+from run import leftovers, processes
+from run.deadline import Deadline
+from run.errors import RunError
+from run.lab import Say, State, take_lock
+from run.labs import paths_of
+from run.plan import LabPaths
+
+#: seconds for a launcher to end its guests: those with disks may take 30 to power down
+ORDERLY = 45.0
+
+
+def stop(name: str, *, keep_ram: bool | None, say: Say) -> bool:
+    """End the lab called `name` and remove its files; False if there was none.
+
+    :param keep_ram: None means as it was said at the start
+    """
+    paths = paths_of(name)
+    if not paths.folder.is_dir():
+        return False
+    manifest = leftovers.load(paths)
+    _set_keep_ram(paths, keep_ram)
+    launcher = manifest.launcher if manifest else None
+    was_there = paths.manifest.exists() or paths.shm.exists()
+    if launcher is not None and launcher.is_alive():
+        say(f"stopping lab {name!r}")
+        _end_launcher(launcher)
+    lock = take_lock_patiently(paths)
+    try:
+        ended = leftovers.end_processes(paths)
+        if ended:
+            say(f"lab {name!r}: ended what its launcher left")
+        _clean(paths, say)
+        if was_there or ended:
+            say(f"lab {name!r} is stopped")
+    finally:
+        os.close(lock)
+    return was_there or ended
+
+
+def is_launcher(words: Sequence[str]) -> bool:
+    """Whether a command line looks like one of ours: `python3 run …`."""
+    return any(Path(word).name == "run" for word in words[1:3])
+
+
+def take_lock_patiently(paths: LabPaths, seconds: float = ORDERLY) -> int:
+    """Hold the lab's name as soon as its launcher has let go; raises RunError."""
+
+    def attempt() -> int | None:
+        try:
+            return take_lock(paths)
+        except RunError:
+            return None
+
+    lock = Deadline(seconds).poll(attempt)
+    if lock is None:
+        raise RunError(
+            f"lab {paths.folder.name!r} is held by a process that does not let go",
+            hint=f"see who has {paths.lock} open (fuser {paths.lock})",
+        )
+    return lock
+
+
+def _end_launcher(launcher: ProcessRef) -> None:
+    """Ask the launcher to end its lab, and end the launcher itself if it does not."""
+    processes.send(launcher, signal.SIGTERM, is_launcher)
+    if not Deadline(ORDERLY).poll(lambda: not launcher.is_alive()):
+        processes.send(launcher, signal.SIGKILL, is_launcher)
+
+
+def _set_keep_ram(paths: LabPaths, keep_ram: bool | None) -> None:
+    if keep_ram is True:
+        paths.keep_ram.touch(mode=0o600)
+    elif keep_ram is False:
+        paths.keep_ram.unlink(missing_ok=True)
+
+
+def _clean(paths: LabPaths, say: Say) -> None:
+    """Remove the lab's files; with RAM to be kept, run.json says how things are now."""
+    manifest = leftovers.load(paths)
+    keep = paths.keep_ram.exists() and manifest is not None
+    if keep and manifest is not None:
+        dataclasses.replace(manifest, state=State.STOPPED.value).save(paths.manifest)
+        files = ", ".join(guest.ram.path for guest in manifest.guests)
+        say(f"kept {files}; 'python3 run stop --no-keep-ram' removes them")
+    leftovers.remove_files(paths, keep_ram=keep)
