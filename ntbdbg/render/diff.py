@@ -61,16 +61,24 @@ def page_lines(page: PageDiff, layout: DiffLayout) -> list[str]:
     """
     mixed = page.mixed
     lines = []
-    at = -(page.a % layout.columns)
-    while at < len(mixed):
+    for at in _line_starts(page, layout.columns):
         low, high = max(at, 0), min(at + layout.columns, len(mixed))
-        if any(mixed[low:high]):
-            pad = low - at
-            left = _half(page.a + low, page.old[low:high], mixed[low:high], pad, layout)
-            right = _half(page.b + low, page.new[low:high], mixed[low:high], pad, layout)
-            lines.append(f"{left} | {right}".rstrip())
-        at += layout.columns
+        pad = low - at
+        left = _half(page.a + low, page.old[low:high], mixed[low:high], pad, layout)
+        right = _half(page.b + low, page.new[low:high], mixed[low:high], pad, layout)
+        lines.append(f"{left} | {right}".rstrip())
     return lines
+
+
+def _line_starts(page: PageDiff, columns: int) -> dict[int, None]:
+    """Page offsets (the first may be negative) of lines that hold a difference, in order."""
+    skew = page.a % columns
+    starts: dict[int, None] = {}
+    for run in page.runs():
+        first = (run.a - page.a + skew) // columns
+        last = (run.a - page.a + len(run.old) - 1 + skew) // columns
+        starts.update(dict.fromkeys(n * columns - skew for n in range(first, last + 1)))
+    return starts
 
 
 def _half(address: int, data: bytes, mixed: bytes, pad: int, layout: DiffLayout) -> str:
