@@ -69,6 +69,17 @@ class Bench:
         self.mem_path = self.folder / "ram%d"
         self._started = 0
 
+    def restart_server(self) -> None:
+        """Another server with another page on the same socket; `page` stays the old one."""
+        self.switch.kill()
+        self.switch.socket.unlink()
+        self.switch.shm.unlink()
+        self.switch = Switch(self.build, self.folder)
+        self.stack.callback(self.switch.stop)
+
+    def connections(self) -> int:
+        return self.switch.connections()
+
     def ram(self, part: int) -> Path:
         return self.folder / f"ram{part + 1}"
 

@@ -135,11 +135,19 @@ class Switch:
         lines = Path("/proc/net/unix").read_text().splitlines()
         return any(line.endswith(f" {self.socket}") and accepting in line for line in lines)
 
-    def device(self, number: int, options: str = "", **properties: object) -> list[str]:
+    def connections(self) -> int:
+        """How many clients the server has accepted."""
+        lines = Path("/proc/net/unix").read_text().splitlines()
+        return sum(line.endswith(f" {self.socket}") for line in lines) - 1
+
+    def device(
+        self, number: int, options: str = "", reconnect: bool = False, **properties: object
+    ) -> list[str]:
         """QEMU's arguments for one port of this switch."""
+        again = ",reconnect-ms=50" if reconnect else ""
         words = "".join(f",{key.replace('_', '-')}={value}" for key, value in properties.items())
         return [
-            *("-chardev", f"socket,id=ntb{number},path={self.socket}"),
+            *("-chardev", f"socket,id=ntb{number},path={self.socket}{again}"),
             *("-device", f"idt-ntb-ivshmem,chardev=ntb{number},number={number}{words}{options}"),
         ]
 

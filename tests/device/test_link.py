@@ -249,3 +249,34 @@ def test_any_number_of_vectors(new_bench: Callable[..., Bench], vectors: int) ->
     a.write(nt.OUTDBELLSET, 3)
     b.settle()
     assert b.read(nt.INDBELLSTS) == 3
+
+
+def test_successor_quicker_than_the_news_of_the_death(bench: Bench) -> None:
+    """The first port learns of the old owner's end from the new one's arrival."""
+    a, b = bench.start_pair()
+    for port in (a, b):
+        port.init_link_events()
+        port.link_enable()
+    a.settle()
+    a.quiet()
+    a.page.put(1, "incarnation", 99)
+    b.write(nt.OUTDBELLSET, 1)
+    a.settle()
+    assert a.gasa_read(nt.SELINKDNSTS) == 1 << 2
+    assert a.read(nt.NTINTSTS) & nt.SEVENT
+
+
+def test_another_server_on_the_same_socket_is_not_joined(new_bench: Callable[..., Bench]) -> None:
+    bench = new_bench()
+    a, b = bench.start(0, reconnect=True), bench.start(1, reconnect=True)
+    for port in (a, b):
+        port.link_enable()
+    eventually(lambda: a.link_up(b) and b.link_up(a), "the link")
+    bench.restart_server()
+    eventually(lambda: a.stat("flags") & 4 and b.stat("flags") & 4, "the loss to be noticed")
+    eventually(lambda: bench.connections() == 2, "both chardevs to connect again")
+    a.write(nt.OUTDBELLSET, 8)
+    b.settle()
+    assert b.read(nt.INDBELLSTS) == 8
+    assert a.link_up(b)
+    assert b.link_up(a)

@@ -1,5 +1,5 @@
 /*
- * IDT NTB port: what differs between QEMU versions
+ * IDT NTB port: what differs between QEMU versions, from 10.0 on
  *
  * Copyright (c) 2026 the ntbdbg authors
  *
@@ -17,9 +17,13 @@
 #include "exec/ramblock.h"
 #endif
 
-#if __has_include("exec/cpu-common.h")
-#include "exec/cpu-common.h"
+#if __has_include("system/address-spaces.h")
+#include "system/address-spaces.h"
+#else
+#include "exec/address-spaces.h"
 #endif
+
+#include "exec/cpu-common.h"
 
 #if __has_include("hw/core/qdev-properties.h")
 #include "hw/core/qdev-properties.h"

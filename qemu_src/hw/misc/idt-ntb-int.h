@@ -289,5 +289,6 @@ void idt_ntb_server_start(IDTNTBState *s);
 void idt_ntb_server_stop(IDTNTBState *s);
 int idt_ntb_server_eventfd(const IDTNTBState *s, uint32_t id);
 void idt_ntb_server_forget(IDTNTBState *s, uint32_t id);
+void idt_ntb_server_forget_gone(IDTNTBState *s, uint32_t id);
 
 #endif /* HW_MISC_IDT_NTB_INT_H */

@@ -135,6 +135,7 @@ void idt_ntb_link_reset_exit(IDTNTBState *s)
         idt_ntb_link_try_attach(s);
         return;
     }
+    idt_ntb_link_reset_hold(s);     /* what came meanwhile went nowhere */
     s->linkup = true;
     idt_ntb_link_changed(s);
     idt_ntb_event_post_link(s, true);

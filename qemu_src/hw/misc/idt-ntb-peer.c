@@ -67,6 +67,11 @@ void idt_ntb_peer_refresh(IDTNTBState *s, unsigned part)
     bool fresh = now.incarnation != peer->incarnation ||
                  (now.attached && !peer->attached && !peer->dead);
 
+    if (peer->attached && now.incarnation != peer->incarnation) {
+        /* Its owner died, and the next was quicker than the news */
+        idt_ntb_server_forget_gone(s, peer->ivshmem_id);
+        idt_ntb_event_peer_died(s, part);
+    }
     if (now.attached && fresh) {
         /* A block may have outlived its owner */
         now.dead = !idt_ntb_shm_owner_alive(&s->shm, part);

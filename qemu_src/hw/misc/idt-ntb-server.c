@@ -11,6 +11,7 @@
  */
 
 #include "qemu/osdep.h"
+#include <glib-unix.h>
 #include "qemu/bswap.h"
 #include "qemu/main-loop.h"
 #include "qapi/error.h"
@@ -205,15 +206,23 @@ static void receive(void *opaque, const uint8_t *buf, int size)
 {
     IDTNTBState *s = opaque;
     IDTNTBServer *srv = &s->server;
+    int fd;
 
     if (size <= 0 || size > can_receive(s)) {
         return;
     }
     memcpy(srv->buf + srv->have, buf, size);
     srv->have += size;
-    if (srv->have == sizeof(srv->buf)) {
-        srv->have = 0;
-        handle_message(s, ldq_le_p(srv->buf), qemu_chr_fe_get_msgfd(&srv->chr));
+    if (srv->have < sizeof(srv->buf)) {
+        return;
+    }
+    srv->have = 0;
+    fd = qemu_chr_fe_get_msgfd(&srv->chr);
+    if (!srv->lost) {
+        handle_message(s, ldq_le_p(srv->buf), fd);
+    } else if (fd >= 0) {
+        /* Another server has another page and other ids: not ours */
+        close(fd);
     }
 }
 
@@ -263,4 +272,14 @@ int idt_ntb_server_eventfd(const IDTNTBState *s, uint32_t id)
 void idt_ntb_server_forget(IDTNTBState *s, uint32_t id)
 {
     g_hash_table_remove(s->server.clients, GUINT_TO_POINTER(id));
+}
+
+void idt_ntb_server_forget_gone(IDTNTBState *s, uint32_t id)
+{
+    IDTNTBClient *client = g_hash_table_lookup(s->server.clients,
+                                               GUINT_TO_POINTER(id));
+
+    if (client && client->gone) {
+        idt_ntb_server_forget(s, id);
+    }
 }
