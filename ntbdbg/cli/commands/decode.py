@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: MIT
+"""ntbdbg decode."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ntbdbg.cli.linkpage import open_page, page_option, partition_of
+from ntbdbg.cli.options import lab_command, target_argument
+from ntbdbg.errors import TargetError, UsageError
+from ntbdbg.inspect.structlist import STRUCTS, find_struct
+from ntbdbg.inspect.structs import Member, members
+from ntbdbg.render.progress import Progress
+
+if TYPE_CHECKING:
+    from ntbdbg.cli.context import AppContext
+    from ntbdbg.inspect.structs import StructDef
+
+EXAMPLES = [
+    ("ntbdbg decode qemu1 nt_port", "the guest's NT port as the device publishes it"),
+    ("ntbdbg decode qemu1 shared_page --all", "the whole page, padding and zeros too"),
+    ("ntbdbg decode qemu1 e820", "the memory map that the guest was booted with"),
+    ("ntbdbg decode qemu1 boot_params 0x13d00", "boot parameters at a known place"),
+    ("ntbdbg decode --list", "the structures there are"),
+]
+
+
+@lab_command("decode", examples=EXAMPLES, freezes=True)
+@target_argument(required=False)
+@click.argument("struct", required=False)
+@click.argument("address", metavar="[ADDR]", required=False)
+@click.option("--list", "lists", is_flag=True, help="List the structures.")
+@click.option("--all", "everything", is_flag=True, help="Also padding, and members that are 0.")
+@page_option
+def command(
+    app: AppContext,
+    target: str | None,
+    struct: str | None,
+    address: str | None,
+    lists: bool,
+    everything: bool,
+    page: str | None,
+) -> None:
+    """Show the members of a binary structure in TARGET: offset, name, value, meaning.
+
+    nt_port and shared_page are in the link's shared page and take no ADDR. boot_params and
+    e820 are found by their magic unless ADDR says where the boot parameters are.
+    """
+    from ntbdbg.render.decode import StructList, StructView, struct_facts, struct_list_facts
+
+    if lists:
+        known = list(STRUCTS.values())
+        if app.json:
+            app.emit("structs", struct_list_facts(known))
+        else:
+            app.console().print(StructList(known))
+        return
+    if target is None or struct is None:
+        raise UsageError("decode what?", hint="'ntbdbg decode --list' shows the structures")
+    definition = find_struct(struct)
+    with app.stillness():
+        if definition.place == "page":
+            parts = _of_page(app, target, definition, address, page)
+        else:
+            parts = [_of_memory(app, target, definition, address)]
+    if app.json:
+        facts = [struct_facts(title, where, found) for title, where, found in parts]
+        app.emit("decode", {"target": target, "struct": struct, "parts": facts})
+        return
+    for title, where, found in parts:
+        shown = [m for m in found if everything or not (m.is_padding or m.is_zero)]
+        app.console().print(StructView(title, where, shown, omitted=len(found) - len(shown)))
+
+
+Part = tuple[str, int, list[Member]]
+
+
+def _of_page(
+    app: AppContext, target: str, definition: StructDef, address: str | None, path: str | None
+) -> list[Part]:
+    if address is not None:
+        raise UsageError(
+            f"{definition.name} is in the shared page, it takes no ADDR", hint="leave it out"
+        )
+    from ntbdbg.ntb.page import layout
+
+    source, names = open_page(app, path)
+    data, link = source.read(), source.link()
+    layouts = layout(link.header.endian)
+    partition = partition_of(target, link, names)
+    wanted = [partition] if definition.name == "nt_port" else range(link.header.nports)
+    parts: list[Part] = []
+    if definition.name == "shared_page":
+        head = list(members(layouts.header, data, definition.explain))
+        parts.append((f"{source.name}: header", 0, head))
+    for part in wanted:
+        start = link.header.port_off + part * link.header.port_stride
+        block = data[start : start + layouts.port.sizeof()]
+        owner = names.get(part, "no guest")
+        title = f"port {link.ports[part].number}, partition {part} ({owner})"
+        parts.append((title, start, list(members(layouts.port, block, definition.explain))))
+    return parts
+
+
+def _of_memory(app: AppContext, target: str, definition: StructDef, address: str | None) -> Part:
+    from ntbdbg.inspect import zeropage
+
+    guest = app.guest(target)
+    if address is None:
+        memory, start = guest.memory, _find(app, target, guest)
+    else:
+        place = guest.resolve(address, zeropage.SIZE)
+        memory, start = place.guest.memory, place.address
+    data = memory.read(start, zeropage.SIZE)
+    if address is not None and not zeropage.looks_filled(data):
+        app.note(f"what is at {start:#x} does not look like boot parameters")
+    found = list(members(definition.layout(), data, definition.explain))
+    if definition.name == "e820":
+        used = data[0x1E8]
+        found = [m for m in found if _is_entry(m.path, used)]
+    return f"{target}: {definition.name}, boot parameters at {start:#x}", start, found
+
+
+def _is_entry(path: str, used: int) -> bool:
+    if not path.startswith("e820_table["):
+        return path == "e820_entries"
+    return int(path.partition("[")[2].partition("]")[0]) < used
+
+
+def _find(app: AppContext, target: str, guest: Any) -> int:
+    from ntbdbg.inspect.zeropage import find_boot_params
+
+    with Progress("boot parameters", app.is_terminal) as progress:
+        found = find_boot_params(guest.memory, progress)
+    if not found:
+        raise TargetError(
+            f"{target}: no boot parameters found in RAM",
+            hint="an x86 Linux guest has them once it runs; else say where: ADDR",
+        )
+    # Below 1 MiB lies what the boot loader made; the kernel's own copy is further up.
+    chosen = next((start for start in found if start >= 1 << 20), found[0])
+    others = ", ".join(f"{start:#x}" for start in found if start != chosen)
+    kind = "the kernel's copy" if chosen >= 1 << 20 else "the boot loader's"
+    app.note(f"taken: {chosen:#x}, {kind}" + (f"; also at {others}" if others else ""))
+    return chosen

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""Binary structures declared by hand with construct, and a walk over their members."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from construct import Array, Bytes, FormatField, Renamed, Struct
+
+Value = int | bytes | tuple[int, ...]
+
+
+class Member(NamedTuple):
+    """One member of a decoded structure.
+
+    :ivar offset: bytes from the start of the outermost structure
+    :ivar size: bytes
+    :ivar path: ``hdr.version``, ``seg[3].gpa``
+    :ivar value: a number, bytes, or several numbers
+    :ivar meaning: in words, empty if there is nothing to say
+    """
+
+    offset: int
+    size: int
+    path: str
+    value: Value
+    meaning: str
+
+    @property
+    def is_padding(self) -> bool:
+        """Reserved or padding by its name."""
+        name = self.path.rpartition(".")[2]
+        return name.startswith(("_pad", "rsvd_"))
+
+    @property
+    def is_zero(self) -> bool:
+        """Nothing but zeros."""
+        return not (any(self.value) if isinstance(self.value, bytes | tuple) else self.value)
+
+
+Explain = Callable[[int], str]
+
+
+@dataclass(frozen=True)
+class StructDef:
+    """A structure that ``decode`` knows.
+
+    :ivar doc: one line
+    :ivar source: where its layout comes from
+    :ivar layout: makes the construct `Struct`
+    :ivar place: ``memory``: at an address; ``page``: in the link's shared page
+    :ivar explain: by last part of the path, what a number means
+    """
+
+    name: str
+    doc: str
+    source: str
+    layout: Callable[[], Any]
+    place: str
+    explain: Mapping[str, Explain] = field(default_factory=dict, compare=False)
+
+
+def members(struct: Any, data: bytes, explain: Mapping[str, Explain]) -> Iterator[Member]:
+    """Every member of `struct` over `data`, nested ones flattened, in order of offsets.
+
+    :param struct: a construct `Struct` of fixed size, `len(data)` bytes or less
+    """
+    yield from _walk(struct, data, 0, "", explain)
+
+
+def _walk(
+    struct: Any, data: bytes, offset: int, prefix: str, explain: Mapping[str, Explain]
+) -> Iterator[Member]:
+    for renamed in struct.subcons:
+        size = int(renamed.sizeof())
+        path = f"{prefix}{renamed.name}"
+        inner = renamed.subcon
+        while isinstance(inner, Renamed):  # a name and a comment are one wrapper each
+            inner = inner.subcon
+        if isinstance(inner, Struct):
+            yield from _walk(inner, data, offset, f"{path}.", explain)
+        elif isinstance(inner, Array) and isinstance(inner.subcon, Struct):
+            step = int(inner.subcon.sizeof())
+            for index in range(inner.count):
+                at = offset + index * step
+                yield from _walk(inner.subcon, data, at, f"{path}[{index}].", explain)
+        else:
+            value = _value(inner, data[offset : offset + size])
+            yield Member(offset, size, path, value, _meaning(renamed, value, explain))
+        offset += size
+
+
+def _value(kind: Any, raw: bytes) -> Value:
+    if isinstance(kind, Array):
+        return tuple(kind.parse(raw))
+    assert isinstance(kind, FormatField | Bytes), kind
+    value: int | bytes = kind.parse(raw)
+    return value
+
+
+def _meaning(renamed: Any, value: Value, explain: Mapping[str, Explain]) -> str:
+    if renamed.name in explain and isinstance(value, int):
+        return explain[renamed.name](value)
+    return str(renamed.docs or "")
