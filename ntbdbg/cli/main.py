@@ -28,6 +28,7 @@ COMMANDS = {
     "windows": ("windows", "Show memory windows: where they lead, or why they are closed."),
     "regs": ("regs", "Show NT registers, doorbells and messages."),
     "dump": ("dump", "Show memory as hex and ASCII."),
+    "decode": ("decode", "Show the members of a binary structure."),
     "search": ("search", "Find bytes, numbers, text or a regular expression."),
     "diff": ("diff", "Compare guests, files, or the two directions of a window."),
     "watch": ("watch", "Watch memory or the link for changes."),
