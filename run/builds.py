@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""Brings the builds that a command needs into the build folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from run.artifacts import GuestImage, QemuInstall
+from run.config import Paths
+from run.host.install import Policy, require
+from run.locks import exclusive
+from run.steps import Steps
+
+#: what can be built, in the order in which it is
+ALL = ("guest", "qemu")
+
+
+def default_jobs() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to build and how.
+
+    :param jobs: compilers at once
+    :param force: compile anew what is in the cache already
+    :param qemu_source: folder or tarball instead of Debian's package
+    :param mirror: URL of a Debian mirror instead of the host's own
+    :param policy: when missing system packages are installed
+    """
+
+    what: Sequence[str] = ALL
+    jobs: int = field(default_factory=default_jobs)
+    force: bool = False
+    qemu_source: Path | None = None
+    mirror: str | None = None
+    policy: Policy = Policy.ROOT
+
+
+def make(steps: Steps, paths: Paths, request: Request) -> list[QemuInstall | GuestImage]:
+    """Build what is asked for, or take it from the cache; gives what stands in the build folder."""
+    require(steps, *request.what, policy=request.policy)
+    waiting = f"waiting for another process that builds in {paths.build} ..."
+    with exclusive(paths.build / ".lock", on_wait=lambda: steps.say(waiting)):
+        return [_BUILDERS[what](steps, paths, request) for what in ALL if what in request.what]
+
+
+def _guest(steps: Steps, paths: Paths, request: Request) -> GuestImage:
+    # imported late: a command that only asks whether all is there must start fast
+    from run.guest.build import build_guest
+
+    return build_guest(steps, paths, jobs=request.jobs, mirror=request.mirror, force=request.force)
+
+
+def _qemu(steps: Steps, paths: Paths, request: Request) -> QemuInstall:
+    from run.qemu.build import build_qemu
+
+    return build_qemu(
+        steps,
+        paths,
+        jobs=request.jobs,
+        source=request.qemu_source,
+        mirror=request.mirror,
+        force=request.force,
+    )
+
+
+_BUILDERS: dict[str, Callable[[Steps, Paths, Request], QemuInstall | GuestImage]] = {
+    "guest": _guest,
+    "qemu": _qemu,
+}

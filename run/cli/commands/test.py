@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""`python3 run test`: everything tests need, and then the tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from run.builds import Request, make
+from run.cli.building import build_options, install_options
+from run.config import CHECKOUT, Paths
+from run.errors import RunError
+from run.host.install import Policy, require
+from run.steps import Steps
+from run.store import digest
+
+
+@click.command(
+    "test",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+@build_options
+@install_options
+@click.option("--no-build", is_flag=True, help="Take the builds as they are.")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[PYTEST ARGUMENTS]...")
+def command(
+    build_dir: str | None,
+    jobs: int,
+    debian_mirror: str | None,
+    yes: bool,
+    no_install: bool,
+    no_build: bool,
+    arguments: tuple[str, ...],
+) -> int:
+    """Run the project's tests, all of them unless told otherwise.
+
+    Installs what they need, builds QEMU and a guest or takes them from the cache, and hands
+    the rest of the line to pytest, whose exit code it ends with. Options of our own come first.
+
+    \b
+    python3 run test
+    python3 run test tests/run -x
+    python3 run test --no-build -k doorbell
+    """
+    paths = Paths.of(build_dir)
+    steps = Steps(paths.logs)
+    policy = Policy.of(yes=yes, no_install=no_install)
+    purposes = ("test", "run") if no_build else ("test", "run", "guest", "qemu")
+    require(steps, *purposes, policy=policy)
+    _install_extra(steps)
+    if not no_build:
+        make(steps, paths, Request(jobs=jobs, mirror=debian_mirror, policy=policy))
+    return _pytest(paths, list(arguments))
+
+
+def _install_extra(steps: Steps) -> None:
+    """pytest and what else only tests need, into .venv; nothing if that was done."""
+    project = CHECKOUT / "pyproject.toml"
+    stamp = Path(sys.prefix) / ".ntbdbg-test-stamp"
+    wanted = digest([project.read_bytes(), sys.version])
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
+        return
+    with steps.step("test: install pytest and its like") as step:
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
+        step.run([*pip, "install", "--editable", f"{CHECKOUT}[test]"])
+    stamp.write_text(wanted, encoding="utf-8")
+
+
+def _pytest(paths: Paths, arguments: list[str]) -> int:
+    """Run pytest where the user is if that is in the checkout, else at its root."""
+    here = Path.cwd()
+    inside = here.is_relative_to(CHECKOUT)
+    named = [word for word in arguments if not word.startswith("-")]
+    tests = [] if any(_is_test(word, here if inside else CHECKOUT) for word in named) else ["tests"]
+    argv = [sys.executable, "-m", "pytest", "-c", str(CHECKOUT / "pyproject.toml"), *arguments]
+    argv += [str(CHECKOUT / name) for name in tests]
+    environment = {**os.environ, "NTBDBG_BUILD_DIR": str(paths.build)}
+    try:
+        done = subprocess.run(argv, cwd=here if inside else CHECKOUT, env=environment, check=False)
+    except OSError as error:
+        raise RunError(f"cannot run pytest: {error.strerror}") from error
+    return done.returncode if done.returncode >= 0 else 128 - done.returncode
+
+
+def _is_test(word: str, folder: Path) -> bool:
+    """Whether an argument names tests, as ``tests/run/test_x.py::test_y`` does."""
+    return (folder / word.partition("::")[0]).exists()

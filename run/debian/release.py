@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+"""The private apt for one Debian release, by way of the mirror that this host uses."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from run.config import Paths
+from run.debian.apt import Apt, Suite
+from run.debian.mirror import Mirror, find_mirror, os_release, read_sources
+from run.errors import HostError
+
+
+def open_apt(paths: Paths, suite: str, mirror: str | None, *, types: str = "deb") -> Apt:
+    """An apt on `suite`, and on its security updates where the host knows their mirror.
+
+    :param mirror: URL of a Debian mirror instead of the host's
+    :param types: ``deb``, or ``deb deb-src`` for sources too
+    :raises HostError: no mirror is given, and the host names none
+    """
+    suites = [Suite(found, name, types) for name, found in _mirrors(suite, mirror).items()]
+    return Apt(paths.cache / "apt" / suite, paths.cache / "downloads", suites)
+
+
+def _mirrors(suite: str, mirror: str | None) -> dict[str, Mirror]:
+    if mirror is not None:
+        return {suite: Mirror(mirror)}
+    sources, release = read_sources(), os_release()
+    codename = release.get("VERSION_CODENAME", "") if release.get("ID") == "debian" else ""
+    mirrors = {suite: find_mirror(sources, codename)}
+    with suppress(HostError):  # a bare installation lists only the main archive, which is whole
+        mirrors[f"{suite}-security"] = find_mirror(sources, codename, security=True)
+    return mirrors

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""QEMU from source with our device: source, overlay, firmware, build."""

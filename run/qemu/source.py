@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""Where QEMU's source comes from: Debian's package, a tarball, or a folder that somebody edits."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from run.debian.apt import Apt
+from run.errors import UsageError
+from run.steps import Step
+from run.store import digest_tree
+
+#: a file that every QEMU source tree has
+_LANDMARK = Path("hw/misc/meson.build")
+
+
+@dataclass(frozen=True)
+class QemuSource:
+    """A QEMU source tree before our overlay.
+
+    :param name: for people
+    :param content: changes with every byte of it
+    :param line: what stays the same while it is edited; builds of one line are incremental
+    :param extract: fills an empty folder with it; None for a living folder
+    :param folder: the living folder
+    :param configure: flags that only this source wants
+    """
+
+    name: str
+    content: str
+    line: str
+    extract: Callable[[Step, Path], None] | None = None
+    folder: Path | None = None
+    configure: tuple[str, ...] = ()
+
+
+def of_debian(apt: Apt) -> QemuSource:
+    """The source package in `apt`'s release; nothing is downloaded before `extract`."""
+    version, sha256 = apt.source_identity("qemu")
+
+    def extract(step: Step, target: Path) -> None:
+        dsc = apt.download_source(step, "qemu")
+        # Checks every file by the .dsc's hashes, and applies Debian's patches: without them
+        # configure stops at firmware that Debian removed.
+        target.rmdir()
+        step.run(["dpkg-source", "--no-check", "--extract", dsc, target])
+
+    # All is there; whatever configure would get from elsewhere is a mistake.
+    flags = ("--disable-download",)
+    return QemuSource(f"Debian's QEMU {version}", sha256, sha256, extract, configure=flags)
+
+
+def of_path(path: Path) -> QemuSource:
+    """A folder or a tarball, as named by ``--qemu-source``.
+
+    :raises UsageError: it is neither, or not QEMU
+    """
+    if path.is_dir():
+        _check(path, path)
+        where = str(path.resolve())
+        return QemuSource(where, digest_tree(path), where, folder=path.resolve())
+    try:
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UsageError(
+            f"--qemu-source: {path}: {error.strerror}", hint="name a QEMU source folder or tarball"
+        ) from None
+
+    def extract(step: Step, target: Path) -> None:
+        step.run(["tar", "-x", "-f", path.resolve(), "-C", target])
+        _unwrap(target)
+        _check(target, path)
+
+    return QemuSource(path.name, content, content, extract)
+
+
+def _unwrap(target: Path) -> None:
+    """Tarballs wrap everything into one folder, ours has no such folder."""
+    inside = list(target.iterdir())
+    if len(inside) == 1 and inside[0].is_dir():
+        wrapped = inside[0].rename(target / ".wrapped")
+        for child in wrapped.iterdir():
+            shutil.move(child, target / child.name)
+        wrapped.rmdir()
+
+
+def _check(tree: Path, named: Path) -> None:
+    if not (tree / _LANDMARK).is_file():
+        raise UsageError(
+            f"--qemu-source: {named} is no QEMU source, it has no {_LANDMARK}",
+            hint="name a QEMU source folder or tarball",
+        )
