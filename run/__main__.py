@@ -1,15 +1,26 @@
 # SPDX-License-Identifier: MIT
 """``python3 run COMMAND``: prepares the checkout's .venv and continues inside it.
 
-This file and `run.bootstrap` use the standard library only, and parse on older Pythons too, so
-that they can say what is missing.
+This file and `run.bootstrap` use the standard library only. This one is plain enough for any
+Python, so that an old one gets to the sentence that says what is wrong.
 """
 
+import os
 import sys
-from pathlib import Path
+
+OLDEST_PYTHON = (3, 11)
+EXIT_HOST = 3
+
+if sys.version_info < OLDEST_PYTHON:
+    wanted, found = (".".join(map(str, v)) for v in (OLDEST_PYTHON, sys.version_info[:3]))
+    sys.stderr.write(
+        "run: Python %s or newer is needed, this is %s; install it, then: python%s run\n"  # noqa: UP031
+        % (wanted, found, wanted)
+    )
+    sys.exit(EXIT_HOST)
 
 # Python put run/ itself in front; modules here must not shadow the standard library's.
-sys.path[0] = str(Path(__file__).resolve().parent.parent)
+sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
 
 from run.bootstrap import main  # noqa: E402
 

@@ -14,7 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 TYPE_CHECKING = False
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 VENV = CHECKOUT / ".venv"
+LOG = CHECKOUT / ".venv.log"
+TAIL_LINES = 25
 OLDEST_PYTHON = (3, 11)
 EXIT_FAILED, EXIT_HOST, EXIT_INTERRUPTED = 1, 3, 130
 
@@ -38,11 +40,8 @@ class BootstrapError(Exception):
 def main(arguments: Sequence[str]) -> None:
     """Run the launcher with `arguments`, first bringing .venv into shape; does not return."""
     try:
-        _check_python()
-        if Path(sys.prefix).resolve() == VENV.resolve() and is_current(VENV, CHECKOUT):
-            from run.cli.main import main as launcher
-
-            sys.exit(launcher(list(arguments)))
+        if Path(sys.prefix) == VENV and is_current(VENV, CHECKOUT):
+            sys.exit(_launch(arguments))
         ensure_venv(may_install="--no-install" not in arguments)
         python = str(VENV / "bin" / "python")
         os.execv(python, [python, str(CHECKOUT / "run"), *arguments])
@@ -52,6 +51,19 @@ def main(arguments: Sequence[str]) -> None:
         sys.exit(_complain("interrupted", EXIT_INTERRUPTED))
 
 
+def _launch(arguments: Sequence[str]) -> int:
+    try:
+        from run.cli.main import main as launcher
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("run", "ntbdbg"):
+            raise  # ours: a bug, and no fresh .venv would mend it
+        _say(f"{error.name} is missing from .venv, which is therefore made anew")
+        with _lock(CHECKOUT / ".venv.lock"):
+            shutil.rmtree(VENV, ignore_errors=True)
+        os.execv(_base_python(), [_base_python(), str(CHECKOUT / "run"), *arguments])
+    return launcher(list(arguments))
+
+
 def ensure_venv(*, may_install: bool = True) -> None:
     """Make or mend .venv; two processes that do it at once wait for each other."""
     if is_current(VENV, CHECKOUT):
@@ -59,20 +71,23 @@ def ensure_venv(*, may_install: bool = True) -> None:
     with _lock(CHECKOUT / ".venv.lock"):
         if is_current(VENV, CHECKOUT):
             return
+        LOG.unlink(missing_ok=True)
         _say("setting up .venv (first use, or pyproject.toml changed) ...")
         if not _works(VENV):
             _make_venv(may_install)
         _install_project()
-        _stamp_path(VENV).write_text(stamp(CHECKOUT), encoding="utf-8")
+        _stamp_path(VENV).write_text(stamp(VENV, CHECKOUT), encoding="utf-8")
 
 
-def stamp(checkout: Path) -> str:
-    """Digest of what .venv is made from: the project file and the Python."""
-    base = getattr(sys, "_base_executable", sys.executable)
+def stamp(venv: Path, checkout: Path) -> str:
+    """Digest of what `venv` is made from: the project file, the Python, and where all that lies.
+
+    The Python is the one that `venv` was made with, not the one that asks: any that is new
+    enough may start the launcher.
+    """
     parts = [
         (checkout / "pyproject.toml").read_bytes(),
-        sys.version.encode(),
-        os.path.realpath(base).encode(),
+        os.path.realpath(venv / "bin" / "python").encode(),
         str(checkout).encode(),
     ]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
@@ -84,45 +99,36 @@ def is_current(venv: Path, checkout: Path) -> bool:
         found = _stamp_path(venv).read_text(encoding="utf-8")
     except OSError:
         return False
-    return found == stamp(checkout) and (venv / "bin" / "ntbdbg").exists()
+    programs = all((venv / "bin" / name).exists() for name in ("python", "ntbdbg"))
+    return programs and found == stamp(venv, checkout)
 
 
 def _stamp_path(venv: Path) -> Path:
     return venv / ".ntbdbg-stamp"
 
 
-def _check_python() -> None:
-    if sys.version_info < OLDEST_PYTHON:
-        wanted = ".".join(map(str, OLDEST_PYTHON))
-        found = ".".join(map(str, sys.version_info[:3]))
-        raise BootstrapError(
-            f"Python {wanted} or newer is needed, this is {found}; "
-            f"call it as python{wanted} run, or install that",
-            EXIT_HOST,
-        )
-
-
 def _works(venv: Path) -> bool:
-    """Whether `venv` has a Python of our version that finds pip."""
-    probe = "import sys, pip; print(sys.version)"
+    """Whether `venv` has a Python new enough that finds pip."""
+    probe = f"import sys, pip; sys.exit(sys.version_info < {OLDEST_PYTHON})"
     try:
         done = subprocess.run(
-            [str(venv / "bin" / "python"), "-c", probe],
-            capture_output=True,
-            text=True,
-            check=False,
+            [str(venv / "bin" / "python"), "-c", probe], capture_output=True, check=False
         )
     except OSError:
         return False
-    return done.returncode == 0 and done.stdout.strip() == sys.version.strip()
+    return done.returncode == 0
 
 
 def _make_venv(may_install: bool) -> None:
     if not _has_ensurepip():
         _install_venv_package(may_install)
     shutil.rmtree(VENV, ignore_errors=True)
-    base = getattr(sys, "_base_executable", sys.executable)
-    _run([base, "-m", "venv", str(VENV)], "making .venv")
+    _run([_base_python(), "-m", "venv", str(VENV)], "making .venv")
+
+
+def _base_python() -> str:
+    """The Python to make a .venv with: never one of a .venv that is about to go."""
+    return getattr(sys, "_base_executable", sys.executable)
 
 
 def _has_ensurepip() -> bool:
@@ -132,21 +138,22 @@ def _has_ensurepip() -> bool:
 
 def _install_venv_package(may_install: bool) -> None:
     """On Debian Python comes without its venv module; get it, or say how to."""
-    command = ["apt-get", "install", "-y", "--no-install-recommends", "python3-venv"]
     if shutil.which("apt-get") is None:
         raise BootstrapError(
             "this Python has no venv or ensurepip module; install them with your package manager",
             EXIT_HOST,
         )
+    install = ["apt-get", "install", "-y", "--no-install-recommends", "python3-venv"]
     if os.geteuid() != 0 or not may_install:
-        raise BootstrapError(
-            "the package python3-venv is missing; sudo apt-get update && sudo " + " ".join(command),
-            EXIT_HOST,
-        )
+        sudo = "" if os.geteuid() == 0 else "sudo "
+        command = f"{sudo}apt-get update && {sudo}{' '.join(install)}"
+        raise BootstrapError(f"the package python3-venv is missing; {command}", EXIT_HOST)
     _say("installing the system package python3-venv ...")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    _run(["apt-get", "update", "-q"], "apt-get update", environment)
-    _run(command, "apt-get install python3-venv", environment)
+    # A source that is broken need not be the one that has it, so only the install must succeed.
+    with suppress(BootstrapError):
+        _run(["apt-get", "update"], "apt-get update", environment)
+    _run(install, "apt-get install python3-venv", environment)
     if not _has_ensurepip():
         raise BootstrapError(
             f"python3-venv is installed, but {sys.executable} still has no ensurepip; "
@@ -156,25 +163,30 @@ def _install_venv_package(may_install: bool) -> None:
 
 
 def _install_project() -> None:
+    _say("installing ntbdbg and what it needs into .venv ...")
     pip = [str(VENV / "bin" / "python"), "-m", "pip"]
-    options = ["--quiet", "--disable-pip-version-check", "--no-input"]
+    options = ["--disable-pip-version-check", "--no-input"]
     _run([*pip, "install", *options, "--editable", str(CHECKOUT)], "installing ntbdbg into .venv")
 
 
 def _run(argv: Sequence[str], what: str, environment: dict[str, str] | None = None) -> None:
-    """Run a step; its output is shown only if it fails."""
-    done = subprocess.run(
-        argv,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        env=environment,
-        cwd=str(CHECKOUT),
-        check=False,
-    )
-    if done.returncode:
-        sys.stderr.write(done.stdout.decode(errors="replace"))
-        raise BootstrapError(f"{what} failed with exit code {done.returncode}; see above")
+    """Run a step; its output is kept in a log beside .venv, and its end shown if it fails."""
+    with LOG.open("ab") as log:
+        log.write(f"$ {' '.join(argv)}\n".encode())
+        log.flush()
+        code = subprocess.run(
+            argv,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            cwd=str(CHECKOUT),
+            check=False,
+        ).returncode
+    if code:
+        end = LOG.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:]
+        sys.stderr.write("".join(f"    {line}\n" for line in end))
+        raise BootstrapError(f"{what} failed with exit code {code}; the whole log is {LOG}")
 
 
 @contextmanager

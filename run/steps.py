@@ -139,7 +139,7 @@ class Step:
     def _follow(self, process: subprocess.Popen[bytes]) -> str:
         lines = []
         assert process.stdout is not None
-        with self.log.open("ab") as log:
+        with self.log.open("ab", buffering=0) as log:
             for raw in process.stdout:
                 log.write(raw)
                 line = raw.decode(errors="replace")
