@@ -60,6 +60,14 @@ class LazyGroup(click.Group):
             raise _no_command(args[0])
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Whoever read our output has seen enough (head, less). Click would exit with 1.
+            _drop_stdout()
+            raise click.exceptions.Exit(ExitStatus.OK) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
@@ -117,8 +125,7 @@ def _report(error: BaseException, app: AppContext) -> int:
         import traceback
 
         traceback.print_exception(error)
-    if isinstance(error, BrokenPipeError):
-        # Whoever read our output has seen enough: head, less.
+    if isinstance(error, BrokenPipeError):  # by what was still buffered
         _drop_stdout()
         return ExitStatus.OK
     if isinstance(error, click.Abort | KeyboardInterrupt):

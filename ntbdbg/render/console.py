@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import IO
 
 from rich.console import Console
@@ -17,7 +16,7 @@ def make_console(file: IO[str], *, color: bool, width: int | None = None) -> Con
 
     :param width: columns; by default the terminal's, or `PIPE_WIDTH` in a pipe
     """
-    if width is None and not file.isatty() and not os.environ.get("COLUMNS"):
+    if width is None and not file.isatty():
         width = PIPE_WIDTH
     return Console(
         file=file,

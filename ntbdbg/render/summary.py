@@ -28,14 +28,14 @@ class LabView:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         lab = self.lab
         if lab.path:
-            yield Text(f"lab {lab.name}, {lab.state}: {lab.path} ({lab.how})")
+            yield _line(f"lab {lab.name}, {lab.state}: {lab.path} ({lab.how})")
         else:
-            yield Text(printable(lab.how))
+            yield _line(printable(lab.how))
         yield _guest_table(lab.guests)
         page = lab.shared_page
-        yield Text(f"link: shared page {page}" if page else "link: none")
+        yield _line(f"link: shared page {page}" if page else "link: none")
         if lab.frozen:
-            yield Text(f"frozen: {', '.join(lab.frozen)}; 'ntbdbg resume' lets them run")
+            yield _line(f"frozen: {', '.join(lab.frozen)}; 'ntbdbg resume' lets them run")
 
 
 def summary_facts(lab: LabSummary) -> dict[str, Any]:
@@ -60,6 +60,11 @@ def _guest_table(guests: tuple[GuestSummary, ...]) -> Table:
             printable(guest.problem or guest.path),
         )
     return table
+
+
+def _line(text: str) -> Text:
+    """A line that a narrow terminal wraps by itself, so that a path can be copied."""
+    return Text(text, no_wrap=True, overflow="ignore")
 
 
 def _or_dash(value: object) -> str:

@@ -192,7 +192,7 @@ class Manifest(Record):
     def from_json(cls, data: object, *, path: PathLike = FILE_NAME) -> Manifest:
         """Check and convert parsed JSON; raises FormatError naming the bad field."""
         if not isinstance(data, dict):
-            raise FormatError(path, None, "is not a JSON object")
+            raise FormatError(path, None, "is not a JSON object", hint=_REWRITE)
         schema = data.get("schema")
         if schema != SCHEMA:
             raise FormatError(

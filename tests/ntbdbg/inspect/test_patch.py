@@ -216,7 +216,7 @@ def test_without_permission_for_the_journal_nothing_is_patched(
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
     journal = Journal(tmp_path / "file" / "patches.jsonl")
-    with pytest.raises(TargetError, match="patch journal .* no memory was changed"):
+    with pytest.raises(TargetError, match=r"patch journal .* no memory was changed"):
         store(ram, journal, 0, b"x")
     assert ram.read(0, 1) == b"\0"
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,7 +52,7 @@ def test_every_byte_of_the_file_but_the_vga_hole_has_one_address(machine: str, p
     hidden = max(0, min(size, VGA_HOLE.end) - VGA_HOLE.start)
     assert sum(s.size for s in segments) == size - hidden
     ends = sorted((s.offset, s.offset + s.size) for s in segments)
-    assert all(a[1] <= b[0] for a, b in zip(ends, ends[1:], strict=False))
+    assert all(a[1] <= b[0] for a, b in itertools.pairwise(ends))
     assert ends[-1][1] == (size if size > VGA_HOLE.end else min(size, VGA_HOLE.start))
 
 

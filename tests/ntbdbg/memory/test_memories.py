@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -62,10 +62,10 @@ def _lab(folder: Path) -> PhysicalMemory:
 @pytest.fixture(params=[_buffer, _ram_file, _bare, _lab], ids=lambda make: make.__name__[1:])
 def memory(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[PhysicalMemory]:
+) -> PhysicalMemory:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "none"))
     make: Callable[[Path], PhysicalMemory] = request.param
-    yield make(tmp_path)
+    return make(tmp_path)
 
 
 def content(address: int, size: int) -> bytes:
@@ -108,13 +108,14 @@ def test_a_fault_names_the_first_byte_that_is_not_ram(
 ) -> None:
     if how in ("write", "readinto"):
         size = min(size, MIB)  # a buffer of that size is really made
+    uses = {
+        "write": lambda: memory.write(address, bytes(size)),
+        "readinto": lambda: memory.readinto(address, memoryview(bytearray(size))),
+        "read": lambda: memory.read(address, size),
+        "view": lambda: memory.view(address, size),
+    }
     with pytest.raises(FaultError) as caught:
-        if how == "write":
-            memory.write(address, bytes(size))
-        elif how == "readinto":
-            memory.readinto(address, memoryview(bytearray(size)))
-        else:
-            getattr(memory, how)(address, size)
+        uses[how]()
     assert caught.value.address == fault
     assert caught.value.reason == reason
     assert caught.value.message == f"{memory.name}: {fault:#x} {reason}"
