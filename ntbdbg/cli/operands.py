@@ -79,31 +79,37 @@ def plain_file(path: str) -> Side:
     return Side(path, memory, 0, size)
 
 
-def is_file(app: AppContext, word: str) -> bool:
-    """Whether an operand without address means a file, not a guest."""
-    return os.sep in word or (word not in app.lab.names and os.path.exists(word))
+def file_operand(app: AppContext, word: str) -> tuple[str, str | None] | None:
+    """Path and offset (None without one) if an operand means a file, None if a guest."""
+    if word in app.lab.names:
+        return None
+    head, colon, rest = word.rpartition(":")
+    if colon and not os.path.exists(word) and head not in app.lab.names and os.path.exists(head):
+        return head, rest
+    return (word, None) if os.sep in word or os.path.exists(word) else None
 
 
 def _has_spot(app: AppContext, word: str) -> bool:
-    return ":" in word and not is_file(app, word)
+    file = file_operand(app, word)
+    return ":" in word if file is None else file[1] is not None
 
 
 def _side(app: AppContext, word: str, address: str | None, size: int | None) -> Side:
     """An operand for which a place is known, by itself or by the other one."""
-    name, colon, rest = word.rpartition(":")
-    if is_file(app, word):
-        return plain_file(word) if address is None else _file_at(app, word, address, size or 0)
-    if colon and is_file(app, name):
-        side = plain_file(name)
-        spot = parse_number(rest, what="file offset")
+    file = file_operand(app, word)
+    if file is not None:
+        if address is not None:
+            return _file_at(app, file[0], address, size or 0)
+        side = plain_file(file[0])
+        spot = parse_number(file[1], what="file offset") if file[1] else 0
         return side._replace(spot=spot, room=max(0, (side.room or 0) - spot))
-    expression = word if colon else address
+    name, colon, rest = word.partition(":")
+    expression = rest if colon else address
     if expression is None:
         raise UsageError(
             f"where in {word}? The other operand has an address", hint=f"say {word}:ADDR"
         )
-    guest = app.guest(word.partition(":")[0] if colon else word)
-    place = guest.resolve(word.partition(":")[2] if colon else expression, size or 1)
+    place = app.guest(name).resolve(expression, size or 1)
     if place.via:
         app.note(f"{place.via} reaches {place.guest.name}:{place.address:#x}")
     return Side(place.guest.name, place.guest.memory, place.address)
@@ -131,7 +137,7 @@ def _whole(app: AppContext, first: str, second: str, length: int | None) -> Comp
     if length is not None:
         raise UsageError("a length without an address", hint="give ADDR and LEN, or neither")
     names = (first, second)
-    guests = [None if is_file(app, name) else app.guest(name) for name in names]
+    guests = [None if file_operand(app, name) else app.guest(name) for name in names]
     sides = [
         Side(name, mine.memory if mine else _image(app, name, other))
         for name, mine, other in zip(names, guests, reversed(guests), strict=True)

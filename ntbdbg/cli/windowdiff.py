@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ntbdbg.cli.operands import Comparison, Side, is_file, plain_file
+from ntbdbg.cli.operands import Comparison, Side, file_operand, plain_file
 from ntbdbg.errors import NtbError, UsageError
 from ntbdbg.inspect.diff import Span
 from ntbdbg.memory.number import format_size
@@ -34,7 +34,7 @@ def compare_windows(app: AppContext, first: str, second: str | None) -> Comparis
     a = Side(f"{guest.name}:{window} in {peer.name}", peer.memory)
     if second is None:
         second = f"{peer.name}:mw{mine.index}"
-    if is_file(app, second):
+    if file_operand(app, second):
         b = plain_file(second)
         b_pieces = [(0, b.room or 0, 0)]
     else:

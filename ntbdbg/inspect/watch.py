@@ -125,9 +125,9 @@ class Watcher:
         start = last = shown = clock.monotonic()
         for number in itertools.count():
             now, wall = clock.monotonic(), clock.wall()
+            sample = self._sample(number, now, wall)
             self._measure(number, now - start, now - last)
             last = now
-            sample = self._sample(number, now, wall)
             if number == 0 or sample.changes or self.ended or self._beats(now - shown):
                 shown = now
                 yield sample

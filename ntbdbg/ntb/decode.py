@@ -65,6 +65,16 @@ def page_size(header: PageHeader) -> int:
     return header.port_off + header.nports * header.port_stride
 
 
+def check_whole(data: bytes, header: PageHeader, source: str) -> None:
+    """Raise NtbError if `data` ends before the last port block does."""
+    if len(data) < page_size(header):
+        raise NtbError(
+            f"{source}: ends at {len(data):#x}, before its {header.nports} port blocks do "
+            f"at {page_size(header):#x}",
+            hint=_RESTART,
+        )
+
+
 def decode_page(
     data: bytes,
     source: str,
@@ -80,12 +90,7 @@ def decode_page(
     :raises NtbError: see `decode_header`; also when `data` ends before the last block
     """
     header = decode_header(data, source)
-    if len(data) < page_size(header):
-        raise NtbError(
-            f"{source}: ends at {len(data):#x}, before its {header.nports} port blocks do "
-            f"at {page_size(header):#x}",
-            hint=_RESTART,
-        )
+    check_whole(data, header, source)
     ports = tuple(
         _decode_port(data, header, part, None if alive is None else alive.get(part), part in torn)
         for part in range(header.nports)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.memory.file import CheckedFile
 from ntbdbg.ntb import page
-from ntbdbg.ntb.decode import decode_header, decode_page, page_size
+from ntbdbg.ntb.decode import check_whole, decode_header, decode_page, page_size
 from ntbdbg.ntb.model import PortState
 
 if TYPE_CHECKING:
@@ -66,11 +66,13 @@ class PageFile:
         """The page's bytes up to the end of the last port block.
 
         :raises TargetError: the file vanished, shrank or was replaced
-        :raises NtbError: its header is not that of a shared page
+        :raises NtbError: its header is not that of a shared page, or it ends too early
         """
         self._file.check()
         header = decode_header(self._pread(HEADER_SIZE), self.name)
-        return self._pread(page_size(header))
+        data = self._pread(page_size(header))
+        check_whole(data, header, self.name)
+        return data
 
     def _pread(self, size: int) -> bytes:
         """The first `size` bytes, or fewer where the file is shorter."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -68,12 +69,14 @@ class WatchView:
         yield self._header()
         left = height - 1
         for probe, state in zip(self.probes, self.states, strict=False):
-            part = self._link(probe, state) if isinstance(probe, LinkProbe) else None
-            if isinstance(probe, MemoryProbe):
+            if left < 4:
+                break
+            if isinstance(probe, LinkProbe):
+                part = self._link(probe, state, left - 1)
+            elif isinstance(probe, MemoryProbe):
                 part = self._memory(probe, state, max(1, left // 2 - 1))
-            if part is not None and left > 3:
-                yield part
-                left -= part.row_count + 1
+            yield part
+            left -= part.row_count + 1
         if self.history and left > 2:
             yield ChangeTable(list(self.history)[-(left - 1) :])
 
@@ -125,11 +128,11 @@ class WatchView:
                 chosen[at] = None
         return sorted(chosen)
 
-    def _link(self, probe: LinkProbe, state: Any) -> Table:
+    def _link(self, probe: LinkProbe, state: Any, rows: int) -> Table:
         fields = probe.fields(state)
         guests = list(dict.fromkeys(source for source, _ in fields))
         table = _plain_table("", *guests)
-        for label, cells in _link_rows(fields, guests):
+        for label, cells in itertools.islice(_link_rows(fields, guests), rows):
             texts = []
             for guest, cell in zip(guests, cells, strict=True):
                 styles = [self._style(guest, name) for name in cell]

@@ -69,8 +69,9 @@ def command(
         facts = [struct_facts(title, where, found) for title, where, found in parts]
         app.emit("decode", {"target": target, "struct": struct, "parts": facts})
         return
+    keep_all = everything or struct == "e820"  # an entry that starts at 0 is no empty one
     for title, where, found in parts:
-        shown = [m for m in found if everything or not (m.is_padding or m.is_zero)]
+        shown = [m for m in found if keep_all or not (m.is_padding or m.is_zero)]
         app.console().print(StructView(title, where, shown, omitted=len(found) - len(shown)))
 
 

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: MIT
+"""Golden pictures of windows, registers, changes, structures: 80 columns, no colour."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from rich.console import Console
+
+from ntbdbg.inspect.changes import ByteChange, FieldChange, LinkProbe, MemoryProbe
+from ntbdbg.inspect.diff import PageDiff
+from ntbdbg.inspect.structs import Member
+from ntbdbg.inspect.watch import Sample, WatchStats
+from ntbdbg.memory import BufferMemory, Segment
+from ntbdbg.ntb.decode import decode_page
+from ntbdbg.ntb.model import Link
+from ntbdbg.ntb.registers import find
+from ntbdbg.ntb.regview import register_values
+from ntbdbg.ntb.source import PageFile
+from ntbdbg.render.decode import StructView, value_text
+from ntbdbg.render.diff import DiffLayout, heading, page_lines
+from ntbdbg.render.registers import PortView, RegisterTable
+from ntbdbg.render.watch import change_line, stats_line
+from ntbdbg.render.watch import value_text as field_text
+from ntbdbg.render.watchview import ChangeTable, WatchView
+from ntbdbg.render.windows import WindowMap
+from tests.support.fakeswitch import BAR4_LUT12_32M, BARSETUP, FakeSwitch
+
+NAMES = {0: "qemu1", 1: "qemu2"}
+
+
+def shown(renderable: Any, width: int = 80, height: int = 24) -> str:
+    """What a terminal without colours shows, trailing blanks cut."""
+    file = io.StringIO()
+    Console(file=file, width=width, height=height, color_system=None, markup=False).print(
+        renderable
+    )
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
+
+
+def link(change=lambda switch: None) -> Link:
+    switch = FakeSwitch()
+    switch.publish_ram(1, [Segment(0, 2 << 30, 0), Segment(4 << 30, 1 << 30, 2 << 30)])
+    switch.link_up()
+    switch.translate(0, address=0x1000000, size=0x10000)
+    change(switch)
+    return decode_page(switch.build(), "page")
+
+
+def test_windows() -> None:
+    assert (
+        shown(WindowMap(link(), link().windows, NAMES))
+        == """\
+WINDOW     BAR             AT          SIZE    REACHES                    STATE
+qemu1:mw0  2 direct 2 MiB  0xfe000000  64 KiB  qemu2:0x1000000-0x100ffff  open
+qemu2:mw0  2 direct 2 MiB  0xfe000000  -       -                          closed
+qemu2:mw0 is closed: limit 0 (BARLIMIT2: no translation is set)
+"""[:-1]
+    )
+
+
+def test_window_across_the_hole() -> None:
+    crossing = link(lambda s: s.translate(0, address=(2 << 30) - 0x4000, size=0x8000))
+    assert (
+        shown(WindowMap(crossing, crossing.windows_of(0), NAMES), 90)
+        == """\
+WINDOW     BAR             AT          SIZE    REACHES                      STATE
+qemu1:mw0  2 direct 2 MiB  0xfe000000  32 KiB  qemu2:0x7fffc000-0x7fffffff  open
+                                               nothing
+qemu1:mw0 +0x4000, 16 KiB: 0x80000000 is in the PCI hole [0x80000000, 0x100000000)"""
+    )
+
+
+def test_lut_windows_and_none() -> None:
+    switch = FakeSwitch(barsetup=(*BARSETUP[:4], BAR4_LUT12_32M, 0))
+    lut = decode_page(switch.build(), "page")
+    assert "qemu1:mw12 is closed: LUT12 translations are not decoded" in shown(
+        WindowMap(lut, lut.windows, NAMES)
+    )
+    assert shown(WindowMap(lut, (), NAMES)) == "no memory windows"
+
+
+def test_registers() -> None:
+    port = link().ports[0]
+    wanted = [find(name) for name in ("NTCTL", "INDBELLSTS", "NTMTBLDATA", "SEGSIGMSK")]
+    assert (
+        shown(RegisterTable(register_values(port, wanted)), 120)
+        == """\
+OFFSET   REGISTER    VALUE       FROM    FIELDS
+0x400    NTCTL       0x00000002  levels  CPEN
+0x428    INDBELLSTS  0x00000000  inbox   doorbells that are set
+0x4d8    NTMTBLDATA  0x00000001  levels  VALID REQID=0x0 PART=0x0
+0x3ec34  SEGSIGMSK   0x00000000  mirror  -"""
+    )
+
+
+def test_port() -> None:
+    def busy(switch: FakeSwitch) -> None:
+        switch.ring(1, 0b101)
+        switch.port(1).update({"indbellmsk": 4, "pid": 77})
+        switch.send(1, 3, 0xCAFE, source=0)
+        switch.port(1).swpmsgctl[0] = 0x01
+        switch.port(1).outmsgsts = 1
+
+    busy_link = link(busy)
+    assert (
+        shown(PortView(busy_link, busy_link.ports[1], NAMES))
+        == """\
+port           2, partition 1, attached, pid 77
+link           LINKUP=1  BME=1  CPEN=1  mapping VALID=1
+link to qemu1  up
+doorbells      status 0x00000005  mask 0x00000004  pending 0x00000001
+               1 wake-ups that brought some, 0 writes to peers
+
+MESSAGE  RECEIVED    FROM   STATUS  SENT        TO       SEND STATUS
+0        0x00000000  -      empty   0x00000000  qemu1:1  refused
+1        0x00000000  -      empty   0x00000000  qemu1:0  -
+2        0x00000000  -      empty   0x00000000  qemu1:0  -
+3        0x0000cafe  qemu1  full    0x00000000  qemu1:0  -"""
+    )
+
+
+def sample(number: int, *changes, at: float = 5.0) -> Sample:
+    return Sample(number, at, 0.0, changes)
+
+
+def test_changes() -> None:
+    first = ByteChange("qemu1", 0x1000, b"\0\1", b"\2\3")
+    second = FieldChange("qemu2", "doorbell.status", 0, 16)
+    lines = [change_line(sample(1, first), change, 3.5) for change in (first, second)]
+    assert lines[0].endswith(" +1.500000 qemu1 0x1000 00 01 -> 02 03")
+    assert lines[1].endswith(" +1.500000 qemu2 doorbell.status 0x0 -> 0x10")
+    table = shown(ChangeTable([(sample(1, first), first), (sample(1, second), second)]))
+    assert [line.split()[1:] for line in table.splitlines()] == [
+        ["GUEST", "WHERE", "OLD", "NEW"],
+        ["qemu1", "0x1000", "00", "01", "02", "03"],
+        ["qemu2", "doorbell.status", "0x0", "0x10"],
+    ]
+
+
+def test_values_of_fields() -> None:
+    assert field_text("mw0.open", True) == "true"
+    assert field_text("doorbell.received", 12) == "12"
+    assert field_text("message0.data", 0xAB) == "0xab"
+    assert field_text("mw0.closed", "") == "(none)"
+    assert field_text("port.state", None) == "(none)"
+    stats = WatchStats(samples=101, changes=3, elapsed=2.0, longest_gap=0.0251)
+    assert stats_line(stats) == "101 samples in 2.000 s: 50/s, longest gap 25.10 ms; 3 changes"
+    assert stats_line(WatchStats(samples=1)) == "1 sample"
+
+
+def test_live_view_fits_any_terminal(tmp_path) -> None:
+    path = FakeSwitch().save(tmp_path / "page")
+    memory = BufferMemory(bytes(range(64)) * 8)
+    probes = [
+        MemoryProbe("qemu1", memory, 0, 512),
+        LinkProbe(PageFile(path), NAMES),
+    ]
+    view = WatchView("watch", probes)
+    states = [probe.read() for probe in probes]
+    changes = [ByteChange("qemu1", 0x100 + i, b"\0", b"A") for i in range(50)]
+    view.update(sample(1, *changes), states, WatchStats(2, 50, 1.0, 0.5))
+    for width, height in ((120, 50), (80, 24), (50, 14), (20, 6)):
+        lines = shown(view, width, height).splitlines()
+        assert len(lines) <= max(height, 8)
+        assert all(len(line) <= width for line in lines)
+    picture = shown(view, 80, 40)
+    assert picture.startswith("watch  1.0 s  1 samples/s  longest gap 500.0 ms  50 changes")
+    assert "00000100  00 01 02" in picture
+    assert "doorbell.status" in picture
+
+
+def test_side_by_side() -> None:
+    new = bytes(6) + b"AB" + bytes(10) + b"C" + bytes(13)
+    page = PageDiff(0x1004, 0x2004, bytes(32), new)
+    layout = DiffLayout(8)
+    assert heading("a", "b", layout) == f"{'a':<{layout.half}} | b"
+    assert page_lines(page, layout) == [
+        "00001008 00 00[00 00]00 00 00 00   ........ | 00002008 00 00[41 42]00 00 00 00   ..AB....",
+        "00001010 00 00 00 00 00 00[00]00   ........ | 00002010 00 00 00 00 00 00[43]00   ......C.",
+    ]
+
+
+def test_side_by_side_widths() -> None:
+    assert DiffLayout.fitting(200, color=False, end=0x1000).columns == 16
+    assert DiffLayout.fitting(100, color=False, end=0x1000) == DiffLayout(8, False, True, 8)
+    assert DiffLayout.fitting(80, color=False, end=0x1000) == DiffLayout(8, False, False, 8)
+    assert DiffLayout.fitting(100, color=False, end=1 << 33).digits == 16
+    page = PageDiff(0, 0, bytes(16), b"\1" + bytes(15))
+    for width in (72, 100, 160):
+        layout = DiffLayout.fitting(width, color=False, end=0x1000)
+        assert all(len(line) <= width for line in page_lines(page, layout))
+    colored = page_lines(page, DiffLayout(8, color=True))
+    assert "\x1b[1;31m01\x1b[0m 00" in colored[0]
+
+
+def test_struct() -> None:
+    members = [Member(0, 4, "state", 2, "attached"), Member(8, 3, "raw", b"abc", "")]
+    assert (
+        shown(StructView("title", 0, members, omitted=2))
+        == """\
+title
+OFFSET  NAME   VALUE     MEANING
++0x000  state  0x2       attached
++0x008  raw    61 62 63
+2 members that are 0 or padding are left out (--all)"""
+    )
+    assert value_text(4096, 4) == "0x1000 (4096)"
+    assert value_text((1, 2), 8) == "0x1 0x2"
