@@ -29,7 +29,8 @@ STRIDE = 64 * BLOCK
 _PIECE = 512
 _ZEROS = bytes(_PIECE)
 
-_DIFFERENT = re.compile(rb"[^\0]+")
+DIFFERENT = re.compile(rb"[^\0]+")
+"""Finds runs in the exclusive or of two pieces of memory."""
 
 
 class Span(NamedTuple):
@@ -88,7 +89,7 @@ class PageDiff:
 
     def runs(self) -> Iterator[Run]:
         """The bytes that differ, in order."""
-        for match in _DIFFERENT.finditer(self.mixed, *self.extent):
+        for match in DIFFERENT.finditer(self.mixed, *self.extent):
             low, high = match.span()
             yield Run(self.a + low, self.b + low, self.old[low:high], self.new[low:high])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ntbdbg.inspect.diff import DIFFERENT
 from ntbdbg.memory.number import format_size
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ _BOTH = 3
 """Columns of the bar between the sides."""
 
 _ON, _OFF = "\x1b[1;31m", "\x1b[0m"
-_ASCII = "".join(chr(c) if 0x20 <= c < 0x7F else "." for c in range(256))
+_ASCII = bytes(c if 0x20 <= c < 0x7F else 0x2E for c in range(256))
 
 
 class DiffLayout(NamedTuple):
@@ -83,28 +84,29 @@ def _line_starts(page: PageDiff, columns: int) -> dict[int, None]:
 
 def _half(address: int, data: bytes, mixed: bytes, pad: int, layout: DiffLayout) -> str:
     mark = _colored if layout.color else _bracketed
-    shown = "   " * pad + mark(data, mixed)
-    missing = "   " * (layout.columns - pad - len(data))
-    letters = ""
+    missing = layout.columns - pad - len(data)
+    text = f"{address:0{layout.digits}x}{'   ' * pad}{mark(data, mixed)}{'   ' * missing}"
     if layout.letters:
-        letters = "  " + " " * pad + "".join(_ASCII[byte] for byte in data)
-        letters += " " * (layout.columns - pad - len(data))
-    return f"{address:0{layout.digits}x}{shown}{missing}{letters}"
+        letters = data.translate(_ASCII).decode("ascii")
+        text = f"{text}  {' ' * pad}{letters}{' ' * missing}"
+    return text
 
 
 def _bracketed(data: bytes, mixed: bytes) -> str:
     """`` 00[01 02]03 ``: one column before each byte, one at the end."""
-    text, before = "", False
-    for byte, differs in zip(data, mixed, strict=True):
-        text += "[" if differs and not before else "]" if before and not differs else " "
-        text += f"{byte:02x}"
-        before = bool(differs)
-    return text + ("]" if before else " ")
+    text = f" {data.hex(' ')} "
+    for match in DIFFERENT.finditer(mixed):
+        low, high = 3 * match.start(), 3 * match.end()
+        text = f"{text[:low]}[{text[low + 1 : high]}]{text[high + 1 :]}"
+    return text
 
 
 def _colored(data: bytes, mixed: bytes) -> str:
-    pairs = zip(data, mixed, strict=True)
-    return "".join(f" {_ON}{b:02x}{_OFF}" if x else f" {b:02x}" for b, x in pairs) + " "
+    text = f" {data.hex(' ')} "
+    for match in reversed(list(DIFFERENT.finditer(mixed))):
+        low, high = 3 * match.start() + 1, 3 * match.end()
+        text = f"{text[:low]}{_ON}{text[low:high]}{_OFF}{text[high:]}"
+    return text
 
 
 def summary_line(summary: DiffSummary, a: str, b: str) -> str:

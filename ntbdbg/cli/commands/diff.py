@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 from typing import TYPE_CHECKING
 
@@ -57,7 +56,7 @@ EXAMPLES = [
     default="1000",
     show_default=True,
     metavar="N",
-    help="Stop listing after N runs of bytes (a page begun is finished); 0: list all.",
+    help="Stop listing after N lines (JSON: runs), a page begun is finished; 0: list all.",
 )
 @click.option("-s", "--summary", "only_summary", is_flag=True, help="Only how much differs.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing, stop at the first difference.")
@@ -136,26 +135,33 @@ def _list(
     limit: int,
     progress: Progress,
 ) -> int:
-    """Print differences until `limit` runs were listed; gives their number."""
+    """Print `limit` lines (JSON: runs) or somewhat more; gives their number."""
     width = shutil.get_terminal_size((PIPE_WIDTH, 0)).columns if app.is_terminal else PIPE_WIDTH
     end = max((max(span.a, span.b) + span.size for span in compared.spans), default=0)
     layout = DiffLayout.fitting(width, color=app.color, end=end)
     listed = 0
-    for number in itertools.count():
-        page = None if limit and listed >= limit else next(pages, None)
+    while not limit or listed < limit:
+        page = next(pages, None)
         if page is None:
             break
         progress.clear()
-        runs = list(page.runs())
-        listed += len(runs)
         if app.json:
-            for run in runs:
-                app.emit("diff-run", run_facts(run))
+            listed += _emit_runs(app, page)
             continue
-        if number == 0:
+        if not listed:
             app.write(heading(compared.a.name, compared.b.name, layout))
-        app.write("\n".join(page_lines(page, layout)))
+        lines = page_lines(page, layout)
+        listed += len(lines)
+        app.write("\n".join(lines))
     return listed
+
+
+def _emit_runs(app: AppContext, page: PageDiff) -> int:
+    number = 0
+    for run in page.runs():
+        app.emit("diff-run", run_facts(run))
+        number += 1
+    return number
 
 
 def _conclude(

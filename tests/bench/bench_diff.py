@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+"""Comparing two RAM files of 256 MiB, as a whole process, against ``cmp -l A B | cat``."""
+
+from __future__ import annotations
+
+import random
+import shlex
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.bench.memory import MIB, fill
+from tests.bench.ratio import Contest, Work, need, ntbdbg, process, run
+
+SIZE = 256 * MIB
+BUDGET = 1.3
+
+
+def spoil(path: Path, count: int, stretch: int = 1) -> None:
+    """Change `count` stretches of bytes, at places that are always the same."""
+    rng = random.Random(1)
+    with path.open("r+b") as file:
+        for at in rng.sample(range(SIZE - stretch), count):
+            file.seek(at)
+            old = file.read(stretch)
+            file.seek(at)
+            file.write(bytes(byte ^ 0x55 for byte in old))
+
+
+def contests(folder: Path) -> list[Contest]:
+    base = folder / "a"
+    fill(base, SIZE)
+    found = []
+    for name, count, stretch in (("1,000 bytes", 1000, 1), ("1 MiB in one piece", 1, MIB)):
+        other = folder / f"b{count}"
+        shutil.copy(base, other)
+        spoil(other, count, stretch)
+        cmp: Work = process(
+            "sh", "-c", f"cmp -l {shlex.quote(str(base))} {shlex.quote(str(other))} | cat"
+        )
+        ours = process(*ntbdbg(), "diff", base, other)
+        found.append(Contest(f"diff of 256 MiB, {name} : cmp -l | cat", ours, cmp, BUDGET))
+    return found
+
+
+if __name__ == "__main__":
+    need("cmp")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
+        sys.exit(run(contests(Path(name)), 9))
