@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import socket
 import struct
 import subprocess
 from pathlib import Path
@@ -150,6 +151,20 @@ class Switch:
             *("-chardev", f"socket,id=ntb{number},path={self.socket}{again}"),
             *("-device", f"idt-ntb-ivshmem,chardev=ntb{number},number={number}{words}{options}"),
         ]
+
+    def visit(self) -> None:
+        """Join as a client that is no port, and leave again; every port looks around."""
+        clients = self.connections()
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(10)
+            client.connect(str(self.socket))
+            received = 0
+            # version, id, memory, then one eventfd for each client and for this one
+            while received < 8 * (3 + clients + 1):
+                data, fds, _, _ = socket.recv_fds(client, 8, 1)
+                received += len(data)
+                for fd in fds:
+                    os.close(fd)
 
     def kill(self) -> None:
         self.process.kill()

@@ -251,6 +251,22 @@ def test_any_number_of_vectors(new_bench: Callable[..., Bench], vectors: int) ->
     assert b.read(nt.INDBELLSTS) == 3
 
 
+def test_block_that_outlived_its_owner(bench: Bench) -> None:
+    """The page says that partition 1 is attached, but nobody holds its lock."""
+    a = bench.start(0)
+    a.link_enable()
+    levels = {"linkup": 1, "pcicmd": 6, "ntctl": nt.CPEN, "mtbl": 1, "incarnation": 5, "state": 2}
+    for name, value in levels.items():
+        a.page.put(1, name, value)
+    a.page.put(0, "kick_pending", 1)  # taken back when the port has looked
+    bench.switch.visit()
+    a.settle()
+    assert a.gasa_read(nt.SWPORTSTS + 0x40) == 0x4C0
+    assert a.gasa_read(nt.image_address(2, nt.NTCTL)) == 0
+    a.send_message(0, 1, 0, 1)
+    assert a.read(nt.MSGSTS) == 1
+
+
 def test_successor_quicker_than_the_news_of_the_death(bench: Bench) -> None:
     """The first port learns of the old owner's end from the new one's arrival."""
     a, b = bench.start_pair()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import zlib
 from collections.abc import Callable, Sequence
@@ -504,3 +505,34 @@ def test_window_can_be_off(bench: Bench) -> None:
     assert a.cfg_read(0x18) == 0
     a.set_window(TARGET)
     assert not a.window_open()
+
+
+def test_stopped_sender_still_lets_go(linked: Pair) -> None:
+    """A frozen guest answers for its windows like a running one."""
+    a, b = linked
+    timeouts = b.stat("quiesce_timeouts")
+    a.set_window(TARGET)
+    a.qemu.qmp("stop")
+    try:
+        b.link_disable()
+        assert not a.window_open()
+        assert b.stat("quiesce_timeouts") == timeouts
+    finally:
+        a.qemu.qmp("cont")
+
+
+def test_vanished_sender_delays_nobody_for_long(bench: Bench) -> None:
+    """One that does not answer costs the timeout, is counted, and is reported."""
+    a, b = bench.start_pair(quiesce_timeout_ms=20)
+    for port in (a, b):
+        port.link_enable()
+    eventually(lambda: a.link_up(b), "the link")
+    a.qemu.process.send_signal(signal.SIGSTOP)
+    try:
+        b.write(nt.NTCTL, 0)
+        assert b.stat("quiesce_timeouts") == 1
+        assert "did not close" in b.qemu.log_text()
+    finally:
+        a.qemu.process.send_signal(signal.SIGCONT)
+    a.settle()
+    assert not a.link_up(b)
