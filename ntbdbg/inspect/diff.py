@@ -10,12 +10,14 @@ numpy is left out on purpose: its import takes as long as comparing 200 MiB.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ntbdbg.inspect.workers import compare_by_workers, usable_workers
 from ntbdbg.memory.base import AddressRange, PhysicalMemory
 
 PAGE = 4096
@@ -23,8 +25,11 @@ GROUP = 16 * PAGE
 BLOCK = 256 * 1024
 """Bytes read at once: two of them stay in the processor's second-level cache."""
 
-STRIDE = 64 * BLOCK
-"""Bytes between two reports of progress."""
+STRIDE = 32 * BLOCK
+"""Bytes between two reports of progress, and what one worker takes at a time."""
+
+PARALLEL = 32 << 20
+"""Bytes from which a second process pays off."""
 
 _PIECE = 512
 _ZEROS = bytes(_PIECE)
@@ -56,17 +61,22 @@ class Run(NamedTuple):
     new: bytes
 
 
-@dataclass(frozen=True)
 class PageDiff:
     """A page (of the first memory's addresses) that differs, both versions of it.
 
     A span that starts or ends inside a page gives a shorter one.
+
+    :ivar a: address in the first memory
+    :ivar b: address in the second
+    :ivar old: bytes of the first
+    :ivar new: bytes of the second
     """
 
-    a: int
-    b: int
-    old: bytes
-    new: bytes
+    def __init__(self, a: int, b: int, old: bytes, new: bytes) -> None:
+        self.a = a
+        self.b = b
+        self.old = old
+        self.new = new
 
     @functools.cached_property
     def mixed(self) -> bytes:
@@ -136,15 +146,25 @@ def differing_pages(
     for span in spans:
         a.check(span.a, span.size)
         b.check(span.b, span.size)
-    left, right = bytearray(BLOCK), bytearray(BLOCK)
-    done, total = 0, sum(span.size for span in spans)
-    for span in spans:
-        for start, end in _worth_reading(a, b, span):
-            for at in range(start, end, STRIDE):
-                if progress:
-                    progress(done + at, total)
-                yield from _compare(a, b, span, at, min(at + STRIDE, end), left, right)
-        done += span.size
+    chunks = [chunk for span in spans for chunk in _chunks(a, b, span)]
+    total = sum(chunk.size for chunk in chunks)
+    parallel = total >= PARALLEL and usable_workers() > 1
+    found = compare_by_workers(a, b, chunks) if parallel else _compare_here(a, b, chunks)
+    done = 0
+    with contextlib.closing(found):
+        for chunk, pages in zip(chunks, found, strict=True):
+            if progress:
+                progress(done, total)
+            yield from pages
+            done += chunk.size
+
+
+def _compare_here(
+    a: PhysicalMemory, b: PhysicalMemory, chunks: Sequence[Span]
+) -> Generator[Iterator[PageDiff], None, None]:
+    buffers = bytearray(BLOCK), bytearray(BLOCK)
+    for chunk in chunks:
+        yield compare_chunk(a, b, chunk, *buffers)
 
 
 def common_spans(a: PhysicalMemory, b: PhysicalMemory) -> tuple[Span, ...]:
@@ -157,26 +177,24 @@ def common_spans(a: PhysicalMemory, b: PhysicalMemory) -> tuple[Span, ...]:
     )
 
 
-def _compare(
-    a: PhysicalMemory,
-    b: PhysicalMemory,
-    span: Span,
-    start: int,
-    end: int,
-    left: bytearray,
-    right: bytearray,
+def compare_chunk(
+    a: PhysicalMemory, b: PhysicalMemory, chunk: Span, left: bytearray, right: bytearray
 ) -> Iterator[PageDiff]:
-    """Compare offsets `[start, end)` of a span."""
+    """The pages of one span that differ, holes or not.
+
+    :param left: room for `BLOCK` bytes of the first memory
+    :param right: the same for the second
+    """
     mine, theirs = memoryview(left), memoryview(right)
-    while start < end:
-        size = min(BLOCK - (span.a + start) % PAGE, end - start)
-        a.readinto(span.a + start, mine[:size])
-        b.readinto(span.b + start, theirs[:size])
-        for low, high in _unequal(left, theirs, 0, size, span.a + start):
+    start = 0
+    while start < chunk.size:
+        size = min(BLOCK - (chunk.a + start) % PAGE, chunk.size - start)
+        a.readinto(chunk.a + start, mine[:size])
+        b.readinto(chunk.b + start, theirs[:size])
+        for low, high in _unequal(left, theirs, 0, size, chunk.a + start):
             where = start + low
-            yield PageDiff(
-                span.a + where, span.b + where, bytes(mine[low:high]), bytes(theirs[low:high])
-            )
+            old, new = bytes(mine[low:high]), bytes(theirs[low:high])
+            yield PageDiff(chunk.a + where, chunk.b + where, old, new)
         start += size
 
 
@@ -200,15 +218,14 @@ def _unequal(
         start = until
 
 
-def _worth_reading(a: PhysicalMemory, b: PhysicalMemory, span: Span) -> Iterator[tuple[int, int]]:
-    """Offsets of a span where at least one side is not a hole, in order, disjoint."""
+def _chunks(a: PhysicalMemory, b: PhysicalMemory, span: Span) -> Iterator[Span]:
+    """The parts of a span where at least one side is not a hole, `STRIDE` bytes at most each."""
     found = _offsets(a, span.a, span.size) + _offsets(b, span.b, span.size)
-    merged_end = 0
+    done = 0
     for start, end in sorted(found):
-        start = max(start, merged_end)
-        if start < end:
-            yield start, end
-            merged_end = end
+        for at in range(max(start, done), end, STRIDE):
+            yield Span(span.a + at, span.b + at, min(STRIDE, end - at))
+        done = max(done, end)
 
 
 def _offsets(memory: PhysicalMemory, address: int, size: int) -> list[tuple[int, int]]:
