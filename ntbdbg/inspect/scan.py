@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Finding bytes in a buffer fast, whatever guest memory is full of.
 
-CPython's `bytes.find` skips well in text and crawls through zeros when the needle holds
-zeros; memchr for the needle's rarest byte flies, unless that byte is common; numpy is
-steady, but costs its import. Which one wins depends on the memory, so a sample of it is
-searched by the first two, and the best is taken. All of them give the same matches.
+The C library's memmem is fast on most memory, and lets other threads run. It crawls through
+zeros when the needle holds zeros; there memchr for the needle's rarest byte flies, unless that
+byte is common. Which one wins depends on the memory, so a sample of it is searched by both, and
+the faster one is taken. The matches are the same.
 """
 
 from __future__ import annotations
@@ -21,11 +21,7 @@ if TYPE_CHECKING:
 SMALL = 8 << 20
 """Bytes up to which choosing costs more than it gains."""
 
-SAMPLES, SAMPLE_SIZE = 64, 4096
-
-# numpy: seconds for the import, and per byte. Measured; only their order of size matters.
-_NUMPY_START = 0.06
-_NUMPY_BYTE = 0.9e-9
+SAMPLES, SAMPLE_SIZE, TRIES = 64, 4096, 3
 
 
 class Scanner(ABC):
@@ -35,14 +31,14 @@ class Scanner(ABC):
         self.needle = needle
 
     @abstractmethod
-    def scan(self, buffer: bytearray | bytes, start: int, end: int) -> Iterator[int]:
+    def scan(self, buffer: bytearray, start: int, end: int) -> Iterator[int]:
         """Offsets of every occurrence that lies in `buffer[start:end]`, ascending."""
 
 
 class FindScanner(Scanner):
     """`bytes.find`."""
 
-    def scan(self, buffer: bytearray | bytes, start: int, end: int) -> Iterator[int]:
+    def scan(self, buffer: bytearray, start: int, end: int) -> Iterator[int]:
         needle, find = self.needle, buffer.find
         at = find(needle, start, end)
         while at >= 0:
@@ -57,7 +53,7 @@ class AnchorScanner(Scanner):
         super().__init__(needle)
         self.anchor = anchor
 
-    def scan(self, buffer: bytearray | bytes, start: int, end: int) -> Iterator[int]:
+    def scan(self, buffer: bytearray, start: int, end: int) -> Iterator[int]:
         needle, find, anchor = self.needle, buffer.find, self.anchor
         byte = needle[anchor : anchor + 1]
         last = end - (len(needle) - 1 - anchor)
@@ -70,34 +66,30 @@ class AnchorScanner(Scanner):
             at = find(byte, at + 1, last)
 
 
-class NumpyScanner(Scanner):
-    """Compares whole buffers with the needle's bytes at some positions, then looks at the rest.
+class MemmemScanner(Scanner):
+    """``memmem`` of the C library."""
 
-    :param order: positions, the rarest byte first; at least one
-    """
+    def __init__(self, needle: bytes) -> None:
+        import ctypes
 
-    def __init__(self, needle: bytes, order: list[int]) -> None:
         super().__init__(needle)
-        self.order = order
+        self._memmem = ctypes.CDLL(None).memmem
+        self._memmem.restype = ctypes.c_void_p
+        self._memmem.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
+        self._char = ctypes.c_char
+        self._addressof = ctypes.addressof
 
-    def scan(self, buffer: bytearray | bytes, start: int, end: int) -> Iterator[int]:
-        import numpy as np
-
-        count = end - start - len(self.needle) + 1
-        if count <= 0:
-            return
-        data = np.frombuffer(buffer, np.uint8, end - start, start)
-        first, *others = self.order
-        hits = data[first : first + count] == self.needle[first]
-        if others:
-            second = others.pop(0)
-            hits &= data[second : second + count] == self.needle[second]
-        found = np.flatnonzero(hits)
-        for position in others:
-            found = found[data[found + position] == self.needle[position]]
-        for at in (found + start).tolist():
-            if buffer.startswith(self.needle, at):
-                yield at
+    def scan(self, buffer: bytearray, start: int, end: int) -> Iterator[int]:
+        # `held` keeps the buffer where it is while its address is in use.
+        held = (self._char * len(buffer)).from_buffer(buffer)
+        base = self._addressof(held)
+        needle, size, memmem = self.needle, len(self.needle), self._memmem
+        while start + size <= end:
+            found = memmem(base + start, end - start, needle, size)
+            if found is None:
+                return
+            yield found - base
+            start = found - base + 1
 
 
 def choose_scanner(memory: PhysicalMemory, needle: bytes, regions: list[AddressRange]) -> Scanner:
@@ -106,29 +98,29 @@ def choose_scanner(memory: PhysicalMemory, needle: bytes, regions: list[AddressR
     if total <= SMALL or len(set(needle)) == 1:
         return FindScanner(needle)
     sample = _sample(memory, regions, total)
-    order = _by_rarity(needle, sample)
-    candidates = [AnchorScanner(needle, order[0]), FindScanner(needle)]
-    costs = [_seconds(scanner, sample) * total / len(sample) for scanner in candidates]
-    best = min(costs)
-    if best > _NUMPY_START + _NUMPY_BYTE * total:
-        return NumpyScanner(needle, order)
-    return candidates[costs.index(best)]
+    candidates = [MemmemScanner(needle), AnchorScanner(needle, _rarest(needle, sample))]
+    return min(candidates, key=lambda scanner: _seconds(scanner, sample))
 
 
-def _by_rarity(needle: bytes, sample: bytes) -> list[int]:
-    """One position for each distinct byte of `needle`, the rarest in `sample` first."""
+def _rarest(needle: bytes, sample: bytearray) -> int:
+    """The position in `needle` whose byte is the rarest in `sample`."""
     counts = {byte: sample.count(byte) for byte in set(needle)}
-    return [needle.index(byte) for byte in sorted(counts, key=counts.__getitem__)]
+    return needle.index(min(counts, key=counts.__getitem__))
 
 
-def _seconds(scanner: Scanner, sample: bytes) -> float:
+def _seconds(scanner: Scanner, sample: bytearray) -> float:
+    """The best of a few runs: whatever else the machine does only adds to them."""
+    return min(_once(scanner, sample) for _ in range(TRIES))
+
+
+def _once(scanner: Scanner, sample: bytearray) -> float:
     start = time.perf_counter()
     for _ in scanner.scan(sample, 0, len(sample)):
         pass
     return time.perf_counter() - start
 
 
-def _sample(memory: PhysicalMemory, regions: list[AddressRange], total: int) -> bytes:
+def _sample(memory: PhysicalMemory, regions: list[AddressRange], total: int) -> bytearray:
     """`SAMPLES` pieces, evenly spread."""
     pieces = []
     for number in range(SAMPLES):
@@ -139,4 +131,4 @@ def _sample(memory: PhysicalMemory, regions: list[AddressRange], total: int) -> 
                 pieces.append(memory.read(region.start + skip, size))
                 break
             skip -= region.size
-    return b"".join(pieces)
+    return bytearray().join(pieces)

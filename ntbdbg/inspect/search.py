@@ -128,7 +128,7 @@ def _literal_matches(
     reach = len(needle) - 1
     regions = runs if not any(needle) else _touched(memory, runs, reach)
     scanner = choose_scanner(memory, needle, regions)
-    buffer = bytearray(min(CHUNK, max(r.size for r in regions) if regions else 0) + reach)
+    buffer = bytearray(min(CHUNK, max((r.size for r in regions), default=0)) + reach)
     for region, address, size in _chunks(regions, CHUNK, progress):
         length = min(size + reach, region.end - address)
         memory.readinto(address, memoryview(buffer)[:length])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ntbdbg.errors import FaultError, UsageError
+from ntbdbg.errors import FaultError, TargetError, UsageError
 from ntbdbg.inspect import scan, search
 from ntbdbg.inspect.search import Match, parse_range
 from ntbdbg.inspect.value import Pattern, literal, parse_pattern
@@ -52,11 +52,10 @@ def test_literals_are_found_wherever_they_are(data: bytes, needle: bytes, align:
 @given(data=few, needle=few.filter(bool).map(lambda n: n[:9]), start=st.integers(0, 30))
 def test_all_scanners_agree(data: bytes, needle: bytes, start: int) -> None:
     expected = [at for at in every(data, needle) if at >= start]
-    order = scan._by_rarity(needle, data)
-    scanners: list[scan.Scanner] = [scan.FindScanner(needle), scan.NumpyScanner(needle, order)]
+    scanners: list[scan.Scanner] = [scan.FindScanner(needle), scan.MemmemScanner(needle)]
     scanners += [scan.AnchorScanner(needle, at) for at in range(len(needle))]
     for scanner in scanners:
-        assert list(scanner.scan(data, start, len(data))) == expected
+        assert list(scanner.scan(bytearray(data), start, len(data))) == expected
         inside = [at for at in expected if at + len(needle) <= len(data) // 2]
         assert list(scanner.scan(bytearray(data), start, len(data) // 2)) == inside
 
@@ -169,8 +168,10 @@ def test_the_choice_of_scanner_does_not_change_the_answer(
             expected.append(at)
             at = data.find(needle, at + 1)
         assert addresses(memory, needle) == expected
-        for cost in (0.0, 1e9):
-            monkeypatch.setattr(scan, "_NUMPY_START", -cost)
+        for sign in (1, -1):
+            monkeypatch.setattr(
+                scan, "_seconds", lambda s, _, k=sign: k * isinstance(s, scan.AnchorScanner)
+            )
             assert addresses(memory, needle, align=4) == [at for at in expected if at % 4 == 0]
 
 
@@ -196,3 +197,11 @@ def test_bad_ranges(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_range(text)
     assert caught.value.hint
+
+
+def test_a_file_that_vanishes_between_chunks(sparse: RamFile) -> None:
+    matches = search.search(sparse, literal(b"\0"))
+    assert next(matches).address == 0
+    Path(sparse.file.path).unlink()
+    with pytest.raises(TargetError, match="does not exist"):
+        list(matches)

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""Benchmarks as ratios: two commands take turns, so that a busy machine slows both alike.
+
+    python3 tests/bench/bench_startup.py [ROUNDS]
+
+prints what each one took, the ratio of the medians, and the budget; the exit code is 1 if
+the budget is exceeded. These are no tests: nothing here runs by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+CHECKOUT = Path(__file__).parents[2]
+Work = Callable[[], object]
+
+
+class Contest(NamedTuple):
+    """`ours` must take at most `budget` times what `theirs` takes."""
+
+    name: str
+    ours: Work
+    theirs: Work
+    budget: float
+
+
+def run(contests: Sequence[Contest], rounds: int = 11) -> int:
+    """Run all contests, print the results; gives the exit code."""
+    if len(sys.argv) > 1:
+        rounds = int(sys.argv[1])
+    return max([_run(contest, rounds) for contest in contests], default=0)
+
+
+def process(
+    *argv: str | Path, env: Mapping[str, str] | None = None, output: Path | None = None
+) -> Work:
+    """A command to be timed as a whole process, writing to `output`, or else to a pipe.
+
+    Not to /dev/null: grep and cmp stop early when they see that nobody looks.
+    """
+    words = [os.fspath(word) for word in argv]
+    # Byte code must be cached, as it is for a user.
+    clean = {k: v for k, v in (env or os.environ).items() if k != "PYTHONDONTWRITEBYTECODE"}
+
+    def work() -> None:
+        if output is None:
+            subprocess.run(words, env=clean, capture_output=True, check=False)
+            return
+        with output.open("wb") as file:
+            subprocess.run(words, env=clean, stdout=file, check=True)
+
+    return work
+
+
+def ntbdbg() -> list[str]:
+    """The command as it is installed beside this interpreter."""
+    script = Path(sys.executable).with_name("ntbdbg")
+    return [str(script)] if script.exists() else [sys.executable, "-m", "ntbdbg"]
+
+
+def need(*programs: str) -> None:
+    """Stop with a word about it if a program to compare with is absent."""
+    missing = [program for program in programs if not shutil.which(program)]
+    if missing:
+        sys.exit(f"to compare with: apt-get install {' '.join(missing)}")
+
+
+def _run(contest: Contest, rounds: int) -> int:
+    times: dict[str, list[float]] = {"ours": [], "theirs": []}
+    works = {"ours": contest.ours, "theirs": contest.theirs}
+    for number in range(rounds + 1):
+        for who, work in works.items():
+            start = time.perf_counter()
+            work()
+            if number:  # the first round warms caches up
+                times[who].append(time.perf_counter() - start)
+    ours, theirs = (statistics.median(times[who]) for who in ("ours", "theirs"))
+    ratio = ours / theirs
+    verdict = "ok" if ratio <= contest.budget else "OVER BUDGET"
+    print(
+        f"{contest.name:<44} {ours * 1e3:8.1f} ms / {theirs * 1e3:8.1f} ms = {ratio:5.2f} "
+        f"(budget {contest.budget:g})  {verdict}"
+    )
+    return int(ratio > contest.budget)
