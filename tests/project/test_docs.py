@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: MIT
+"""Every command line that the documentation shows is one that the programs accept."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from ntbdbg.cli.main import cli as ntbdbg_cli
+from run.cli.main import cli as run_cli
+from run.cli.spellings import translate
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
+PROGRAMS = {("ntbdbg",): ntbdbg_cli, ("python3", "run"): run_cli}
+
+#: what a shell does with the rest of a line
+_SHELL = re.compile(r"\s(?:#|>|\||;|&&|·|→|…|\.\.\.)(?:\s.*)?$")
+
+
+def command_lines(page: Path) -> list[str]:
+    """Lines of code blocks, indented or fenced, that call one of our programs."""
+    lines, fenced = [], False
+    for line in page.read_text(encoding="utf-8").splitlines():
+        if line.startswith("```"):
+            fenced = not fenced
+        elif fenced or line.startswith("    "):
+            text = line.strip().removeprefix("$ ").strip()
+            text = re.split(r"\s{2,}", text)[0]
+            while (shorter := _SHELL.sub("", text)) != text:
+                text = shorter
+            synopsis = "[OPTIONS]" in text
+            if text.startswith(("ntbdbg ", "python3 run ")) and not synopsis:
+                lines.append(text)
+    return lines
+
+
+LINES = [(page.name, line) for page in PAGES for line in command_lines(page)]
+
+
+def test_the_documentation_shows_commands():
+    assert len(LINES) > 30
+
+
+@pytest.mark.parametrize(("page", "line"), LINES, ids=[f"{p}:{text}" for p, text in LINES])
+def test_documented_command_lines_parse(page, line):
+    words = shlex.split(line)
+    for prefix, group in PROGRAMS.items():
+        if tuple(words[: len(prefix)]) == prefix:
+            words = words[len(prefix) :]
+            parse(group, translate(words) if group is run_cli else words)
+            return
+    pytest.fail(f"{page}: no program of ours: {line}")
+
+
+def parse(group: click.Command, words: list[str]) -> None:
+    """Parse as the program would, without running anything or touching a file."""
+    assert isinstance(group, click.Group)
+    context = click.Context(group, info_name=group.name)
+    _, rest, _ = group.make_parser(context).parse_args(list(words))
+    if not rest:
+        return
+    command = group.get_command(context, rest[0])
+    assert command is not None, f"no command {rest[0]!r}"
+    inner = click.Context(command, info_name=rest[0], parent=context)
+    command.make_parser(inner).parse_args(list(rest[1:]))
