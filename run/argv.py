@@ -77,7 +77,7 @@ def common_words(options: LaunchOptions, accelerator: str) -> list[str]:
         "-machine",
         "q35",
         "-smp",
-        str(options.smp or default_smp(accelerator)),
+        str(options.smp),
         *accelerator_words(accelerator),
         # No default floppy, CD, graphics card or second network card: nobody looks at them,
         # and the firmware spends a second on them.
@@ -86,11 +86,6 @@ def common_words(options: LaunchOptions, accelerator: str) -> list[str]:
         "-monitor",
         "null",
     ]
-
-
-def default_smp(accelerator: str) -> int:
-    """Processors per guest."""
-    return 4
 
 
 def accelerator_words(accelerator: str) -> list[str]:

@@ -9,16 +9,18 @@ from typing import Any, TypeVar
 
 import click
 
-from run.argv import TCG, Build, default_smp
+from run.argv import Build
 from run.artifacts import GuestImage, MissingBuild, QemuInstall
 from run.config import Paths
 from run.errors import RunError
+from run.host.kvm import accelerator
 from run.interrupts import Interrupts
 from run.lab import Commands, Lab, Say, commands
 from run.labs import paths_of
 from run.options import (
     DEFAULT_CONSOLE_PORT,
     DEFAULT_MEMORY,
+    DEFAULT_SMP,
     DEFAULT_SSH_PORT,
     Extra,
     LaunchOptions,
@@ -109,11 +111,6 @@ def load_build(build_dir: str | None) -> Build:
         raise RunError(str(error)) from error
 
 
-def accelerator() -> str:
-    """`kvm` only where it is backed by hardware; /dev/kvm alone says little."""
-    return TCG
-
-
 def _options() -> list[Callable[[F], F]]:
     option: Any = click.option
     extras = []
@@ -137,7 +134,9 @@ def _options() -> list[Callable[[F], F]]:
             "--smp",
             type=click.IntRange(1, 255),
             metavar="N",
-            help=f"Processors per guest [{default_smp('kvm')}; emulated: {default_smp(TCG)}].",
+            default=DEFAULT_SMP,
+            show_default=True,
+            help="Processors per guest.",
         ),
         *extras,
         option("--name", default="default", show_default=True, help="Name of the lab."),
