@@ -26,6 +26,12 @@ def xxd(*arguments: str, data: bytes = b"") -> bytes:
     return subprocess.run(["xxd", *arguments], input=data, capture_output=True, check=True).stdout
 
 
+@pytest.fixture(autouse=True)
+def no_short_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bulk means bulk, also for a few lines."""
+    monkeypatch.setattr("ntbdbg.render.hexbulk.FEW", 0)
+
+
 def dump(data: bytes, layout: HexLayout, *, base: int = BASE, bulk: bool = False) -> bytes:
     memory = BufferMemory(data, [Segment(base, len(data), 0)])
     size = hd.BULK if bulk else len(data)
