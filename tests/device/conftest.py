@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,12 +12,13 @@ from typing import Any
 
 import pytest
 
+from run.artifacts import MissingBuild, QemuInstall
 from tests.device.deadline import eventually
 from tests.device.port import Port
 from tests.device.qtest import Build, Qemu, base_argv
 from tests.device.switch import Switch
 
-REPOSITORY = Path(__file__).parents[2]
+BUILD_DIR = Path(__file__).parents[2] / "build"
 RAM_SIZE = 64 << 20
 
 
@@ -39,14 +39,14 @@ def qemu_build() -> Build:
             Path(folder, "contrib/ivshmem-server/ivshmem-server"),
             tuple(Path(part) for part in firmware.split(":") if part),
         )
-    manifest = REPOSITORY / "build" / "qemu" / "install.json"
-    if not manifest.exists():
-        pytest.fail(f"no QEMU to test: {manifest} is missing; run `python3 run build qemu`")
-    paths = json.loads(manifest.read_text())
+    try:
+        install = QemuInstall.load(BUILD_DIR)
+    except MissingBuild as missing:
+        pytest.fail(f"no QEMU to test: {missing}")
     return Build(
-        Path(paths["qemu"]),
-        Path(paths["ivshmem_server"]),
-        tuple(Path(part) for part in paths["firmware"]),
+        Path(install.qemu),
+        Path(install.ivshmem_server),
+        tuple(Path(part) for part in install.firmware),
     )
 
 
