@@ -28,7 +28,7 @@ FIRMWARE = {
         ("./usr/share/qemu/*.bin", "./usr/share/qemu/qboot.rom", "./usr/share/qemu/keymaps/*"),
         "qemu",
     ),
-    "ipxe-qemu": (("./usr/lib/ipxe/qemu/*",), "ipxe"),
+    "ipxe-qemu": (("./usr/share/qemu/*.rom",), "ipxe"),
 }
 
 _LIBRARIES = ("glib-2.0", "pixman-1", "slirp", "libfdt")
