@@ -18,7 +18,7 @@ from tests.device.port import Port
 from tests.device.qtest import Build, Qemu, base_argv
 from tests.device.switch import Switch
 
-BUILD_DIR = Path(__file__).parents[2] / "build"
+REPOSITORY = Path(__file__).parents[2]
 RAM_SIZE = 64 << 20
 
 
@@ -40,7 +40,9 @@ def qemu_build() -> Build:
             tuple(Path(part) for part in firmware.split(":") if part),
         )
     try:
-        install = QemuInstall.load(BUILD_DIR)
+        install = QemuInstall.load(
+            Path(os.environ.get("NTBDBG_BUILD_DIR", REPOSITORY / "build"))  # as `run test` sets it
+        )
     except MissingBuild as missing:
         pytest.fail(f"no QEMU to test: {missing}")
     return Build(
