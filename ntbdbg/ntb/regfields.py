@@ -67,6 +67,9 @@ COMMAND = (
     _bit("IOAE", 0, "I/O access"),
     _bit("MAE", 1, "memory access"),
     _bit("BME", 2, "bus master: windows may be used"),
+    _bit("PERR", 6, "parity error response"),
+    _bit("SERR", 8, "system error reporting"),
+    _bit("INTXDIS", 10, "INTx is disabled"),
 )
 LINK_STATUS = (
     Field("CLS", 19, 16, "link speed", {1: "2.5 GT/s", 2: "5 GT/s", 3: "8 GT/s"}),
