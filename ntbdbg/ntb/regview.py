@@ -54,12 +54,12 @@ class RegisterValue:
 
     @property
     def unknown_bits(self) -> int:
-        """Bits that differ from the reset value although no field covers them.
+        """Bits that are set, but not by a reset, and that no field covers.
 
         0 for a register without fields.
         """
         known = sum((1 << f.high + 1) - (1 << f.low) for f in self.register.fields)
-        return (self.value ^ (self.register.reset or 0)) & ~known if known else 0
+        return self.value & ~known & ~(self.register.reset or 0) if known else 0
 
 
 Getter = Callable[["NtPort"], int]
