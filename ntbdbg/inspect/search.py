@@ -8,11 +8,14 @@ are skipped where a match cannot lie in them, and never allocated by reading.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+import contextlib
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ntbdbg.errors import FaultError, UsageError
 from ntbdbg.inspect.scan import FindScanner, Scanner, choose_scanner
+from ntbdbg.inspect.workers import in_workers, usable_workers
 from ntbdbg.memory.segments import AddressRange
 
 if TYPE_CHECKING:
@@ -27,6 +30,9 @@ CHUNK = 1 << 20
 REGEX_CHUNK = 1 << 16
 """Bytes per read of a regex search; short, as an expression may look at all of it per match."""
 
+PARALLEL = 64 << 20
+"""Bytes from which a literal search is shared out among processes."""
+
 SPAN = 4096
 """Longest match of a regular expression, and how far it may look around, in bytes."""
 
@@ -34,6 +40,7 @@ _GAP = 1 << 16
 """Untouched bytes that are rather read than skipped."""
 
 Progress = Callable[[int, int], None]
+T = TypeVar("T")
 
 
 class Match(NamedTuple):
@@ -128,12 +135,22 @@ def _literal_matches(
     reach = len(needle) - 1
     regions = runs if not any(needle) else _touched(memory, runs, reach)
     scanner = choose_scanner(memory, needle, regions)
-    buffer = bytearray(min(CHUNK, max((r.size for r in regions), default=0)) + reach)
-    for region, address, size in _chunks(regions, CHUNK, progress):
-        length = min(size + reach, region.end - address)
-        memory.readinto(address, memoryview(buffer)[:length])
-        for at in _aligned(scanner, buffer, length, address, align):
-            yield Match(address + at, needle)
+    chunks = list(_chunks(regions, CHUNK))
+    buffer = bytearray(max((chunk.size for chunk in chunks), default=0) + reach)
+
+    def work(chunk: _Chunk) -> Iterator[int]:
+        length = min(chunk.size + reach, chunk.region.end - chunk.address)
+        memory.readinto(chunk.address, memoryview(buffer)[:length])
+        for at in _aligned(scanner, buffer, length, chunk.address, align):
+            yield chunk.address + at
+
+    # A process with threads cannot be forked safely; then one worker is this one.
+    alone = threading.active_count() == 1 and usable_workers() > 1
+    parallel = alone and sum(chunk.size for chunk in chunks) >= PARALLEL
+    results = in_workers(work, chunks) if parallel else (work(chunk) for chunk in chunks)
+    with contextlib.closing(results):
+        for found in _reported(results, chunks, progress):
+            yield from (Match(address, needle) for address in found)
 
 
 def _aligned(
@@ -165,7 +182,8 @@ def _regex_matches(
     assert regex
     regions = runs if regex.search(bytes(3 * SPAN)) else _touched(memory, runs, SPAN)
     free = 0  # address from which on the next match may start
-    for region, address, size in _chunks(regions, REGEX_CHUNK, progress):
+    chunks = list(_chunks(regions, REGEX_CHUNK))
+    for region, address, size in _reported(chunks, chunks, progress):
         start = max(region.start, address - SPAN)
         end = min(region.end, address + size + SPAN)
         data = memory.read(start, end - start)
@@ -210,14 +228,25 @@ def _touched(memory: PhysicalMemory, runs: list[AddressRange], reach: int) -> li
     return parts
 
 
-def _chunks(
-    regions: list[AddressRange], step: int, progress: Progress
-) -> Iterator[tuple[AddressRange, int, int]]:
-    total = sum(region.size for region in regions)
-    done = 0
+class _Chunk(NamedTuple):
+    """`size` bytes at `address`, which lie in `region`."""
+
+    region: AddressRange
+    address: int
+    size: int
+
+
+def _chunks(regions: list[AddressRange], step: int) -> Iterator[_Chunk]:
     for region in regions:
         for address in range(region.start, region.end, step):
-            size = min(step, region.end - address)
-            yield region, address, size
-            done += size
-            progress(done, total)
+            yield _Chunk(region, address, min(step, region.end - address))
+
+
+def _reported(results: Iterable[T], chunks: list[_Chunk], progress: Progress) -> Iterator[T]:
+    """`results`, one for each chunk, with a call of `progress` after each."""
+    total = sum(chunk.size for chunk in chunks)
+    done = 0
+    for result, chunk in zip(results, chunks, strict=True):
+        yield result
+        done += chunk.size
+        progress(done, total)

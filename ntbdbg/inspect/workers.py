@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The comparison of large memories, shared out among forked processes.
+"""Work on large memories, shared out among forked processes.
 
 Copying a file's pages is most of the work, it is the kernel's, and Python's own threads get
-into each other's way around it. Worker `k` of `n` compares chunks k, k + n, k + 2n, … and
-writes what differs to a pipe; the parent reads the pipes in turns, so order is kept and a
+into each other's way around it. Worker `k` of `n` takes chunks k, k + n, k + 2n, … and
+writes what it finds to a pipe; the parent reads the pipes in turns, so order is kept and a
 worker that is far ahead waits.
 """
 
@@ -14,8 +14,8 @@ import fcntl
 import marshal
 import os
 import signal
-from collections.abc import Generator, Iterator, Sequence
-from typing import TYPE_CHECKING, BinaryIO, NoReturn
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ntbdbg.errors import NtbdbgError, TargetError
 
@@ -23,14 +23,33 @@ if TYPE_CHECKING:
     from ntbdbg.inspect.diff import PageDiff, Span
     from ntbdbg.memory.base import PhysicalMemory
 
+Chunk = TypeVar("Chunk")
+
 MAX_WORKERS = 4
 PIPE_SIZE = 1 << 20
 """Bytes that a worker may be ahead with; the most that Linux grants everybody."""
 
 
 def usable_workers() -> int:
-    """How many processes can compare at the same time."""
+    """How many processes can work at the same time."""
     return min(MAX_WORKERS, len(os.sched_getaffinity(0)))
+
+
+def in_workers(
+    work: Callable[[Chunk], Iterable[Any]], chunks: Sequence[Chunk]
+) -> Generator[Iterator[Any], None, None]:
+    """What `work` finds in each chunk, in order; take them one after the other.
+
+    :param work: runs in the workers; what it yields must be fit for `marshal`
+    :raises TargetError: an NtbdbgError that `work` raised, or a worker died
+    """
+    workers = [_Worker(work, chunks[k :: usable_workers()]) for k in range(usable_workers())]
+    try:
+        for number in range(len(chunks)):
+            yield workers[number % len(workers)].found()
+    finally:
+        for worker in workers:
+            worker.stop()
 
 
 def compare_by_workers(
@@ -40,44 +59,46 @@ def compare_by_workers(
 
     :raises TargetError: as `differing_pages`, or a worker died
     """
-    workers = [_Worker(a, b, chunks[k :: usable_workers()]) for k in range(usable_workers())]
-    try:
-        for number in range(len(chunks)):
-            yield workers[number % len(workers)].pages()
-    finally:
-        for worker in workers:
-            worker.stop()
+    from ntbdbg.inspect import diff
+
+    buffers = bytearray(diff.BLOCK), bytearray(diff.BLOCK)
+
+    def compare(chunk: Span) -> Iterator[tuple[int, int, bytes, bytes]]:
+        for page in diff.compare_chunk(a, b, chunk, *buffers):
+            yield page.a, page.b, page.old, page.new
+
+    with contextlib.closing(in_workers(compare, chunks)) as results:
+        for pages in results:
+            yield (diff.PageDiff(*page) for page in pages)
 
 
 class _Worker:
-    """A forked process that compares `chunks`."""
+    """A forked process that works on `chunks`."""
 
-    def __init__(self, a: PhysicalMemory, b: PhysicalMemory, chunks: Sequence[Span]) -> None:
+    def __init__(self, work: Callable[[Chunk], Iterable[Any]], chunks: Sequence[Chunk]) -> None:
         reading, writing = os.pipe()
         with contextlib.suppress(OSError):
             fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
         self._pid = os.fork()
         if self._pid == 0:
-            _work(a, b, chunks, writing)
+            _live(work, chunks, writing)
         os.close(writing)
         self._pipe = open(reading, "rb")  # noqa: SIM115
 
-    def pages(self) -> Iterator[PageDiff]:
-        """What differs in this worker's next chunk."""
-        from ntbdbg.inspect.diff import PageDiff
-
+    def found(self) -> Iterator[Any]:
+        """What it found in its next chunk."""
         while True:
             try:
-                message = marshal.load(self._pipe)
+                kind, *values = marshal.load(self._pipe)
             except EOFError:
                 raise TargetError(
-                    "a process that compared was killed", hint="run the command again"
+                    "a process that helped was killed", hint="run the command again"
                 ) from None
-            if message is None:
+            if kind == _END:
                 return
-            if len(message) == 2:
-                raise TargetError(message[0], hint=message[1])
-            yield PageDiff(*message)
+            if kind == _ERROR:
+                raise TargetError(values[0], hint=values[1])
+            yield values[0]
 
     def stop(self) -> None:
         """End the process, whatever it is doing."""
@@ -88,25 +109,23 @@ class _Worker:
             os.waitpid(self._pid, 0)
 
 
-def _work(a: PhysicalMemory, b: PhysicalMemory, chunks: Sequence[Span], writing: int) -> NoReturn:
+_FOUND, _END, _ERROR = range(3)
+
+
+def _live(
+    work: Callable[[Chunk], Iterable[Any]], chunks: Sequence[Chunk], writing: int
+) -> NoReturn:
     """The life of a worker; it must not run anything that the parent left to be run at exit."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         with open(writing, "wb", buffering=1 << 16) as pipe:
             try:
-                _compare(a, b, chunks, pipe)
+                for chunk in chunks:
+                    for item in work(chunk):
+                        marshal.dump((_FOUND, item), pipe)
+                    marshal.dump((_END,), pipe)
+                    pipe.flush()
             except NtbdbgError as error:
-                marshal.dump((error.message, error.hint), pipe)
+                marshal.dump((_ERROR, error.message, error.hint), pipe)
     finally:
         os._exit(0)
-
-
-def _compare(a: PhysicalMemory, b: PhysicalMemory, chunks: Sequence[Span], pipe: BinaryIO) -> None:
-    from ntbdbg.inspect import diff
-
-    buffers = bytearray(diff.BLOCK), bytearray(diff.BLOCK)
-    for chunk in chunks:
-        for page in diff.compare_chunk(a, b, chunk, *buffers):
-            marshal.dump((page.a, page.b, page.old, page.new), pipe)
-        marshal.dump(None, pipe)
-        pipe.flush()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ntbdbg.errors import FaultError, TargetError, UsageError
-from ntbdbg.inspect import scan, search
+from ntbdbg.inspect import scan, search, workers
 from ntbdbg.inspect.search import Match, parse_range
 from ntbdbg.inspect.value import Pattern, literal, parse_pattern
 from ntbdbg.memory import AddressRange, BufferMemory, RamFile, Segment
@@ -205,3 +206,18 @@ def test_a_file_that_vanishes_between_chunks(sparse: RamFile) -> None:
     Path(sparse.file.path).unlink()
     with pytest.raises(TargetError, match="does not exist"):
         list(matches)
+
+
+def test_workers_find_the_same(sparse: RamFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "CHUNK", MIB // 2)
+    alone = [addresses(sparse, n, limit=5000) for n in (b"\0\1", b"\2", b"\0\0\0\0")]
+    monkeypatch.setattr(search, "PARALLEL", 0)
+    monkeypatch.setattr(search, "usable_workers", lambda: 3)
+    monkeypatch.setattr(workers, "usable_workers", lambda: 3)
+    assert [addresses(sparse, n, limit=5000) for n in (b"\0\1", b"\2", b"\0\0\0\0")] == alone
+    os.truncate(sparse.file.path, MIB)
+    matches = search.search(sparse, literal(b"\0\0"))
+    with pytest.raises(TargetError, match="shrank below its 0x800000 bytes; somebody truncated"):
+        list(matches)
+    with pytest.raises(ChildProcessError):  # none is left
+        os.waitpid(-1, os.WNOHANG)
