@@ -56,7 +56,7 @@ class Steps:
 
     def say(self, words: str) -> None:
         """A line between steps."""
-        self._console.print(words, highlight=False, markup=False)
+        self._console.print(words, highlight=False, markup=False, soft_wrap=True)
 
     @contextmanager
     def _bar(self, name: str) -> Iterator[tuple[Progress | None, TaskID]]:

@@ -46,9 +46,10 @@ def require(steps: Steps, *purposes: str, policy: Policy = Policy.ROOT) -> None:
     packages = [choose(need, _is_known) for need in missing]
     as_root = os.geteuid() == 0
     if policy is Policy.NEVER or (policy is Policy.ROOT and not as_root):
-        what = " and ".join(PURPOSES[purpose] for purpose in purposes)
+        what = " and ".join(PURPOSES[purpose] for purpose in purposes if lacking([purpose]))
+        count = f"{len(packages)} system package{'s'[: len(packages) > 1]}"
         raise HostError(
-            f"to {what} this host lacks {', '.join(packages)}",
+            f"to {what} this host lacks {count}",
             hint=mend_command(packages, as_root=as_root),
         )
     _install(steps, packages, as_root=as_root)

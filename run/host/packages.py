@@ -91,9 +91,8 @@ def lacking(
 
     :param status: dpkg's data base; where there is none, programs and libraries are looked for
     """
-    needs = sorted(
-        {need for purpose in purposes for need in NEEDS[purpose]}, key=lambda n: n.package
-    )
+    named = {need.package: need for purpose in purposes for need in NEEDS[purpose]}
+    needs = [named[package] for package in sorted(named)]
     try:
         text = status.read_text(encoding="utf-8", errors="replace")
     except OSError:
