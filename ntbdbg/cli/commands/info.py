@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ntbdbg.cli.options import lab_command
 from ntbdbg.errors import TargetError
 from ntbdbg.target.summary import summarize
-from ntbdbg.target.where import START_ONE
+from ntbdbg.target.where import BARE_FOLDER, BARE_NAMES, START_ONE
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
@@ -25,7 +25,8 @@ def command(app: AppContext) -> None:
     """Show the lab: guests with their state, RAM and ports, the link, how it was found."""
     lab = app.lab
     if not lab.names:
-        raise TargetError(f"nothing to look at: {lab.how}, and there is none", hint=START_ONE)
+        files = ", ".join(f"{BARE_FOLDER}/{name}" for name in BARE_NAMES)
+        raise TargetError(f"no lab runs, and there is no RAM file {files}", hint=START_ONE)
     summary = summarize(lab)
     from ntbdbg.render.summary import LabView, summary_facts
 

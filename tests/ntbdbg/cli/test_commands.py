@@ -357,6 +357,21 @@ def test_info_with_a_dead_monitor_and_a_missing_file(lab: FakeLab, ntbdbg: Run) 
     assert "does not exist" in second["problem"]
 
 
+def test_info_where_there_is_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ntbdbg.cli.main import main
+
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.delenv("NTBDBG_FROM", raising=False)
+    monkeypatch.setattr("ntbdbg.target.where.BARE_FOLDER", str(tmp_path))
+    assert main(["info"]) == 3
+    assert capsys.readouterr().err == (
+        "ntbdbg: no lab runs, and there is no RAM file /dev/shm/qemu, /dev/shm/qemu1, "
+        "/dev/shm/qemu2; start one: python3 run vms --qemu-map-ram-to-shm\n"
+    )
+
+
 # -- bad input -------------------------------------------------------------------------
 
 BAD = [
