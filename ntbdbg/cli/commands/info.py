@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.cli.options import lab_command
 from ntbdbg.errors import TargetError
+from ntbdbg.target import where
 from ntbdbg.target.summary import summarize
-from ntbdbg.target.where import BARE_FOLDER, BARE_NAMES, START_ONE
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
@@ -25,8 +25,8 @@ def command(app: AppContext) -> None:
     """Show the lab: guests with their state, RAM and ports, the link, how it was found."""
     lab = app.lab
     if not lab.names:
-        files = ", ".join(f"{BARE_FOLDER}/{name}" for name in BARE_NAMES)
-        raise TargetError(f"no lab runs, and there is no RAM file {files}", hint=START_ONE)
+        files = ", ".join(f"{where.BARE_FOLDER}/{name}" for name in where.BARE_NAMES)
+        raise TargetError(f"no lab runs, and there is no RAM file {files}", hint=where.START_ONE)
     summary = summarize(lab)
     from ntbdbg.render.summary import LabView, summary_facts
 

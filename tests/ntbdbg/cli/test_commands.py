@@ -367,8 +367,8 @@ def test_info_where_there_is_nothing(
     monkeypatch.setattr("ntbdbg.target.where.BARE_FOLDER", str(tmp_path))
     assert main(["info"]) == 3
     assert capsys.readouterr().err == (
-        "ntbdbg: no lab runs, and there is no RAM file /dev/shm/qemu, /dev/shm/qemu1, "
-        "/dev/shm/qemu2; start one: python3 run vms --qemu-map-ram-to-shm\n"
+        f"ntbdbg: no lab runs, and there is no RAM file {tmp_path}/qemu, {tmp_path}/qemu1, "
+        f"{tmp_path}/qemu2; start one: python3 run vms --qemu-map-ram-to-shm\n"
     )
 
 
