@@ -94,9 +94,9 @@ def _build_ntb(steps: Steps, packages: KernelPackages, work: Path, target: Path,
         extra = target / "modules" / "extra"
         extra.mkdir()
         for module in sorted(source.rglob("*.ko")):
-            pahole = ["pahole", "-J", "--btf_gen_floats", "--btf_base", target / "vmlinux", module]
+            flags = ("-J", "--btf_gen_floats", "--btf_base", target / "vmlinux")
             # It calls llvm-objcopy unless told otherwise; binutils' does the same.
-            step.run(pahole, env={**os.environ, "LLVM_OBJCOPY": "objcopy"})
+            step.run(["pahole", *flags, module], env={**os.environ, "LLVM_OBJCOPY": "objcopy"})
             step.run(["strip", "--strip-debug", module])
             shutil.copy(module, extra)
     with steps.step("guest: index the modules") as step:

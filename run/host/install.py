@@ -81,7 +81,7 @@ def _update(step: Step, *, as_root: bool) -> None:
 
 
 def _apt_get(step: Step, argv: list[str], *, as_root: bool) -> None:
-    # another apt-get at work, of a colleague or of the system, is waited for
+    # Another apt-get at work, such as the nightly one, is waited for.
     quiet = [argv[0], "-q", "-o", "DPkg::Lock::Timeout=300", *argv[1:]]
     setting = "DEBIAN_FRONTEND=noninteractive"
     # sudo asks for a password on the terminal, not on the pipe that we read

@@ -68,7 +68,11 @@ NEEDS: dict[str, tuple[Need, ...]] = {
     "test": (
         Need("binutils", "readelf"),
         Need("diffutils", "cmp"),
+        Need("dpkg-dev", "dpkg-source"),
+        Need("gpg", "gpg"),  # tests sign archives of their own
+        Need("gpg-agent", "gpg-agent"),
         Need("openssh-client", "ssh"),
+        Need("patch", "patch"),
         Need("xxd", "xxd"),
     ),
 }

@@ -80,7 +80,9 @@ def of_path(path: Path) -> QemuSource:
 
 
 def _unwrap(target: Path) -> None:
-    """Tarballs wrap everything into one folder, ours has no such folder."""
+    """Most tarballs wrap everything into one folder; take what is in it."""
+    if (target / _LANDMARK).is_file():
+        return
     inside = list(target.iterdir())
     if len(inside) == 1 and inside[0].is_dir():
         wrapped = inside[0].rename(target / ".wrapped")

@@ -24,7 +24,7 @@ ONE_LINE = """\
 deb http://other.example/apt tool main
 deb cdrom:[Debian_12]/ bookworm main
 deb-src http://sources.example/debian bookworm main
-deb [arch=amd64 signed-by=/k.gpg trusted=yes check-valid-until=no] http://one.example/debian bookworm main contrib # mine
+deb [arch=amd64 trusted=yes check-valid-until=no] http://one.example/debian bookworm main # mine
 deb http://two.example/debian bookworm main
 deb http://one.example/debian-security bookworm-security main
 """
@@ -66,8 +66,9 @@ def test_one_line_entries() -> None:
 
 def test_deb822_entries() -> None:
     sources = list(parse_deb822(DEB822))
-    assert [source.uris[0].rpartition("/")[2] for source in sources] == ["debian", "debian-security"]
-    assert find_mirror(sources, "bookworm") == Mirror("http://one.example/debian", {"By-Hash": "force"})
+    assert [source.suites[0] for source in sources] == ["bookworm", "bookworm-security"]
+    mirror = find_mirror(sources, "bookworm")
+    assert mirror == Mirror("http://one.example/debian", {"By-Hash": "force"})
     assert find_mirror(sources, "bookworm", security=True).options == {}
 
 
@@ -100,11 +101,11 @@ def test_a_release_unknown_to_us_is_known_to_a_debian_host() -> None:
     assert find_mirror(sources, "zurg").uri == "http://d.example/debian"
 
 
-@pytest.mark.parametrize(
-    "line", ["deb", "deb http://x.example", "deb [unclosed http://x bookworm main", "rpm x y z", "["]
-)
+BROKEN = ["deb", "deb http://x.example", "deb [unclosed http://x y main", "rpm x y z", "["]
+
+
+@pytest.mark.parametrize("line", BROKEN)
 def test_broken_lines_are_passed_over(line: str) -> None:
-    assert list(parse_one_line(line)) in ([], [*parse_one_line(line)])
     with pytest.raises(HostError):
         find_mirror(parse_one_line(line))
 

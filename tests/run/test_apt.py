@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: MIT
+"""The private apt against a signed repository in a folder: what is tampered with is refused."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from run.debian.apt import Apt, Suite
+from run.debian.mirror import Mirror
+from run.errors import HostError, RunError
+from run.steps import Step, StepError
+
+SUITE = "testing"
+
+
+@dataclass
+class Repository:
+    """A signed Debian repository with one binary and one source package, both named ``hello``."""
+
+    root: Path
+    home: Path
+
+    @property
+    def keyring(self) -> Path:
+        return self.root / "key.gpg"
+
+    @property
+    def deb(self) -> Path:
+        return self.root / "pool/hello_1.0_all.deb"
+
+    def gpg(self, *arguments: str | Path) -> None:
+        argv = ["gpg", "--batch", "--quiet", "--homedir", self.home, *arguments]
+        subprocess.run(argv, check=True, capture_output=True)
+
+    def make(self) -> None:
+        """Build packages and key, and publish."""
+        self.home.mkdir(mode=0o700)
+        self.gpg("--passphrase", "", "--quick-generate-key", "tests@invalid", "ed25519")
+        self.gpg("--output", self.keyring, "--export")
+        control = self.root / "hello/DEBIAN/control"
+        control.parent.mkdir(parents=True)
+        control.write_text(
+            "Package: hello\nVersion: 1.0\nArchitecture: all\n"
+            "Maintainer: Tests <tests@invalid>\nDescription: says hello\n"
+        )
+        self.deb.parent.mkdir()
+        argv = ["dpkg-deb", "--root-owner-group", "--build", self.root / "hello", self.deb]
+        subprocess.run(argv, check=True, capture_output=True)
+        (self.root / "pool/hello_1.0.tar.gz").write_bytes(gzip.compress(b"source"))
+        (self.root / "pool/hello_1.0.dsc").write_text("Source: hello\nVersion: 1.0\n")
+        self.publish()
+
+    def publish(self) -> None:
+        """Write the indices of what lies in the pool, and sign them."""
+        packages = (self.root / "hello/DEBIAN/control").read_text().rstrip() + "\n"
+        packages += f"Filename: pool/{self.deb.name}\n{_size_and_hash(self.deb)}\n"
+        files = [self.root / "pool" / name for name in ("hello_1.0.dsc", "hello_1.0.tar.gz")]
+        lines = "\n".join(f" {_sha256(f)} {f.stat().st_size} {f.name}" for f in files)
+        sources = (
+            "Package: hello\nBinary: hello\nVersion: 1.0\nDirectory: pool\n"
+            f"Checksums-Sha256:\n{lines}\n"
+        )
+        main = self.root / "dists" / SUITE / "main"
+        _put(main / "binary-amd64/Packages", packages)
+        _put(main / "source/Sources", sources)
+        self.sign()
+
+    def sign(self) -> None:
+        """Make Release and InRelease of the indices as they are."""
+        suite = self.root / "dists" / SUITE
+        indices = [suite / "main/binary-amd64/Packages", suite / "main/source/Sources"]
+        lines = "".join(
+            f" {_sha256(path)} {path.stat().st_size} {path.relative_to(suite)}\n"
+            for path in indices
+        )
+        head = f"Suite: {SUITE}\nCodename: {SUITE}\nArchitectures: amd64 all\nComponents: main\n"
+        date = "Date: Thu, 01 Jan 2026 00:00:00 UTC\n"
+        _put(suite / "Release", f"{head}{date}SHA256:\n{lines}")
+        (suite / "InRelease").unlink(missing_ok=True)
+        self.gpg("--clearsign", "--output", suite / "InRelease", suite / "Release")
+
+    def apt(self, state: Path, keyring: Path | None = None) -> Apt:
+        """A private apt on this repository."""
+        mirror = Mirror(f"copy:{self.root}", {"Check-Date": "no"})
+        suite = Suite(mirror, SUITE, "deb deb-src")
+        return Apt(state / "apt", state / "downloads", [suite], keyring=keyring or self.keyring)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _size_and_hash(path: Path) -> str:
+    return f"Size: {path.stat().st_size}\nSHA256: {_sha256(path)}"
+
+
+def _put(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    root = tmp_path / "repository"
+    root.mkdir()
+    made = Repository(root, tmp_path / "gnupg")
+    made.make()
+    return made
+
+
+@pytest.fixture
+def step(tmp_path: Path) -> Step:
+    return Step("test", tmp_path / "step.log", None, 0)
+
+
+@pytest.fixture
+def apt(repository: Repository, tmp_path: Path, step: Step) -> Apt:
+    fresh = repository.apt(tmp_path / "state")
+    fresh.refresh(step)
+    return fresh
+
+
+def test_what_is_signed_is_downloaded(apt: Apt, repository: Repository, step: Step) -> None:
+    (package,) = apt.show(["hello"])
+    assert (package.version, package.sha256) == ("1.0", _sha256(repository.deb))
+    (file,) = apt.download(step, [package])
+    assert file.read_bytes() == repository.deb.read_bytes()
+
+
+def test_a_package_in_the_cache_is_not_fetched_again(
+    apt: Apt, repository: Repository, step: Step
+) -> None:
+    packages = apt.show(["hello"])
+    (first,) = apt.download(step, packages)
+    repository.deb.unlink()
+    assert apt.download(step, packages) == [first]
+
+
+def test_a_tampered_package_is_refused(apt: Apt, repository: Repository, step: Step) -> None:
+    content = bytearray(repository.deb.read_bytes())
+    content[-1] ^= 1
+    repository.deb.write_bytes(content)
+    with pytest.raises(RunError):
+        apt.download(step, apt.show(["hello"]))
+
+
+def test_a_tampered_cache_is_not_used(apt: Apt, repository: Repository, step: Step) -> None:
+    packages = apt.show(["hello"])
+    (file,) = apt.download(step, packages)
+    file.write_bytes(b"evil")
+    (again,) = apt.download(step, packages)
+    assert again.read_bytes() == repository.deb.read_bytes()
+
+
+def test_a_tampered_source_is_refused(apt: Apt, repository: Repository, step: Step) -> None:
+    (repository.root / "pool/hello_1.0.tar.gz").write_bytes(gzip.compress(b"evil!!"))
+    with pytest.raises(StepError):
+        apt.download_source(step, "hello")
+
+
+def test_a_source_comes_with_the_hash_of_its_description(
+    apt: Apt, repository: Repository, step: Step
+) -> None:
+    dsc = apt.download_source(step, "hello")
+    assert apt.source_identity("hello") == ("1.0", _sha256(dsc))
+    assert (dsc.parent / "hello_1.0.tar.gz").exists()
+
+
+def test_a_source_tampered_with_in_the_cache_is_fetched_again(
+    apt: Apt, repository: Repository, step: Step
+) -> None:
+    dsc = apt.download_source(step, "hello")
+    tarball = dsc.parent / "hello_1.0.tar.gz"
+    tarball.write_bytes(b"evil")
+    apt.download_source(step, "hello")
+    assert tarball.read_bytes() == (repository.root / "pool" / tarball.name).read_bytes()
+
+
+def test_a_tampered_index_is_refused(repository: Repository, tmp_path: Path, step: Step) -> None:
+    index = repository.root / "dists" / SUITE / "main/binary-amd64/Packages"
+    index.write_text(index.read_text().replace("1.0", "2.0"))
+    with pytest.raises(StepError):
+        repository.apt(tmp_path / "state").refresh(step)
+
+
+def test_a_signature_of_somebody_else_is_refused(
+    repository: Repository, tmp_path: Path, step: Step
+) -> None:
+    stranger = Repository(tmp_path / "stranger", tmp_path / "stranger-home")
+    stranger.root.mkdir()
+    stranger.make()
+    with pytest.raises(StepError):
+        repository.apt(tmp_path / "state", keyring=stranger.keyring).refresh(step)
+
+
+def test_an_unsigned_repository_is_refused(
+    repository: Repository, tmp_path: Path, step: Step
+) -> None:
+    (repository.root / "dists" / SUITE / "InRelease").unlink()
+    with pytest.raises(StepError):
+        repository.apt(tmp_path / "state").refresh(step)
+
+
+def test_a_missing_keyring_names_its_package(
+    repository: Repository, tmp_path: Path, step: Step
+) -> None:
+    with pytest.raises(HostError, match="debian-archive-keyring"):
+        repository.apt(tmp_path / "state", keyring=tmp_path / "none").refresh(step)
+
+
+def test_recent_lists_are_kept_and_old_ones_survive_a_dead_mirror(
+    apt: Apt, repository: Repository, step: Step
+) -> None:
+    (repository.root / "dists").rename(repository.root / "gone")
+    apt.refresh(step)
+    apt.refresh(step, max_age=0.0)
+    assert apt.show(["hello"])[0].version == "1.0"
+
+
+def test_an_unknown_package_is_named(apt: Apt) -> None:
+    with pytest.raises(RunError, match="no package nope"):
+        apt.show(["hello", "nope"])
+    with pytest.raises(RunError, match="no source package nope"):
+        apt.source_identity("nope")
+
+
+def test_the_state_of_the_user_is_not_touched(apt: Apt, tmp_path: Path) -> None:
+    configuration = (tmp_path / "state/apt/apt.conf").read_text()
+    for name in ("Dir::State::lists", "Dir::Cache", "Dir::Etc::sourceparts", "Dir::State::status"):
+        assert f'{name} "{tmp_path}' in configuration
+    for name in ("Dir::Etc::main", "Dir::Etc::parts", "Dir::Etc::sourcelist"):
+        assert f'{name} "/dev/null"' in configuration
+
+
+def test_how_to_reach_servers_is_taken_from_the_user(
+    repository: Repository, tmp_path: Path, step: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = tmp_path / "their.conf"
+    theirs.write_text('Acquire::http::Proxy "http://proxy.invalid:3128";\n')
+    monkeypatch.setenv("APT_CONFIG", str(theirs))
+    repository.apt(tmp_path / "state").refresh(step)
+    configuration = (tmp_path / "state/apt/apt.conf").read_text()
+    assert 'Acquire::http::Proxy "http://proxy.invalid:3128";' in configuration

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+"""The guest's archive and packages, without building a guest."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from run.debian.apt import Package
+from run.errors import RunError
+from run.guest import cpio, initramfs
+from run.guest.packages import PROGRAMS, resolve_kernel
+
+
+@dataclass
+class Entry:
+    mode: int
+    device: tuple[int, int]
+    owner: tuple[int, int]
+    data: bytes
+
+
+def _read(archive: bytes) -> dict[str, Entry]:
+    """A newc archive, by its description in the kernel's documentation."""
+    entries, offset = {}, 0
+    while True:
+        assert archive[offset : offset + 6] == b"070701"
+        fields = [int(archive[offset + 6 + 8 * i : offset + 14 + 8 * i], 16) for i in range(13)]
+        _, mode, uid, gid, _, mtime, size, _, _, major, minor, name_size, _ = fields
+        assert mtime == 0
+        start = offset + 110
+        name = archive[start : start + name_size - 1].decode()
+        data = -(-(start + name_size) // 4) * 4
+        if name == "TRAILER!!!":
+            return entries
+        entries[name] = Entry(mode, (major, minor), (uid, gid), archive[data : data + size])
+        offset = -(-(data + size) // 4) * 4
+
+
+def test_an_archive_holds_the_tree_as_root_has_it(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/passwd").write_bytes(b"root::0:0\n")
+    (tmp_path / "init").symlink_to("usr/bin/busybox")
+    (tmp_path / "run.sh").write_bytes(b"#!")
+    (tmp_path / "run.sh").chmod(0o755)
+    (tmp_path / "dev").mkdir()
+    archive = b"".join(cpio.archive(tmp_path))
+    entries = _read(archive)
+    assert list(entries) == ["dev", "etc", "etc/passwd", "init", "run.sh", "dev/console"]
+    assert entries["etc/passwd"].data == b"root::0:0\n"
+    assert stat.S_ISLNK(entries["init"].mode)
+    assert entries["init"].data == b"usr/bin/busybox"
+    assert entries["run.sh"].mode & 0o777 == 0o755
+    console = entries["dev/console"]
+    assert (stat.S_ISCHR(console.mode), console.device) == (True, (5, 1))
+    assert {entry.owner for entry in entries.values()} == {(0, 0)}
+    assert len(archive) % 4 == 0
+
+
+def test_equal_trees_give_equal_archives(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text("same")
+    one, two = (b"".join(cpio.archive(tmp_path / name)) for name in ("one", "two"))
+    assert one == two
+
+
+VERSION = "6.1.192-2"
+
+
+def _archive(versions: dict[str, str]) -> object:
+    def show(names: Sequence[str]) -> list[Package]:
+        depends = "linux-image-6.1.0-56-amd64 (= 6.1.192-2), other"
+        return [
+            Package(name, versions.get(name, VERSION), f"sha of {name}", depends) for name in names
+        ]
+
+    return show
+
+
+def test_all_of_the_kernel_is_of_one_version() -> None:
+    found = resolve_kernel(_archive({}))  # type: ignore[arg-type]
+    assert found.release == "6.1.0-56-amd64"
+    assert [package.name for package in found.all()] == [
+        "linux-image-6.1.0-56-amd64",
+        "linux-headers-6.1.0-56-amd64",
+        "linux-headers-6.1.0-56-common",
+        "linux-kbuild-6.1",
+        "linux-source-6.1",
+    ]
+
+
+def test_a_mirror_between_two_versions_is_said() -> None:
+    with pytest.raises(RunError, match=r"different versions.*linux-source-6\.1 6\.1\.193-1"):
+        resolve_kernel(_archive({"linux-source-6.1": "6.1.193-1"}))  # type: ignore[arg-type]
+
+
+def test_what_the_guest_must_have_is_asked_for() -> None:
+    wanted = {"bash", "busybox-static", "coreutils", "diffutils", "dropbear-bin", "kmod"}
+    assert wanted <= {*PROGRAMS}
+
+
+def test_root_needs_no_password_and_has_a_shell() -> None:
+    own = initramfs.OWN_FILES
+    assert (own / "etc/passwd").read_text() == "root::0:0:root:/root:/usr/bin/bash\n"
+    assert "/usr/bin/bash" in (own / "etc/shells").read_text().splitlines()
+    assert "dropbear" in (own / "etc/inittab").read_text()
+
+
+def test_own_programs_are_executable() -> None:
+    for name in ("etc/init.d/boot", "usr/bin/ssh", "etc/acpi/PWRF/00000080"):
+        path = initramfs.OWN_FILES / name
+        assert path.stat().st_mode & 0o111, name
+        assert path.read_text().startswith("#!"), name
