@@ -15,19 +15,19 @@ import marshal
 import os
 import signal
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from ntbdbg.errors import NtbdbgError, TargetError
-
-if TYPE_CHECKING:
-    from ntbdbg.inspect.diff import PageDiff, Span
-    from ntbdbg.memory.base import PhysicalMemory
 
 Chunk = TypeVar("Chunk")
 
 MAX_WORKERS = 4
 PIPE_SIZE = 1 << 20
 """Bytes that a worker may be ahead with; the most that Linux grants everybody."""
+
+
+class WorkerDied(TargetError):
+    """A worker ended early: killed, or by SIGBUS if it looked at a mapping."""
 
 
 def usable_workers() -> int:
@@ -41,7 +41,8 @@ def in_workers(
     """What `work` finds in each chunk, in order; take them one after the other.
 
     :param work: runs in the workers; what it yields must be fit for `marshal`
-    :raises TargetError: an NtbdbgError that `work` raised, or a worker died
+    :raises TargetError: an NtbdbgError that `work` raised
+    :raises WorkerDied: a worker ended early
     """
     workers = [_Worker(work, chunks[k :: usable_workers()]) for k in range(usable_workers())]
     try:
@@ -50,26 +51,6 @@ def in_workers(
     finally:
         for worker in workers:
             worker.stop()
-
-
-def compare_by_workers(
-    a: PhysicalMemory, b: PhysicalMemory, chunks: Sequence[Span]
-) -> Generator[Iterator[PageDiff], None, None]:
-    """The differing pages of each chunk, in order; take them one after the other.
-
-    :raises TargetError: as `differing_pages`, or a worker died
-    """
-    from ntbdbg.inspect import diff
-
-    buffers = bytearray(diff.BLOCK), bytearray(diff.BLOCK)
-
-    def compare(chunk: Span) -> Iterator[tuple[int, int, bytes, bytes]]:
-        for page in diff.compare_chunk(a, b, chunk, *buffers):
-            yield page.a, page.b, page.old, page.new
-
-    with contextlib.closing(in_workers(compare, chunks)) as results:
-        for pages in results:
-            yield (diff.PageDiff(*page) for page in pages)
 
 
 class _Worker:
@@ -91,7 +72,7 @@ class _Worker:
             try:
                 kind, *values = marshal.load(self._pipe)
             except EOFError:
-                raise TargetError(
+                raise WorkerDied(
                     "a process that helped was killed", hint="run the command again"
                 ) from None
             if kind == _END:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 import shlex
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -41,7 +42,9 @@ def contests(folder: Path) -> list[Contest]:
         cmp: Work = process(
             "sh", "-c", f"cmp -l {shlex.quote(str(base))} {shlex.quote(str(other))} | cat"
         )
-        ours = process(*ntbdbg(), "diff", base, other)
+        words = [*ntbdbg(), "diff", str(base), str(other)]
+        assert subprocess.run(words, capture_output=True).returncode == 1, "it does not work"
+        ours = process(*words)
         found.append(Contest(f"diff of 256 MiB, {name} : cmp -l | cat", ours, cmp, BUDGET))
     return found
 

@@ -80,6 +80,31 @@ def test_an_error_comes_over(tmp_path: Path) -> None:
     assert caught.value.hint
 
 
+def test_a_file_truncated_under_the_mapping(tmp_path: Path) -> None:
+    path = tmp_path / "ram"
+    path.write_bytes(b"\1" * (8 << 20))
+    a = BufferMemory(bytes(8 << 20))
+    b = RamFile(str(path), [Segment(0, 8 << 20, 0)], name="qemu2")
+    pages = differing_pages(a, b, common_spans(a, b))
+    next(pages)
+    os.truncate(path, 4096)
+    with pytest.raises(TargetError, match=r"qemu2.*shrank"):
+        list(pages)
+
+
+def test_holes_are_not_allocated_by_looking(tmp_path: Path) -> None:
+    path = tmp_path / "ram"
+    with path.open("wb") as file:
+        file.truncate(8 << 20)
+        file.seek(4 << 20)
+        file.write(b"x")
+    before = path.stat().st_blocks
+    a = BufferMemory(b"\1" * (8 << 20))
+    b = RamFile(str(path), [Segment(0, 8 << 20, 0)])
+    assert len(list(differing_pages(a, b, common_spans(a, b)))) == 2048
+    assert path.stat().st_blocks == before
+
+
 def test_a_killed_worker_is_an_error() -> None:
     before = children()
     size = 64 << 20
