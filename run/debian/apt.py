@@ -71,28 +71,37 @@ class Apt:
         self._sources = "\n".join(suite.stanza(keyring) for suite in suites)
         self._keyring = keyring
 
+    def is_fresh(self, max_age: float = LISTS_MAX_AGE) -> bool:
+        """Whether the package lists at hand are of these sources and at most `max_age` s old."""
+        stamp = self._state / "refreshed"
+        try:
+            same = stamp.read_text() == self._sources
+            return same and time.time() - stamp.stat().st_mtime < max_age
+        except OSError:
+            return False
+
     def refresh(self, step: Step, *, max_age: float = LISTS_MAX_AGE) -> None:
-        """Fetch the package lists, unless the ones at hand are of these sources and recent."""
+        """Fetch the package lists, unless they are fresh.
+
+        :raises HostError: there is no keyring to check them with
+        :raises StepError: there are none at hand, and the mirror does not answer or is not trusted
+        """
         if not self._keyring.exists():
             raise HostError(
                 f"{self._keyring} is missing, so nothing from Debian can be checked",
                 hint="apt-get install debian-archive-keyring",
             )
         with exclusive(self._state.with_suffix(".lock")):
-            self._refresh(step, max_age)
-
-    def _refresh(self, step: Step, max_age: float) -> None:
-        stamp = self._state / "refreshed"
-        if stamp.exists() and stamp.read_text() == self._sources:
-            if time.time() - stamp.stat().st_mtime < max_age:
+            if self.is_fresh(max_age):
                 return
+            have_old = self.is_fresh(float("inf"))
             try:
-                self._update(step)
+                self._run(step, ["apt-get", "update", "--error-on=any"])
             except StepError:
+                if not have_old:
+                    raise
                 return  # no network today: the lists at hand are old, but whole and signed
-        else:
-            self._update(step)
-        stamp.write_text(self._sources)
+            _write(self._state / "refreshed", self._sources)
 
     def show(self, names: Sequence[str]) -> list[Package]:
         """The candidates of `names`, in that order; raises RunError for an unknown one."""
@@ -174,10 +183,6 @@ class Apt:
                 left.unlink()
             scratch.rmdir()
         return target
-
-    def _update(self, step: Step) -> None:
-        self._prepare()
-        self._run(step, ["apt-get", "update", "--error-on=any"])
 
     def _prepare(self) -> None:
         for folder in ("sources", "lists/partial", "cache/archives/partial"):

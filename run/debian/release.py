@@ -6,9 +6,10 @@ from __future__ import annotations
 from contextlib import suppress
 
 from run.config import Paths
-from run.debian.apt import Apt, Suite
+from run.debian.apt import LISTS_MAX_AGE, Apt, Suite
 from run.debian.mirror import Mirror, find_mirror, os_release, read_sources
 from run.errors import HostError
+from run.steps import Steps
 
 
 def open_apt(paths: Paths, suite: str, mirror: str | None, *, types: str = "deb") -> Apt:
@@ -31,3 +32,10 @@ def _mirrors(suite: str, mirror: str | None) -> dict[str, Mirror]:
     with suppress(HostError):  # a bare installation lists only the main archive, which is whole
         mirrors[f"{suite}-security"] = find_mirror(sources, codename, security=True)
     return mirrors
+
+
+def refresh(steps: Steps, apt: Apt, name: str, *, max_age: float = LISTS_MAX_AGE) -> None:
+    """Make the package lists of `apt` fresh, as a step only where there is something to do."""
+    if not apt.is_fresh(max_age):
+        with steps.step(name) as step:
+            apt.refresh(step, max_age=max_age)

@@ -10,7 +10,7 @@ from pathlib import Path
 from run.artifacts import GuestImage, MissingBuild
 from run.config import Paths
 from run.debian.apt import Apt, Package
-from run.debian.release import open_apt
+from run.debian.release import open_apt, refresh
 from run.guest import initramfs, kernel
 from run.guest.packages import LIBRARIES, PROGRAMS, SUITE, KernelPackages, resolve_kernel
 from run.steps import Steps
@@ -33,17 +33,16 @@ def build_guest(
     """
     apt = open_apt(paths, SUITE, mirror)
     store = Store(paths.cache / "builds")
-    with steps.step("guest: package lists") as step:
-        apt.refresh(step)
+    refresh(steps, apt, "guest: package lists")
+    packages, programs, libraries, key = _resolve(apt)
+    if force:
+        store.forget("guest", key)
+    elif (image := _standing(paths, key)) is not None:
+        return image
+    elif store.find("guest", key) is None:
+        # Old lists name packages that the mirror no longer has.
+        refresh(steps, apt, "guest: package lists", max_age=3600.0)
         packages, programs, libraries, key = _resolve(apt)
-        if force:
-            store.forget("guest", key)
-        elif (image := _standing(paths, key)) is not None:
-            return image
-        elif store.find("guest", key) is None:
-            # Old lists name packages that the mirror no longer has.
-            apt.refresh(step, max_age=3600.0)
-            packages, programs, libraries, key = _resolve(apt)
 
     def fill(folder: Path) -> None:
         debs = _download(steps, apt, [*packages.all(), *programs, *libraries])

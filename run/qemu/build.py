@@ -17,7 +17,7 @@ from pathlib import Path
 from run.artifacts import MissingBuild, QemuInstall
 from run.config import CHECKOUT, Paths
 from run.debian.apt import Apt, Package
-from run.debian.release import open_apt
+from run.debian.release import open_apt, refresh
 from run.locks import exclusive
 from run.qemu import overlay, tools
 from run.qemu.source import QemuSource, of_debian, of_path
@@ -93,8 +93,7 @@ def build_qemu(
     with tempfile.TemporaryDirectory(prefix="ntbdbg-qemu-") as scratch:
         mine = Path(scratch) / "overlay"
         overlay.snapshot(OVERLAY, mine)
-        with steps.step("qemu: package lists") as step:
-            apt.refresh(step)
+        refresh(steps, apt, "qemu: package lists")
         inputs = _inputs(apt, source, mine)
         if force:
             store.forget("qemu", inputs.key)
@@ -102,8 +101,7 @@ def build_qemu(
             return install
         elif store.find("qemu", inputs.key) is None:
             # Old lists name packages that the mirror no longer has.
-            with steps.step("qemu: package lists") as step:
-                apt.refresh(step, max_age=3600.0)
+            refresh(steps, apt, "qemu: package lists", max_age=3600.0)
             inputs = _inputs(apt, source, mine)
 
         def fill(folder: Path) -> None:
