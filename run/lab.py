@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +24,7 @@ from run.argv import Build, own_words, qemu_argv, server_argv
 from run.deadline import Deadline
 from run.errors import RunError
 from run.interrupts import Interrupted
+from run.labname import take_lock
 from run.ledger import Ledger
 from run.machine import Machine
 from run.options import LaunchOptions
@@ -261,29 +261,6 @@ class Lab:
         raise RunError(
             f"{machine.name} {why}", hint="the lab stays as it is: see 'python3 run status'"
         )
-
-
-def take_lock(paths: LabPaths) -> int:
-    """Hold the lab's name; raises RunError if a launcher that lives has it."""
-    try:
-        paths.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        paths.folder.mkdir(mode=0o700, exist_ok=True)
-        handle = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise RunError(
-            f"cannot make {paths.folder}: {error.strerror}",
-            hint="set XDG_RUNTIME_DIR to a folder of this user",
-        ) from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        name = paths.folder.name
-        raise RunError(
-            f"lab {name!r} runs already",
-            hint=f"'python3 run stop --name {name}' ends it; --name starts another beside it",
-        ) from None
-    return handle
 
 
 def reclaim(paths: LabPaths, say: Say) -> None:

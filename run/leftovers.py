@@ -107,24 +107,33 @@ def load(paths: LabPaths) -> Manifest | None:
 
 
 def _end_guests(paths: LabPaths, guests: dict[str, list[ProcessRef]], hurry: Hurry) -> None:
-    all_of_them = [process for found in guests.values() for process in found]
     if not hurry():
-        patience = max(_press_power_button(paths, name) for name in guests)
-        _gone(all_of_them, patience, hurry)
-    if not hurry():
-        for name, found in guests.items():
-            if any(process.is_alive() for process in found):
-                _ask(paths, name, "quit")
-        _gone(all_of_them, QUIT, hurry)
+        _end_softly(paths, guests, hurry)
     for name, found in guests.items():
         _signal(found, signal.SIGKILL, recogniser(paths, name))
-    if not _gone(all_of_them, QUIT, lambda: False):
-        pids = ", ".join(str(p.pid) for p in all_of_them if p.is_alive())
+    left = [process for found in guests.values() for process in found]
+    if not _gone(left, QUIT, lambda: False):
+        pids = ", ".join(str(process.pid) for process in left if process.is_alive())
         raise RunError(f"processes that do not die: {pids}", hint="look for what blocks them")
 
 
-def _press_power_button(paths: LabPaths, name: str) -> float:
-    """Ask a guest that can hear it to power down; gives how many seconds it may take."""
+def _end_softly(paths: LabPaths, guests: dict[str, list[ProcessRef]], hurry: Hurry) -> None:
+    """Power button, then `quit`; who does not hear the one is not asked the other."""
+    patience = {name: _press_power_button(paths, name) for name in guests}
+    hearing = {name: found for name, found in guests.items() if patience[name] is not None}
+    processes_left = [process for found in hearing.values() for process in found]
+    _gone(processes_left, max(seconds or 0.0 for seconds in patience.values()), hurry)
+    for name, found in hearing.items():
+        if any(process.is_alive() for process in found) and not hurry():
+            _ask(paths, name, "quit")
+    _gone(processes_left, QUIT, hurry)
+
+
+def _press_power_button(paths: LabPaths, name: str) -> float | None:
+    """Ask a guest to power down; gives how many seconds it may take, None if QEMU is deaf.
+
+    A guest that is paused or has panicked does not feel the button: no time is spent on it.
+    """
     manifest = load(paths)
     known = manifest.guests if manifest else ()
     if any(guest.name == name and guest.panicked for guest in known):
@@ -137,7 +146,7 @@ def _press_power_button(paths: LabPaths, name: str) -> float:
             qmp.execute("system_powerdown")
             return POWERDOWN_WITH_DISKS if disks else POWERDOWN
     except QmpError:
-        return 0.0
+        return None
 
 
 def _ask(paths: LabPaths, name: str, command: str) -> None:

@@ -13,7 +13,8 @@ from ntbdbg.target.manifest import ProcessRef
 from run import leftovers, processes
 from run.deadline import Deadline
 from run.errors import RunError
-from run.lab import Say, State, take_lock
+from run.lab import Say, State
+from run.labname import holder, take_lock
 from run.labs import paths_of
 from run.plan import LabPaths
 
@@ -29,11 +30,10 @@ def stop(name: str, *, keep_ram: bool | None, say: Say) -> bool:
     paths = paths_of(name)
     if not paths.folder.is_dir():
         return False
-    manifest = leftovers.load(paths)
     _set_keep_ram(paths, keep_ram)
-    launcher = manifest.launcher if manifest else None
+    launcher = holder(paths)
     was_there = paths.manifest.exists() or paths.shm.exists()
-    if launcher is not None and launcher.is_alive():
+    if launcher is not None:
         say(f"stopping lab {name!r}")
         _end_launcher(launcher)
     lock = take_lock_patiently(paths)
@@ -51,7 +51,7 @@ def stop(name: str, *, keep_ram: bool | None, say: Say) -> bool:
 
 def is_launcher(words: Sequence[str]) -> bool:
     """Whether a command line looks like one of ours: `python3 run …`."""
-    return any(Path(word).name == "run" for word in words[1:3])
+    return any(Path(word).name == "run" for word in words[1:4])
 
 
 def take_lock_patiently(paths: LabPaths, seconds: float = ORDERLY) -> int:

@@ -38,7 +38,7 @@ def test_taken_port_names_who_and_what_to_do(taken):
     told = str(error.value)
     assert told.startswith(f"port {taken}, for ssh of qemu1, is taken by ")
     assert f"(pid {os.getpid()}); move it by --ssh-port-base=PORT" in told
-    with pytest.raises(RunError, match="the console of qemu1.*--console-port-base"):
+    with pytest.raises(RunError, match=r"the console of qemu1.*--console-port-base"):
         ports.check([plan(console_port=taken)])
 
 
