@@ -17,18 +17,15 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ntbdbg.inspect.workers import WorkerDied, in_workers, usable_workers
+from ntbdbg.inspect.workers import in_workers, usable_workers
 from ntbdbg.memory.base import AddressRange, PhysicalMemory
 
 PAGE = 4096
 GROUP = 16 * PAGE
-BLOCK = 256 * 1024
+BLOCK = 128 * 1024
 """Bytes read at once: two of them stay in the processor's second-level cache."""
 
-MAPPED_BLOCK = 1 << 20
-"""The same where one side is not copied."""
-
-STRIDE = 32 * BLOCK
+STRIDE = 64 * BLOCK
 """Bytes between two reports of progress, and what one worker takes at a time."""
 
 PARALLEL = 32 << 20
@@ -178,60 +175,24 @@ def differing_pages(
 def _compare_here(
     a: PhysicalMemory, b: PhysicalMemory, chunks: Sequence[Span]
 ) -> Generator[Iterator[PageDiff], None, None]:
-    left, right = bytearray(BLOCK), memoryview(bytearray(BLOCK))
-
-    def copied(address: int, size: int) -> memoryview:
-        b.readinto(address, right[:size])
-        return right[:size]
-
+    buffers = bytearray(BLOCK), bytearray(BLOCK)
     for chunk in chunks:
-        yield compare_chunk(a, copied, chunk, left)
+        yield _compare_chunk(a, b, chunk, *buffers)
 
 
 def _compare_in_workers(
     a: PhysicalMemory, b: PhysicalMemory, chunks: Sequence[Span]
 ) -> Generator[Iterator[PageDiff], None, None]:
-    """As `_compare_here`, by forked processes.
-
-    The second side is looked at through a mapping: where its file is truncated, only a worker
-    dies of SIGBUS. Holes are copied, as a mapping would allocate them.
-    """
-    left, right = bytearray(MAPPED_BLOCK), memoryview(bytearray(MAPPED_BLOCK))
-
-    def copied(address: int, size: int) -> memoryview:
-        b.readinto(address, right[:size])
-        return right[:size]
+    """As `_compare_here`, by forked processes."""
+    buffers = bytearray(BLOCK), bytearray(BLOCK)
 
     def compare(chunk: Span) -> Iterator[tuple[int, int, bytes, bytes]]:
-        look = b.view if _is_allocated(b, chunk) else copied
-        for page in compare_chunk(a, look, chunk, left):
+        for page in _compare_chunk(a, b, chunk, *buffers):
             yield page.a, page.b, page.old, page.new
-
-    def found(pages: Iterator[tuple[int, int, bytes, bytes]]) -> Iterator[PageDiff]:
-        try:
-            for page in pages:
-                yield PageDiff(*page)
-        except WorkerDied:
-            _blame(a, b)
-            raise
 
     with contextlib.closing(in_workers(compare, chunks)) as results:
         for pages in results:
-            yield found(pages)
-
-
-def _is_allocated(memory: PhysicalMemory, chunk: Span) -> bool:
-    """Whether the second side of `chunk` has no holes and lies in one segment."""
-    here = AddressRange(chunk.b, chunk.b + chunk.size)
-    return list(memory.extents(here)) == [here]
-
-
-def _blame(*memories: PhysicalMemory) -> None:
-    """Raise what is wrong with one of the files, if anything is."""
-    for memory in memories:
-        for segment in memory.segments:
-            memory.read(segment.start, 1)
-            break
+            yield (PageDiff(*page) for page in pages)
 
 
 def common_spans(a: PhysicalMemory, b: PhysicalMemory) -> tuple[Span, ...]:
@@ -244,24 +205,24 @@ def common_spans(a: PhysicalMemory, b: PhysicalMemory) -> tuple[Span, ...]:
     )
 
 
-def compare_chunk(
-    a: PhysicalMemory, look: Callable[[int, int], memoryview], chunk: Span, left: bytearray
+def _compare_chunk(
+    a: PhysicalMemory, b: PhysicalMemory, chunk: Span, left: bytearray, right: bytearray
 ) -> Iterator[PageDiff]:
     """The pages of one span that differ.
 
-    :param look: gives `(address, size)` of the second memory
-    :param left: room for bytes of the first memory, whole pages: a block
+    :param left: room for `BLOCK` bytes of the first memory
+    :param right: the same for the second
     """
-    mine = memoryview(left)
+    mine, theirs = memoryview(left), memoryview(right)
     start = 0
     while start < chunk.size:
-        size = min(len(left) - (chunk.a + start) % PAGE, chunk.size - start)
+        size = min(BLOCK - (chunk.a + start) % PAGE, chunk.size - start)
         a.readinto(chunk.a + start, mine[:size])
-        theirs = look(chunk.b + start, size)
+        b.readinto(chunk.b + start, theirs[:size])
         for low, high in _unequal(left, theirs, 0, size, chunk.a + start):
+            where = start + low
             old, new = bytes(mine[low:high]), bytes(theirs[low:high])
-            if old != new:  # a view of a running guest may have changed since
-                yield PageDiff(chunk.a + start + low, chunk.b + start + low, old, new)
+            yield PageDiff(chunk.a + where, chunk.b + where, old, new)
         start += size
 
 

@@ -26,10 +26,6 @@ PIPE_SIZE = 1 << 20
 """Bytes that a worker may be ahead with; the most that Linux grants everybody."""
 
 
-class WorkerDied(TargetError):
-    """A worker ended early: killed, or by SIGBUS if it looked at a mapping."""
-
-
 def usable_workers() -> int:
     """How many processes can work at the same time."""
     return min(MAX_WORKERS, len(os.sched_getaffinity(0)))
@@ -41,8 +37,7 @@ def in_workers(
     """What `work` finds in each chunk, in order; take them one after the other.
 
     :param work: runs in the workers; what it yields must be fit for `marshal`
-    :raises TargetError: an NtbdbgError that `work` raised
-    :raises WorkerDied: a worker ended early
+    :raises TargetError: an NtbdbgError that `work` raised, or a worker died
     """
     workers = [_Worker(work, chunks[k :: usable_workers()]) for k in range(usable_workers())]
     try:
@@ -72,7 +67,7 @@ class _Worker:
             try:
                 kind, *values = marshal.load(self._pipe)
             except EOFError:
-                raise WorkerDied(
+                raise TargetError(
                     "a process that helped was killed", hint="run the command again"
                 ) from None
             if kind == _END:
