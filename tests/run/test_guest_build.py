@@ -4,16 +4,19 @@
 from __future__ import annotations
 
 import stat
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from run.debian.apt import Package
 from run.errors import RunError
 from run.guest import cpio, initramfs
 from run.guest.packages import PROGRAMS, resolve_kernel
+from run.steps import Step
 
 
 @dataclass
@@ -102,6 +105,61 @@ def test_a_mirror_between_two_versions_is_said() -> None:
 def test_what_the_guest_must_have_is_asked_for() -> None:
     wanted = {"bash", "busybox-static", "coreutils", "diffutils", "dropbear-bin", "kmod"}
     assert wanted <= {*PROGRAMS}
+
+
+def _deb(folder: Path, name: str, files: dict[str, str], links: dict[str, str]) -> Path:
+    root = folder / name
+    (root / "DEBIAN").mkdir(parents=True)
+    (root / "DEBIAN/control").write_text(
+        f"Package: {name}\nVersion: 1\nArchitecture: all\n"
+        "Maintainer: Tests <tests@invalid>\nDescription: a test\n"
+    )
+    for path, text in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+        (root / path).chmod(0o755)
+    for path, target in links.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).symlink_to(target)
+    subprocess.run(["dpkg-deb", "--build", root], check=True, capture_output=True)
+    return folder / f"{name}.deb"
+
+
+def test_the_best_program_of_each_name_is_in_the_guest(tmp_path: Path) -> None:
+    busybox = "#!/bin/sh\nprintf 'cat\\nls\\nlsmod\\n'\n"
+    programs = [
+        _deb(tmp_path, "busybox-static", {"bin/busybox": busybox}, {}),
+        _deb(tmp_path, "coreutils", {"bin/cat": "GNU"}, {}),
+        _deb(tmp_path, "kmod", {"bin/kmod": "kmod"}, {"sbin/lsmod": "/bin/kmod"}),
+    ]
+    loader = {"lib/x86_64-linux-gnu/ld-linux-x86-64.so.2": "loader"}
+    libraries = [_deb(tmp_path, "libc6", loader, {})]
+    modules, root = tmp_path / "modules", tmp_path / "root"
+    modules.mkdir()
+    (modules / "modules.dep").write_text("extra/ntb.ko:\n")
+    root.mkdir()
+    initramfs.build_tree(
+        Step("initramfs", tmp_path / "log", None, 0),
+        root,
+        tmp_path / "scratch",
+        programs=programs,
+        libraries=libraries,
+        modules=modules,
+        release="6.1.0-56-amd64",
+    )
+    assert (root / "bin/cat").read_text() == "GNU", "not busybox' own"
+    assert (root / "bin/ls").readlink() == Path("busybox")
+    assert (root / "sbin/lsmod").readlink() == Path("kmod")
+    assert (root / "init").readlink() == Path("usr/bin/busybox")
+    assert (root / "lib64/ld-linux-x86-64.so.2").read_text() == "loader"
+    assert (root / "lib/modules/6.1.0-56-amd64/modules.dep").exists()
+    entries = _read(b"".join(cpio.archive(root)))
+    wanted = {"init", "etc/passwd", "etc/inittab", "dev/console", "proc", "sys", "usr/bin/ssh"}
+    assert wanted <= {*entries}
+    initramfs.write_archive(root, tmp_path / "initramfs")
+    packed = (tmp_path / "initramfs").read_bytes()
+    with zstandard.ZstdDecompressor().stream_reader(packed) as stream:
+        assert _read(stream.read()) == entries
 
 
 def test_root_needs_no_password_and_has_a_shell() -> None:
