@@ -10,6 +10,7 @@ from ntbdbg.target.manifest import (
     Manifest,
     find_labs,
     lab_dir,
+    runtime_root,
 )
 from run.errors import RunError, UsageError
 from run.lab import lab_paths
@@ -32,6 +33,15 @@ def names() -> list[str]:
         return list(find_labs())
     except NtbdbgError as error:
         raise RunError(error.message, hint=error.hint) from error
+
+
+def folders() -> list[str]:
+    """Every name of this user that has files, also of a lab that never got a run.json."""
+    root = runtime_root()
+    try:
+        return sorted(entry.name for entry in root.iterdir() if entry.is_dir())
+    except OSError:
+        return []
 
 
 def load(name: str) -> Manifest:

@@ -25,7 +25,7 @@ from run.errors import HostError, RunError
 from run.plan import SHM, LabPaths, guest_names
 
 #: seconds for a guest to follow its power button; one with disks has something to write
-POWERDOWN, POWERDOWN_WITH_DISKS = 4.0, 30.0
+POWERDOWN, POWERDOWN_WITH_DISKS = 6.0, 30.0
 #: seconds for QEMU to follow `quit`, and for a process to follow SIGTERM or SIGKILL
 QUIT = 3.0
 #: seconds for QEMU's monitor to answer; a process that is stopped never does
@@ -132,21 +132,25 @@ def _end_softly(paths: LabPaths, guests: dict[str, list[ProcessRef]], hurry: Hur
 def _press_power_button(paths: LabPaths, name: str) -> float | None:
     """Ask a guest to power down; gives how many seconds it may take, None if QEMU is deaf.
 
-    A guest that is paused or has panicked does not feel the button: no time is spent on it.
+    No time is spent on a guest that cannot feel the button: it is paused, has panicked, or
+    never came far enough to accept ssh.
     """
-    manifest = load(paths)
-    known = manifest.guests if manifest else ()
-    if any(guest.name == name and guest.panicked for guest in known):
-        return 0.0
     try:
         with Qmp(paths.qmp_launcher(name), timeout=ANSWER, who=name) as qmp:
-            if qmp.execute("query-status")["status"] != "running":
+            if qmp.execute("query-status")["status"] != "running" or not _is_up(paths, name):
                 return 0.0
             disks = any("inserted" in block for block in qmp.execute("query-block"))
             qmp.execute("system_powerdown")
             return POWERDOWN_WITH_DISKS if disks else POWERDOWN
     except QmpError:
         return None
+
+
+def _is_up(paths: LabPaths, name: str) -> bool:
+    manifest = load(paths)
+    if manifest is None or manifest.state != "linked":
+        return False
+    return not any(guest.name == name and guest.panicked for guest in manifest.guests)
 
 
 def _ask(paths: LabPaths, name: str, command: str) -> None:

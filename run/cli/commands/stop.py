@@ -49,8 +49,10 @@ def command(name: str | None, everything: bool, keep_ram: bool | None, quiet: bo
 def _which(name: str | None, everything: bool) -> list[str]:
     if name is not None:
         return [name]
+    if everything:
+        return labs.folders()
     known = labs.names()
-    if everything or len(known) == 1:
+    if len(known) == 1:
         return known
     if len(known) > 1 and DEFAULT_LAB not in known:
         raise UsageError(f"there are several labs: {', '.join(known)}", hint="--name or --all")
