@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from run.locks import exclusive
@@ -24,18 +24,30 @@ def digest(parts: Iterable[str | bytes]) -> str:
     return whole.hexdigest()[:_KEY_DIGITS]
 
 
-def digest_tree(root: Path) -> str:
-    """Key of a folder's content: names, modes, bytes and link targets, but no times."""
+def digest_tree(root: Path, *, skip: Collection[str] = ()) -> str:
+    """Key of a folder's content: names, modes, bytes and link targets, but no times.
+
+    :param skip: names right below `root` that do not count
+    """
     parts: list[str | bytes] = []
-    for path in sorted(root.rglob("*")):
-        if path.name.endswith(".pyc") or path.name == "__pycache__":
-            continue
-        parts.append(str(path.relative_to(root)))
-        if path.is_symlink():
-            parts.append(str(path.readlink()))
-        elif path.is_file():
-            parts += [oct(path.stat().st_mode & 0o111), path.read_bytes()]
+    for top in sorted(root.iterdir()):
+        if top.name not in skip:
+            for path in (top, *sorted(top.rglob("*") if not top.is_symlink() else ())):
+                parts += _traits(root, path)
     return digest(parts)
+
+
+def _traits(root: Path, path: Path) -> list[str | bytes]:
+    if path.name.endswith(".pyc") or path.name == "__pycache__":
+        return []
+    name = str(path.relative_to(root))
+    if path.is_symlink():
+        return [name, str(path.readlink())]
+    if path.is_file():
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").digest()
+        return [name, oct(path.stat().st_mode & 0o111), content]
+    return [name]
 
 
 class Store:

@@ -12,42 +12,18 @@ import hashlib
 import os
 import re
 import subprocess
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cmp_to_key
 from pathlib import Path
 
-from run.debian.mirror import Mirror, stanzas
-from run.errors import HostError, RunError
+from run.debian.aptstate import LISTS_MAX_AGE, AptState, Suite
+from run.debian.mirror import stanzas
+from run.errors import RunError
 from run.locks import exclusive
-from run.steps import Step, StepError
+from run.steps import Step
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-
-#: seconds until package lists are fetched anew
-LISTS_MAX_AGE = 7 * 24 * 3600.0
-
-
-@dataclass(frozen=True)
-class Suite:
-    """A part of an archive: ``bookworm`` of the main one, say."""
-
-    mirror: Mirror
-    name: str
-    types: str = "deb"
-
-    def stanza(self, keyring: Path) -> str:
-        """This suite as a deb822 source, signed by `keyring`."""
-        fields = {
-            "Types": self.types,
-            "URIs": self.mirror.uri,
-            "Suites": self.name,
-            "Components": "main",
-            "Signed-By": str(keyring),
-            **self.mirror.options,
-        }
-        return "".join(f"{name}: {value}\n" for name, value in fields.items())
 
 
 @dataclass(frozen=True)
@@ -66,51 +42,25 @@ class Apt:
     def __init__(
         self, state: Path, downloads: Path, suites: Sequence[Suite], *, keyring: Path = KEYRING
     ) -> None:
-        self._state = state
+        self._state = AptState(state, suites, keyring)
         self._downloads = downloads
-        self._sources = "\n".join(suite.stanza(keyring) for suite in suites)
-        self._keyring = keyring
 
     def is_fresh(self, max_age: float = LISTS_MAX_AGE) -> bool:
         """Whether the package lists at hand are of these sources and at most `max_age` s old."""
-        stamp = self._state / "refreshed"
-        try:
-            same = stamp.read_text() == self._sources
-            return same and time.time() - stamp.stat().st_mtime < max_age
-        except OSError:
-            return False
+        return self._state.is_fresh(max_age)
 
     def refresh(self, step: Step, *, max_age: float = LISTS_MAX_AGE) -> None:
-        """Fetch the package lists, unless they are fresh.
-
-        :raises HostError: there is no keyring to check them with
-        :raises StepError: there are none at hand, and the mirror does not answer or is not trusted
-        """
-        if not self._keyring.exists():
-            raise HostError(
-                f"{self._keyring} is missing, so nothing from Debian can be checked",
-                hint="apt-get install debian-archive-keyring",
-            )
-        with exclusive(self._state.with_suffix(".lock")):
-            if self.is_fresh(max_age):
-                return
-            have_old = self.is_fresh(float("inf"))
-            try:
-                self._run(step, ["apt-get", "update", "--error-on=any"])
-            except StepError:
-                if not have_old:
-                    raise
-                return  # no network today: the lists at hand are old, but whole and signed
-            _write(self._state / "refreshed", self._sources)
+        """Fetch the package lists, unless they are fresh; see `AptState.refresh`."""
+        self._state.refresh(step, max_age=max_age)
 
     def show(self, names: Sequence[str]) -> list[Package]:
         """The candidates of `names`, in that order; raises RunError for an unknown one."""
-        text = self._query(["apt-cache", "show", "--no-all-versions", *names])
+        text = self._state.query(["apt-cache", "show", "--no-all-versions", *names])
         found = {s["Package"]: s for s in stanzas(text)}
         if missing := [name for name in names if name not in found]:
             raise RunError(
                 f"the Debian archive has no package {', '.join(missing)}",
-                hint="its package lists are refreshed by --refresh",
+                hint="is the mirror whole? --debian-mirror URL names another",
             )
         return [
             Package(name, s["Version"], s["SHA256"], s.get("Depends", ""))
@@ -136,7 +86,7 @@ class Apt:
         version = self.source_identity(name)[0]
         argv = ["apt-get", "source", "--download-only", "--only-source", f"{name}={version}"]
         with exclusive(folder.with_suffix(".lock")):
-            self._run(step, argv, cwd=folder)
+            self._state.run(step, argv, cwd=folder)
         dsc = folder / f"{name}_{re.sub(r'^[0-9]+:', '', version)}.dsc"
         if not dsc.exists():
             raise RunError(f"apt-get source {name} left no {dsc.name} in {folder}")
@@ -153,7 +103,7 @@ class Apt:
 
     def _source(self, name: str) -> dict[str, str]:
         """The index entry of the newest version."""
-        text = self._query(["apt-cache", "showsrc", "--only-source", name])
+        text = self._state.query(["apt-cache", "showsrc", "--only-source", name])
         found = [fields for fields in stanzas(text) if fields.get("Package") == name]
         if not found:
             raise RunError(f"the Debian archive has no source package {name}")
@@ -167,7 +117,7 @@ class Apt:
         scratch = self._downloads / f"{package.name}.{os.getpid()}"
         scratch.mkdir(exist_ok=True)
         try:
-            self._run(
+            self._state.run(
                 step, ["apt-get", "download", f"{package.name}={package.version}"], cwd=scratch
             )
             (file,) = scratch.glob("*.deb")
@@ -184,51 +134,6 @@ class Apt:
             scratch.rmdir()
         return target
 
-    def _prepare(self) -> None:
-        for folder in ("sources", "lists/partial", "cache/archives/partial"):
-            (self._state / folder).mkdir(parents=True, exist_ok=True)
-        _write(self._state / "sources" / "ntbdbg.sources", self._sources)
-        _write(self._state / "status", "")
-        _write(self._state / "apt.conf", self._configuration())
-
-    def _configuration(self) -> str:
-        """Ours, and of the user's only how to reach servers (proxies, timeouts, certificates)."""
-        dump = subprocess.run(
-            ["apt-config", "dump"], capture_output=True, text=True, check=False
-        ).stdout
-        carried = [line for line in dump.splitlines() if line.startswith("Acquire::")]
-        ours = {
-            "Dir::Etc::main": "/dev/null",
-            "Dir::Etc::parts": "/dev/null",
-            "Dir::Etc::sourcelist": "/dev/null",
-            "Dir::Etc::sourceparts": self._state / "sources",
-            "Dir::Etc::preferences": "/dev/null",
-            "Dir::Etc::preferencesparts": "/dev/null",
-            "Dir::State": self._state,
-            "Dir::State::lists": self._state / "lists",
-            "Dir::State::status": self._state / "status",
-            "Dir::Cache": self._state / "cache",
-            "Acquire::Languages": "none",
-            "Acquire::AllowInsecureRepositories": "false",
-            "APT::Get::AllowUnauthenticated": "false",
-            # Downloads go to folders of ours, where the sandbox user may not write.
-            "APT::Sandbox::User": "root",
-        }
-        return "\n".join([*carried, *(f'{name} "{value}";' for name, value in ours.items())]) + "\n"
-
-    def _environment(self) -> dict[str, str]:
-        return {**os.environ, "APT_CONFIG": str(self._state / "apt.conf"), "LC_ALL": "C"}
-
-    def _run(self, step: Step, argv: Sequence[str], *, cwd: Path | None = None) -> None:
-        self._prepare()
-        step.run(argv, cwd=cwd, env=self._environment())
-
-    def _query(self, argv: Sequence[str]) -> str:
-        done = subprocess.run(
-            argv, capture_output=True, text=True, env=self._environment(), check=False
-        )
-        return done.stdout
-
 
 def _compare(one: str, other: str) -> int:
     """Order of two Debian versions: negative, 0, positive."""
@@ -238,13 +143,6 @@ def _compare(one: str, other: str) -> int:
         return subprocess.run(argv, check=False).returncode == 0
 
     return holds("gt") - holds("lt")
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace a file at once: another process may be reading it."""
-    scratch = path.with_name(f"{path.name}.{os.getpid()}~")
-    scratch.write_text(text)
-    scratch.replace(path)
 
 
 def _sha256(path: Path) -> str:

@@ -6,7 +6,8 @@ from __future__ import annotations
 from contextlib import suppress
 
 from run.config import Paths
-from run.debian.apt import LISTS_MAX_AGE, Apt, Suite
+from run.debian.apt import Apt
+from run.debian.aptstate import LISTS_MAX_AGE, Suite
 from run.debian.mirror import Mirror, find_mirror, os_release, read_sources
 from run.errors import HostError
 from run.steps import Steps

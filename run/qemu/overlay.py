@@ -28,7 +28,7 @@ _STATE = ".ntbdbg-overlay.json"
 _HEADER = re.compile(r"^(?:---|\+\+\+) ([^\t\n]+)", re.MULTILINE)
 
 #: parts of a source folder that are not source
-_NOT_SOURCE = {".git", "build", "__pycache__", _STATE}
+NOT_SOURCE = {".git", "build", "__pycache__", _STATE}
 
 
 def snapshot(overlay: Path, target: Path) -> None:
@@ -83,7 +83,7 @@ def plant(pristine: Path, tree: Path, *, link: bool) -> None:
     shutil.rmtree(tree, ignore_errors=True)
     # shutil.copytree calls it with follow_symlinks only where it copies itself
     copy = (lambda a, b: Path(b).hardlink_to(a)) if link else shutil.copy2
-    ignore = shutil.ignore_patterns(*_NOT_SOURCE) if not link else None
+    ignore = shutil.ignore_patterns(*NOT_SOURCE) if not link else None
     shutil.copytree(pristine, tree, symlinks=True, copy_function=copy, ignore=ignore)
     _remember(tree, set())
 
@@ -158,7 +158,7 @@ def _copy(source: Path, target: Path) -> None:
 def _files(root: Path) -> Iterator[str]:
     """Files and links below `root`, relative, without what is no source."""
     for path in sorted(root.iterdir()):
-        if path.name not in _NOT_SOURCE:
+        if path.name not in NOT_SOURCE:
             yield from _below(root, path)
 
 

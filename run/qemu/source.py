@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from run.debian.apt import Apt
-from run.errors import UsageError
+from run.errors import RunError, UsageError
+from run.qemu.overlay import NOT_SOURCE
 from run.steps import Step
 from run.store import digest_tree
 
@@ -37,6 +38,12 @@ class QemuSource:
     folder: Path | None = None
     configure: tuple[str, ...] = ()
 
+    def check_unchanged(self) -> None:
+        """Raise RunError if the living folder was edited since this was made."""
+        if self.folder is None or digest_tree(self.folder, skip=NOT_SOURCE) == self.content:
+            return
+        raise RunError(f"{self.folder} changed while it was being copied", hint="build again")
+
 
 def of_debian(apt: Apt) -> QemuSource:
     """The source package in `apt`'s release; nothing is downloaded before `extract`."""
@@ -62,7 +69,8 @@ def of_path(path: Path) -> QemuSource:
     if path.is_dir():
         _check(path, path)
         where = str(path.resolve())
-        return QemuSource(where, digest_tree(path), where, folder=path.resolve())
+        content = digest_tree(path, skip=NOT_SOURCE)
+        return QemuSource(where, content, where, folder=path.resolve())
     try:
         with path.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()

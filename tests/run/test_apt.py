@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from run.debian.apt import Apt, Suite
+from run.debian.apt import Apt
+from run.debian.aptstate import Suite
 from run.debian.mirror import Mirror
 from run.errors import HostError, RunError
 from run.steps import Step, StepError
@@ -207,6 +208,19 @@ def test_an_unsigned_repository_is_refused(
         repository.apt(tmp_path / "state").refresh(step)
 
 
+def test_laxity_of_the_user_is_not_ours(
+    repository: Repository, tmp_path: Path, step: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = tmp_path / "their.conf"
+    theirs.write_text(
+        'Acquire::AllowInsecureRepositories "true";\nAPT::Get::AllowUnauthenticated "true";\n'
+    )
+    monkeypatch.setenv("APT_CONFIG", str(theirs))
+    (repository.root / "dists" / SUITE / "InRelease").unlink()
+    with pytest.raises(StepError):
+        repository.apt(tmp_path / "state").refresh(step)
+
+
 def test_a_missing_keyring_names_its_package(
     repository: Repository, tmp_path: Path, step: Step
 ) -> None:
@@ -236,6 +250,13 @@ def test_the_state_of_the_user_is_not_touched(apt: Apt, tmp_path: Path) -> None:
         assert f'{name} "{tmp_path}' in configuration
     for name in ("Dir::Etc::main", "Dir::Etc::parts", "Dir::Etc::sourcelist"):
         assert f'{name} "/dev/null"' in configuration
+
+
+def test_the_lists_of_the_host_never_answer(apt: Apt, tmp_path: Path) -> None:
+    (tmp_path / "state/apt/apt.conf").unlink()
+    assert not apt.is_fresh()
+    with pytest.raises(RunError, match="no package base-files"):
+        apt.show(["base-files"])
 
 
 def test_how_to_reach_servers_is_taken_from_the_user(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from run.debian.apt import KEYRING, Suite
+from run.debian.apt import KEYRING
+from run.debian.aptstate import Suite
 from run.debian.mirror import (
     Mirror,
     find_mirror,

@@ -15,20 +15,21 @@ import pytest
 from run.artifacts import QemuInstall
 from run.config import Paths
 from run.debian.apt import Apt, Package
-from run.errors import UsageError
+from run.errors import RunError, UsageError
 from run.qemu import build as module
+from run.qemu import compile as compile_module
 from run.qemu import tools
-from run.qemu.build import _Inputs
+from run.qemu.compile import Inputs
 from run.qemu.source import QemuSource, of_debian, of_path
 from run.steps import Step
 
 
 @pytest.fixture
-def inputs(tmp_path: Path) -> _Inputs:
+def inputs(tmp_path: Path) -> Inputs:
     overlay = tmp_path / "overlay"
     (overlay / "patches").mkdir(parents=True)
     (overlay / "idt.c").write_text("1")
-    return _Inputs(
+    return Inputs(
         source=QemuSource("QEMU", content="c1", line="l1"),
         overlay=overlay,
         meson=[Package("meson", "1.7", "m1")],
@@ -37,17 +38,17 @@ def inputs(tmp_path: Path) -> _Inputs:
     )
 
 
-def _with_overlay(inputs: _Inputs) -> _Inputs:
+def _with_overlay(inputs: Inputs) -> Inputs:
     (inputs.overlay / "idt.c").write_text("2")
     return inputs
 
 
-def _with_patch(inputs: _Inputs) -> _Inputs:
+def _with_patch(inputs: Inputs) -> Inputs:
     (inputs.overlay / "patches" / "0001.patch").write_text("patch")
     return inputs
 
 
-Change = Callable[[_Inputs], _Inputs]
+Change = Callable[[Inputs], Inputs]
 
 #: what may change -> whether the compiled tree of before is no use then
 CHANGES: dict[str, tuple[Change, bool]] = {
@@ -63,7 +64,7 @@ CHANGES: dict[str, tuple[Change, bool]] = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_each_input_changes_the_key(inputs: _Inputs, name: str) -> None:
+def test_each_input_changes_the_key(inputs: Inputs, name: str) -> None:
     key, line = inputs.key, inputs.line
     change, anew = CHANGES[name]
     changed = change(inputs)
@@ -71,14 +72,14 @@ def test_each_input_changes_the_key(inputs: _Inputs, name: str) -> None:
     assert (changed.line != line) is anew
 
 
-def test_our_own_recipe_is_an_input(inputs: _Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_our_own_recipe_is_an_input(inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
     key, line = inputs.key, inputs.line
-    monkeypatch.setattr(module, "CONFIGURE", (*module.CONFIGURE, "--enable-lto"))
+    monkeypatch.setattr(compile_module, "CONFIGURE", (*compile_module.CONFIGURE, "--enable-lto"))
     assert inputs.key != key
     assert inputs.line != line
 
 
-def test_equal_inputs_have_equal_keys(inputs: _Inputs) -> None:
+def test_equal_inputs_have_equal_keys(inputs: Inputs) -> None:
     assert replace(inputs).key == inputs.key
 
 
@@ -107,6 +108,24 @@ def test_a_folder_keeps_its_line_while_it_is_edited(tmp_path: Path) -> None:
     assert before.line == after.line
     assert before.content != after.content
     assert after.folder == tree
+
+
+def test_what_is_no_source_in_a_folder_does_not_count(tmp_path: Path) -> None:
+    tree = _source_tree(tmp_path / "qemu")
+    before = of_path(tree)
+    for name in ("build", ".git"):
+        (tree / name).mkdir()
+        (tree / name / "file").touch()
+    assert of_path(tree).content == before.content
+
+
+def test_a_folder_edited_while_it_is_copied_is_noticed(tmp_path: Path) -> None:
+    tree = _source_tree(tmp_path / "qemu")
+    source = of_path(tree)
+    source.check_unchanged()
+    (tree / "hw/misc/meson.build").write_text("edited")
+    with pytest.raises(RunError, match="changed while"):
+        source.check_unchanged()
 
 
 @pytest.mark.parametrize("wrapped", [True, False])

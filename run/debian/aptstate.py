@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: MIT
+"""The folder of an apt of our own: sources, lists, configuration; the user's stay as they are."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from run.debian.mirror import Mirror
+from run.errors import HostError
+from run.locks import exclusive
+from run.steps import Step, StepError
+
+#: seconds until package lists are fetched anew
+LISTS_MAX_AGE = 7 * 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A part of an archive: ``bookworm`` of the main one, say."""
+
+    mirror: Mirror
+    name: str
+    types: str = "deb"
+
+    def stanza(self, keyring: Path) -> str:
+        """This suite as a deb822 source, signed by `keyring`."""
+        fields = {
+            "Types": self.types,
+            "URIs": self.mirror.uri,
+            "Suites": self.name,
+            "Components": "main",
+            "Signed-By": str(keyring),
+            **self.mirror.options,
+        }
+        return "".join(f"{name}: {value}\n" for name, value in fields.items())
+
+
+class AptState:
+    """An apt that knows `suites` alone and keeps everything in `folder`."""
+
+    def __init__(self, folder: Path, suites: Sequence[Suite], keyring: Path) -> None:
+        self._folder = folder
+        self._sources = "\n".join(suite.stanza(keyring) for suite in suites)
+        self._keyring = keyring
+
+    def is_fresh(self, max_age: float = LISTS_MAX_AGE) -> bool:
+        """Whether the package lists at hand are of these sources and at most `max_age` s old."""
+        stamp = self._folder / "refreshed"
+        try:
+            same = stamp.read_text() == self._sources and self._config.exists()
+            return same and time.time() - stamp.stat().st_mtime < max_age
+        except OSError:
+            return False
+
+    def refresh(self, step: Step, *, max_age: float = LISTS_MAX_AGE) -> None:
+        """Fetch the package lists, unless they are fresh.
+
+        :raises HostError: there is no keyring to check them with
+        :raises StepError: there are none at hand, and the mirror does not answer or is not trusted
+        """
+        if not self._keyring.exists():
+            raise HostError(
+                f"{self._keyring} is missing, so nothing from Debian can be checked",
+                hint="apt-get install debian-archive-keyring",
+            )
+        with exclusive(self._folder.with_suffix(".lock")):
+            if self.is_fresh(max_age):
+                return
+            have_old = self.is_fresh(float("inf"))
+            try:
+                self.run(step, ["apt-get", "update", "--error-on=any"])
+            except StepError:
+                if not have_old:
+                    raise
+                return  # no network today: the lists at hand are old, but whole and signed
+            _write(self._folder / "refreshed", self._sources)
+
+    def run(self, step: Step, argv: Sequence[str], *, cwd: Path | None = None) -> None:
+        """Run a program of apt's as part of `step`."""
+        self._prepare()
+        step.run(argv, cwd=cwd, env=self._environment())
+
+    def query(self, argv: Sequence[str]) -> str:
+        """What a program of apt's prints; nothing for what it does not know."""
+        if not self._config.exists():
+            self._prepare()  # else apt would answer from the host's own lists
+        env = self._environment()
+        return subprocess.run(argv, capture_output=True, text=True, env=env, check=False).stdout
+
+    @property
+    def _config(self) -> Path:
+        return self._folder / "apt.conf"
+
+    def _prepare(self) -> None:
+        for folder in ("sources", "lists/partial", "cache/archives/partial"):
+            (self._folder / folder).mkdir(parents=True, exist_ok=True)
+        _write(self._folder / "sources" / "ntbdbg.sources", self._sources)
+        _write(self._folder / "status", "")
+        _write(self._config, self._configuration())
+
+    def _configuration(self) -> str:
+        """Ours, and of the user's only how to reach servers (proxies, timeouts, certificates)."""
+        dump = subprocess.run(
+            ["apt-config", "dump"], capture_output=True, text=True, check=False
+        ).stdout
+        carried = [line for line in dump.splitlines() if line.startswith("Acquire::")]
+        ours = {
+            "Dir::Etc::main": "/dev/null",
+            "Dir::Etc::parts": "/dev/null",
+            "Dir::Etc::sourcelist": "/dev/null",
+            "Dir::Etc::sourceparts": self._folder / "sources",
+            "Dir::Etc::preferences": "/dev/null",
+            "Dir::Etc::preferencesparts": "/dev/null",
+            "Dir::State": self._folder,
+            "Dir::State::lists": self._folder / "lists",
+            "Dir::State::status": self._folder / "status",
+            "Dir::Cache": self._folder / "cache",
+            "Acquire::Languages": "none",
+            "Acquire::AllowInsecureRepositories": "false",
+            "Acquire::AllowWeakRepositories": "false",
+            "Acquire::AllowDowngradeToInsecureRepositories": "false",
+            "APT::Get::AllowUnauthenticated": "false",
+            # Downloads go to folders of ours, where the sandbox user may not write.
+            "APT::Sandbox::User": "root",
+        }
+        return "\n".join([*carried, *(f'{name} "{value}";' for name, value in ours.items())]) + "\n"
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "APT_CONFIG": str(self._config), "LC_ALL": "C"}
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file at once: another process may be reading it."""
+    scratch = path.with_name(f"{path.name}.{os.getpid()}~")
+    scratch.write_text(text)
+    scratch.replace(path)
