@@ -51,10 +51,10 @@ def of_debian(apt: Apt) -> QemuSource:
 
     def extract(step: Step, target: Path) -> None:
         dsc = apt.download_source(step, "qemu")
-        # Checks every file by the .dsc's hashes, and applies Debian's patches: without them
-        # configure stops at firmware that Debian removed.
+        # apt has checked the .dsc, which has the hashes that dpkg-source checks all files by. It
+        # applies Debian's patches too: without them configure stops at firmware that is left out.
         target.rmdir()
-        step.run(["dpkg-source", "--no-check", "--extract", dsc, target])
+        step.run(["dpkg-source", "--no-copy", "--extract", dsc, target])
 
     # All is there; whatever configure would get from elsewhere is a mistake.
     flags = ("--disable-download",)
