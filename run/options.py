@@ -9,12 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from run.errors import UsageError
+from run.host.kvm import MOST_PROCESSORS
 
 DEFAULT_MEMORY = 256
-
-#: Also when emulated on two host processors: idle ones cost nothing, and boots with 1, 2 and 4
-#: took the same time within what two runs of one differ by.
-DEFAULT_SMP = 4
 
 DEFAULT_SSH_PORT = 7001
 DEFAULT_CONSOLE_PORT = 8001
@@ -58,7 +55,7 @@ class LaunchOptions:
     name: str = "default"
     memory: int = DEFAULT_MEMORY
     shm: bool = False
-    smp: int = DEFAULT_SMP
+    smp: int = MOST_PROCESSORS
     device: Extra = field(default_factory=lambda: Extra("--ivshmem-common-opts"))
     cmdline: Extra = field(default_factory=lambda: Extra("--cmdline-common"))
     common: Extra = field(default_factory=lambda: Extra("--common-opts"))

@@ -13,14 +13,13 @@ from run.argv import Build
 from run.artifacts import GuestImage, MissingBuild, QemuInstall
 from run.config import Paths
 from run.errors import RunError
-from run.host.kvm import accelerator
+from run.host.kvm import MOST_PROCESSORS, accelerator, default_processors
 from run.interrupts import Interrupts
 from run.lab import Commands, Lab, Say, commands
 from run.labs import paths_of
 from run.options import (
     DEFAULT_CONSOLE_PORT,
     DEFAULT_MEMORY,
-    DEFAULT_SMP,
     DEFAULT_SSH_PORT,
     Extra,
     LaunchOptions,
@@ -87,7 +86,7 @@ def parse(guests: int, given: dict[str, Any]) -> LaunchOptions:
         name=given["name"],
         memory=choose_memory(given["memory"], shm),
         shm=shm is not None,
-        smp=given["smp"],
+        smp=given["smp"] or default_processors(accelerator()),
         device=extras["ivshmem-common-opts"],
         cmdline=extras["cmdline-common"],
         common=extras["common-opts"],
@@ -134,9 +133,8 @@ def _options() -> list[Callable[[F], F]]:
             "--smp",
             type=click.IntRange(1, 255),
             metavar="N",
-            default=DEFAULT_SMP,
-            show_default=True,
-            help="Processors per guest.",
+            help=f"Processors per guest [{MOST_PROCESSORS}; emulated: half of the host's, 1 to"
+            f" {MOST_PROCESSORS}].",
         ),
         *extras,
         option("--name", default="default", show_default=True, help="Name of the lab."),

@@ -8,6 +8,7 @@ import pytest
 
 from run.cli.launching import launch_options, parse
 from run.errors import UsageError
+from run.host.kvm import accelerator, default_processors
 from run.options import Extra, LaunchOptions, choose_memory
 
 
@@ -26,10 +27,11 @@ def options(*words: str, guests: int = 2) -> LaunchOptions:
 
 def test_defaults():
     made = options()
-    assert (made.memory, made.shm, made.smp) == (256, False, 4)
+    assert (made.memory, made.shm) == (256, False)
+    assert made.smp == default_processors(accelerator())
     assert (made.ssh_port_base, made.console_port_base) == (7001, 8001)
     assert made.name == "default"
-    assert made == LaunchOptions()
+    assert made == LaunchOptions(smp=made.smp)
 
 
 @pytest.mark.parametrize(
