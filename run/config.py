@@ -19,6 +19,11 @@ def cache_dir() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "ntbdbg"
 
 
+def program_path() -> str:
+    """Where programs are looked for: as in the shell, and in sbin, which users do not have there."""
+    return os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+
+
 @dataclass(frozen=True)
 class Paths:
     """The folders of one build.

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from run.config import program_path
 from run.errors import RunError
 
 #: lines of a failed step's log that are shown
@@ -99,6 +101,7 @@ class Step:
     ) -> str:
         """Run a command, its output going to the log; gives that output.
 
+        :param env: variables to set besides our own
         :raises StepError: it could not be started or did not exit with 0
         """
         words = [str(word) for word in argv]
@@ -107,7 +110,7 @@ class Step:
             process = subprocess.Popen(
                 words,
                 cwd=cwd,
-                env=None if env is None else dict(env),
+                env={**os.environ, "PATH": program_path(), **(env or {})},
                 stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -89,7 +89,7 @@ class AptState:
         """What a program of apt's prints; nothing for what it does not know."""
         if not self._config.exists():
             self._prepare()  # else apt would answer from the host's own lists
-        env = self._environment()
+        env = {**os.environ, **self._environment()}
         return subprocess.run(argv, capture_output=True, text=True, env=env, check=False).stdout
 
     @property
@@ -131,7 +131,7 @@ class AptState:
         return "\n".join([*carried, *(f'{name} "{value}";' for name, value in ours.items())]) + "\n"
 
     def _environment(self) -> dict[str, str]:
-        return {**os.environ, "APT_CONFIG": str(self._config), "LC_ALL": "C"}
+        return {"APT_CONFIG": str(self._config), "LC_ALL": "C"}
 
 
 def _write(path: Path, text: str) -> None:

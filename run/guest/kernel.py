@@ -7,7 +7,6 @@ tree. Debian's kbuild cannot add BTF to out-of-tree modules; pahole does it afte
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -90,13 +89,13 @@ def _build_ntb(steps: Steps, packages: KernelPackages, work: Path, target: Path,
     with steps.step("guest: build the NTB drivers") as step:
         settings = [f"{name}={value}" for name, value in _CONFIG.items()]
         make: list[str | Path] = ["make", "-C", headers, f"M={source}", f"-j{jobs}", *settings]
-        step.run([*make, "modules"], env={**os.environ, "LC_ALL": "C"})
+        step.run([*make, "modules"], env={"LC_ALL": "C"})
         extra = target / "modules" / "extra"
         extra.mkdir()
         for module in sorted(source.rglob("*.ko")):
             flags = ("-J", "--btf_gen_floats", "--btf_base", target / "vmlinux")
             # It calls llvm-objcopy unless told otherwise; binutils' does the same.
-            step.run(["pahole", *flags, module], env={**os.environ, "LLVM_OBJCOPY": "objcopy"})
+            step.run(["pahole", *flags, module], env={"LLVM_OBJCOPY": "objcopy"})
             step.run(["strip", "--strip-debug", module])
             shutil.copy(module, extra)
     with steps.step("guest: index the modules") as step:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from run.config import program_path
+
 DPKG_STATUS = Path("/var/lib/dpkg/status")
 
 
@@ -127,7 +129,9 @@ def is_there(probe: str) -> bool:
             return False
         argv = [kind, "--exists", name]
         return subprocess.run(argv, check=False, stderr=subprocess.DEVNULL).returncode == 0
-    return Path(probe).exists() if probe.startswith("/") else shutil.which(probe) is not None
+    if probe.startswith("/"):
+        return Path(probe).exists()
+    return shutil.which(probe, path=program_path()) is not None
 
 
 def choose(need: Need, known: Callable[[str], bool]) -> str:

@@ -68,4 +68,15 @@ def test_input_and_folder_reach_the_program(tmp_path: Path) -> None:
     with steps.step("one") as step:
         assert step.run(["cat"], stdin=b"words") == "words"
         assert step.run(["pwd"], cwd=tmp_path).strip() == str(tmp_path)
-        assert step.run(["env"], env={"A": "1"}) == "A=1\n"
+        assert "A=1\n" in step.run(["env"], env={"A": "1"})
+
+
+def test_programs_of_the_system_are_found_with_the_path_of_a_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    steps, _ = _steps(tmp_path)
+    with steps.step("one") as step:
+        path = step.run(["sh", "-c", "echo $PATH"], env={"A": "1"}).strip()
+        assert path.split(":") == ["/usr/bin", "/bin", "/usr/sbin", "/sbin"]
+        assert "kmod" in step.run(["depmod", "--version"])
