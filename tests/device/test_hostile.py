@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
+import socket
 import threading
 from collections.abc import Callable
 
@@ -285,3 +288,27 @@ def test_no_interrupt_is_lost_in_a_race(bench: Bench) -> None:
     assert b.read(nt.INDBELLSTS) == 0
     assert a.stat("db_tx") >= rings
     assert a.stat("kicks") <= a.stat("db_tx") + 100
+
+
+def test_eventfd_that_would_block(bench: Bench) -> None:
+    """All clients share the descriptions: one can fill another's and make it block."""
+    a, b = linked_pair(bench)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(bench.switch.socket))
+        fds = []
+        while len(fds) < 4:  # the page, then the eventfds of a, b and this client
+            fds += socket.recv_fds(client, 8, 1)[1]
+        b.qemu.process.send_signal(signal.SIGSTOP)
+        try:
+            for fd in fds[1:3]:
+                os.set_blocking(fd, False)
+            os.eventfd_write(fds[2], 2**64 - 2)
+            os.set_blocking(fds[2], True)
+            b.page.put(1, "kick_pending", 0)
+            a.write(nt.OUTDBELLSET, 4)
+        finally:
+            b.qemu.process.send_signal(signal.SIGCONT)
+            for fd in fds:
+                os.close(fd)
+    b.settle()
+    assert b.read(nt.INDBELLSTS) & 4

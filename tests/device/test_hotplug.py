@@ -38,6 +38,11 @@ def plug(bench: Bench, qemu: Qemu) -> None:
 
 def unplug(qemu: Qemu) -> None:
     qemu.qmp("device_del", id="port")
+    unplugged(qemu)
+
+
+def unplugged(qemu: Qemu) -> None:
+    """Wait until the device is gone and its chardev with it."""
     devices = "/machine/peripheral"
 
     def gone() -> bool:
@@ -49,6 +54,8 @@ def unplug(qemu: Qemu) -> None:
 
     def released() -> bool:
         """The chardev is busy until the last reference to the device is dropped."""
+        qemu.qmp("stop")  # one that runs a tight loop holds on to memory maps of old
+        qemu.qmp("cont")
         try:
             qemu.qmp("chardev-remove", id="hot")
         except AssertionError:
@@ -82,3 +89,92 @@ def test_plug_and_unplug(bench: Bench) -> None:
         files = descriptors(qemu)
     qemu.stop()
     assert a.qemu.alive()
+
+
+ROOT_BUS, CHILD_BUS = 0, 1
+SLTCTL = 0x18
+POWER_ON, POWER_CUT, POWER_OFF = 0x0100, 0x0500, 0x0700  # the indicator lit, lit, out
+POLLED_BAR0 = 0xFE000000
+
+
+def polling_firmware(address: int) -> bytes:
+    """A 64 KiB ROM whose code enters 32-bit mode and reads `address` for ever."""
+    rom = bytearray(0x10000)
+    base = 0x1_0000_0000 - len(rom)
+    code = bytes.fromhex("fa 662e0f01163000 0f20c0 0c01 0f22c0")  # cli, lgdt, CR0.PE
+    code += b"\x66\xea" + (base + 0x18).to_bytes(4, "little") + b"\x08\x00"
+    code += bytes.fromhex("66b81000 8ed8 bb") + address.to_bytes(4, "little")
+    code += bytes.fromhex("8b03 ebfc")  # load from [ebx], again
+    rom[: len(code)] = code
+    rom[0x30:0x36] = (23).to_bytes(2, "little") + (base + 0x40).to_bytes(4, "little")
+    rom[0x48:0x58] = bytes.fromhex("ffff0000009acf00 ffff00000092cf00")
+    rom[0xFFF0:0xFFF3] = bytes.fromhex("e90d00")
+    return bytes(rom)
+
+
+def set_up_root_port(qemu: Qemu) -> int:
+    """Open the bus behind it; return the address of its slot control register."""
+    qemu.outl(0xCF8, 0x80000060)
+    qemu.outl(0xCFC, nt.ECAM | 1)
+    root = nt.ECAM + (3 << 15)
+    qemu.write(root + 0x18, CHILD_BUS << 16 | CHILD_BUS << 8 | ROOT_BUS)
+    qemu.write(root + 0x20, POLLED_BAR0 | POLLED_BAR0 >> 16)
+    qemu.write(root + 4, nt.COMMAND_MEMORY | nt.COMMAND_MASTER, 2)
+    return pcie_capability(qemu, root) + SLTCTL
+
+
+def plug_with_power(bench: Bench, qemu: Qemu, slot_control: int) -> None:
+    qemu.write(slot_control, POWER_ON, 2)
+    plug(bench, qemu)
+    eventually(lambda: bench.page.get(1, "state") == 2, "the port to attach")
+    device = nt.ECAM + (CHILD_BUS << 20)
+    qemu.write(device + 0x10, POLLED_BAR0)
+    qemu.write(device + 4, nt.COMMAND_MEMORY | nt.COMMAND_MASTER, 2)
+    assert qemu.read(POLLED_BAR0) == 0x8091111D
+
+
+def pcie_capability(qemu: Qemu, config: int) -> int:
+    at = qemu.read(config + 0x34, 1)
+    while qemu.read(config + at, 1) != 0x10:
+        at = qemu.read(config + at + 1, 1)
+    return config + at
+
+
+def test_unplug_while_a_processor_reads_registers(bench: Bench) -> None:
+    """An access that was on its way when the guest took the slot's power away."""
+    firmware = bench.folder / "firmware"
+    firmware.write_bytes(polling_firmware(POLLED_BAR0 + nt.NTINTSTS))
+    argv = base_argv(bench.build, bench.ram(1), 64 << 20)
+    argv = [word.replace("accel=qtest", "accel=tcg") for word in argv]
+    argv += ["-bios", str(firmware)]
+    argv += ["-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"]
+    argv += ["-device", "pcie-root-port,id=root,addr=3"]
+    qemu = Qemu(argv, bench.folder, "polling")
+    bench.stack.callback(lambda: qemu.kill() if qemu.alive() else None)
+    slot_control = set_up_root_port(qemu)
+    for _ in range(10):
+        plug_with_power(bench, qemu, slot_control)
+        qemu.qmp("device_del", id="port")
+        qemu.write(slot_control, POWER_OFF, 2)
+        unplugged(qemu)
+        assert qemu.alive(), qemu.log_text()
+    qemu.stop()
+
+
+def test_slot_that_loses_its_power(bench: Bench) -> None:
+    """PCI resets the function after the device's own reset, and tells nobody."""
+    argv = base_argv(bench.build, bench.ram(1), 64 << 20)
+    argv += ["-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"]
+    argv += ["-device", "pcie-root-port,id=root,addr=3"]
+    qemu = Qemu(argv, bench.folder, "power")
+    bench.stack.callback(lambda: qemu.kill() if qemu.alive() else None)
+    slot_control = set_up_root_port(qemu)
+    plug_with_power(bench, qemu, slot_control)
+    assert bench.page.get(1, "pcicmd") == nt.COMMAND_MEMORY | nt.COMMAND_MASTER
+    assert bench.page.get_all(1, "bar_addr")[0] == POLLED_BAR0
+    qemu.write(slot_control, POWER_CUT, 2)
+    assert bench.page.get(1, "pcicmd") == 0
+    assert bench.page.get_all(1, "bar_addr")[0] == nt.ALL_ONES << 32 | nt.ALL_ONES
+    qemu.write(slot_control, POWER_ON, 2)
+    assert bench.page.get(1, "pcicmd") == 0
+    qemu.stop()

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -296,3 +299,33 @@ def test_another_server_on_the_same_socket_is_not_joined(new_bench: Callable[...
     assert b.read(nt.INDBELLSTS) == 8
     assert a.link_up(b)
     assert b.link_up(a)
+
+
+LOCK_PORT1 = 0x101
+
+
+def silent_owner(bench: Bench) -> None:
+    """Attach partition 1 as a process that has not come to kick anybody yet."""
+    fd = os.open(bench.switch.shm, os.O_RDWR)
+    bench.stack.callback(os.close, fd)
+    lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, LOCK_PORT1, 1, 0)
+    fcntl.fcntl(fd, fcntl.F_OFD_SETLK, lock)
+    levels = {"linkup": 1, "pcicmd": 6, "ntctl": nt.CPEN, "mtbl": 1, "incarnation": 5, "state": 2}
+    for name, value in levels.items():
+        bench.page.put(1, name, value)
+
+
+def test_closing_waits_for_a_port_that_has_just_attached(bench: Bench) -> None:
+    """It may have opened a window before its kick was served."""
+    a = bench.start(0)
+    a.link_enable()
+    silent_owner(bench)
+    a.write(nt.NTCTL, 0)
+    assert a.stat("quiesce_timeouts") == 1
+
+
+def test_signal_reaches_a_port_that_has_just_attached(bench: Bench) -> None:
+    a = bench.start(0)
+    silent_owner(bench)
+    a.write(nt.NTGSIGNAL, 1)
+    assert a.page.get(1, "ev_gsig") == 1

@@ -3,12 +3,18 @@
 
 from __future__ import annotations
 
+import os
+import struct
+import threading
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.device import port as nt
+from tests.device.deadline import eventually
 from tests.device.port import Port
+from tests.device.switch import FIELDS, PORT_OFF, PORT_STRIDE
 
 if TYPE_CHECKING:
     from tests.device.conftest import Bench
@@ -145,3 +151,31 @@ def test_reset_of_the_receiver_empties_its_registers(linked: Pair) -> None:
     a.send_message(0, 1, 0, 8)
     assert a.read(nt.MSGSTS) == 0
     assert b.read(nt.INMSG0) == 8
+
+
+def test_message_that_comes_while_the_last_is_cleared(linked: Pair) -> None:
+    """The register is full again before the clearing write is over: a new interrupt."""
+    _, b = linked
+    offset = PORT_OFF + b.part * PORT_STRIDE + FIELDS["inmsg"][0]
+    stop = threading.Event()
+
+    def refill() -> None:
+        """One call stores the word a thousand times."""
+        with TemporaryFile() as words, memoryview(b.page.bytes) as page:
+            words.write(struct.pack("<Q", 1 << 63) * 1000)
+            words.flush()
+            with page[offset : offset + 8] as word:
+                while not stop.is_set():
+                    os.preadv(words.fileno(), [word] * 1000, 0)
+
+    sender = threading.Thread(target=refill)
+    sender.start()
+    try:
+        for _ in range(500):
+            b.write(nt.MSGSTS, nt.ALL_ONES)
+            eventually(lambda: b.page.get_all(b.part, "inmsg")[0] >> 63, "the next message")
+            b.write(nt.NTSDATA, 0)  # any write looks at the status
+            assert b.take_msi() == 0x4321
+    finally:
+        stop.set()
+        sender.join()

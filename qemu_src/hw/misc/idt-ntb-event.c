@@ -22,12 +22,11 @@ static void kick(IDTNTBState *s, unsigned part)
 {
     IDTNTBShmPort *block = idt_ntb_peer_block(s, part);
     int fd = idt_ntb_server_eventfd(s, qatomic_read(&block->ivshmem_id));
-    uint64_t one = 1;
 
     if (fd == IDT_NTB_NO_EVENTFD || qatomic_xchg(&block->kick_pending, 1)) {
         return;
     }
-    if (RETRY_ON_EINTR(write(fd, &one, sizeof(one))) == sizeof(one)) {
+    if (idt_ntb_server_ring(fd)) {
         IDT_NTB_COUNT(s, kicks);
         trace_idt_ntb_kick_tx(s->part, part);
     }
@@ -98,7 +97,7 @@ void idt_ntb_event_post_link(IDTNTBState *s, bool up)
 void idt_ntb_event_gsignal(IDTNTBState *s)
 {
     for (unsigned part = 0; part < s->nports; part++) {
-        if (part != s->part && s->peer[part].attached) {
+        if (part != s->part && idt_ntb_peer_attached_now(s, part)) {
             post_event(s, part, &idt_ntb_peer_block(s, part)->ev_gsig,
                        1u << s->part, "global signal");
         }

@@ -254,6 +254,7 @@ static inline IDTNTBShmPort *idt_ntb_peer_block(const IDTNTBState *s,
 }
 
 bool idt_ntb_peer_admits(const IDTNTBState *s, unsigned part);
+bool idt_ntb_peer_attached_now(const IDTNTBState *s, unsigned part);
 uint32_t idt_ntb_peer_doorbells(const IDTNTBState *s, unsigned part);
 void idt_ntb_peer_refresh(IDTNTBState *s, unsigned part);
 void idt_ntb_peer_live_timer(void *opaque);
@@ -284,6 +285,8 @@ void idt_ntb_ram_refresh(IDTNTBState *s, unsigned part);
 void idt_ntb_ram_drop(IDTNTBState *s, unsigned part);
 
 /* idt-ntb-server.c */
+/* Wake the reader of @fd; never blocks */
+bool idt_ntb_server_ring(int fd);
 bool idt_ntb_server_connect(IDTNTBState *s, int *shm_fd, Error **errp);
 void idt_ntb_server_start(IDTNTBState *s);
 void idt_ntb_server_stop(IDTNTBState *s);

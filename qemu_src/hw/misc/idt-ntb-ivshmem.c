@@ -285,7 +285,11 @@ static void reset_enter(Object *obj, ResetType type)
 static void reset_hold(Object *obj, ResetType type)
 {
     IDTNTBState *s = IDT_NTB(obj);
+    PCIDevice *pdev = PCI_DEVICE(s);
 
+    /* PCI clears it unheard, and with a slot's power only after our exit phase */
+    pci_word_test_and_clear_mask(pdev->config + PCI_COMMAND,
+                                 pci_get_word(pdev->wmask + PCI_COMMAND));
     idt_ntb_regs_reset(s);
     idt_ntb_link_reset_hold(s);
     idt_ntb_irq_reset(s);

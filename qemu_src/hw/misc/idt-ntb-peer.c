@@ -26,6 +26,13 @@ bool idt_ntb_peer_admits(const IDTNTBState *s, unsigned part)
                                                   peer->ntctl, peer->mtbl);
 }
 
+/* Its kick may be on its way still */
+bool idt_ntb_peer_attached_now(const IDTNTBState *s, unsigned part)
+{
+    return qatomic_load_acquire(&idt_ntb_peer_block(s, part)->state) ==
+           IDT_NTB_SHM_ATTACHED;
+}
+
 uint32_t idt_ntb_peer_doorbells(const IDTNTBState *s, unsigned part)
 {
     return s->peer[part].attached ?
@@ -38,8 +45,7 @@ static IDTNTBPeer peer_snapshot(const IDTNTBState *s, unsigned part)
     const IDTNTBShmPort *block = idt_ntb_peer_block(s, part);
     IDTNTBPeer now = s->peer[part];
 
-    now.attached = qatomic_load_acquire(&block->state) ==
-                   IDT_NTB_SHM_ATTACHED;
+    now.attached = idt_ntb_peer_attached_now(s, part);
     now.incarnation = idt_ntb_shm_get64(&block->incarnation);
     /* First the epoch: levels are then at least as new as it is */
     now.down_epoch = qatomic_load_acquire(&block->down_epoch);
@@ -161,9 +167,7 @@ void idt_ntb_peer_live_timer(void *opaque)
 /* The other side's eventfd is here: what it did before may have been missed */
 void idt_ntb_peer_client_joined(IDTNTBState *s, int fd)
 {
-    uint64_t one = 1;
-
-    if (write(fd, &one, sizeof(one)) != sizeof(one)) {
+    if (!idt_ntb_server_ring(fd)) {
         idt_ntb_warn(s, "cannot wake another port: %s", strerror(errno));
     }
     idt_ntb_link_poll(s);

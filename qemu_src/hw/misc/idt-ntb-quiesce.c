@@ -91,7 +91,7 @@ static uint32_t quiesce_targets(IDTNTBState *s)
     uint32_t mask = 0;
 
     for (unsigned part = 0; part < s->nports; part++) {
-        if (part != s->part && s->peer[part].attached &&
+        if (part != s->part && idt_ntb_peer_attached_now(s, part) &&
             idt_ntb_shm_owner_alive(&s->shm, part)) {
             mask |= 1u << part;
         }
@@ -144,7 +144,8 @@ void idt_ntb_quiesce(IDTNTBState *s)
     int64_t end = start + (int64_t)s->quiesce_timeout_ms * 1000;
     uint32_t mask = quiesce_targets(s);
 
-    while ((mask = quiesce_remaining(s, mask))) {
+    /* Some answer, others leave or die meanwhile */
+    while ((mask = quiesce_remaining(s, mask & quiesce_targets(s)))) {
         if (qemu_clock_get_us(QEMU_CLOCK_REALTIME) >= end) {
             IDT_NTB_COUNT(s, quiesce_timeouts);
             trace_idt_ntb_quiesce_timeout(s->part, mask);

@@ -151,13 +151,16 @@ static void indbellsts_clear(IDTNTBState *s, uint32_t bits)
 
 static void msgsts_clear(IDTNTBState *s, uint32_t bits)
 {
+    uint32_t left = idt_ntb_msgsts(s) & ~bits;
+
     s->outmsgsts &= ~(bits & MSGSTS_OUT_MASK);
     for (unsigned m = 0; m < IDT_NTB_MSGS; m++) {
         if (bits & (1u << (MSGSTS_IN_SHIFT + m))) {
             idt_ntb_shm_msg_done(s->own, m);
         }
     }
-    if (!(idt_ntb_msgsts(s) & ~s->msgstsmsk)) {
+    if (!(left & ~s->msgstsmsk)) {
+        /* A message that comes from now on is a new edge */
         idt_ntb_irq_fell(s, NTINT_MSG);
     }
 }
@@ -301,6 +304,9 @@ uint32_t idt_ntb_reg_read(IDTNTBState *s, unsigned off, uint16_t requester_id)
 {
     uint32_t val = 0;
 
+    if (!s->own) {
+        return ~0u;             /* unplugged while the access was on its way */
+    }
     if (off < IDT_NTB_REGS_START) {
         val = pci_default_read_config(PCI_DEVICE(s), off, 4);
     } else if (off == IDT_NTB_GASAADDR) {
@@ -321,6 +327,9 @@ void idt_ntb_reg_write(IDTNTBState *s, unsigned off, uint32_t val)
 {
     PCIDevice *pdev = PCI_DEVICE(s);
 
+    if (!s->own) {
+        return;                 /* as above */
+    }
     trace_idt_ntb_reg_write(s->part, off, idt_ntb_reg_name(off), val);
     if (off < IDT_NTB_REGS_START) {
         pdev->config_write(pdev, off, val, 4);

@@ -11,7 +11,6 @@
  */
 
 #include "qemu/osdep.h"
-#include <glib-unix.h>
 #include "qemu/bswap.h"
 #include "qemu/main-loop.h"
 #include "qapi/error.h"
@@ -35,12 +34,29 @@ static void client_free(gpointer data)
     g_free(client);
 }
 
+/*
+ * All clients share the description of an eventfd, and a chardev that receives
+ * one makes it blocking. A reader that left it full must not hang its peers.
+ */
+static void set_nonblocking(int fd)
+{
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+}
+
+bool idt_ntb_server_ring(int fd)
+{
+    uint64_t one = 1;
+
+    set_nonblocking(fd);
+    return RETRY_ON_EINTR(write(fd, &one, sizeof(one))) == sizeof(one);
+}
+
 static void own_eventfd_read(void *opaque)
 {
     IDTNTBState *s = opaque;
     uint64_t count;
 
-    /* Only this port reads it, so being told that it is readable is enough */
+    set_nonblocking(s->server.own_fd);
     if (read(s->server.own_fd, &count, sizeof(count)) == sizeof(count)) {
         trace_idt_ntb_kick_rx(s->part);
     }
@@ -102,8 +118,7 @@ static void handle_message(IDTNTBState *s, int64_t msg, int fd)
         client_gone(s, msg);
         return;
     }
-    /* The chardev made the description blocking, for all who share it */
-    g_unix_set_fd_nonblocking(fd, true, NULL);
+    set_nonblocking(fd);
     if (msg == s->server.own_id) {
         own_vector(s, fd);
     } else {
