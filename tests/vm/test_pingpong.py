@@ -23,7 +23,8 @@ def test_counters_rise_on_both_sides(lab):
 
 def test_watch_sees_the_doorbells(lab):
     """Doorbell bit = number of the destination port, set by the peer, cleared by the guest."""
-    changes = lab.json_lines("watch", "--link", "--count", "12", "--timeout", "60")
+    *changes, end = lab.json_lines("watch", "--link", "--count", "12", "--timeout", "60")
+    assert end["kind"] == "watch-end"
     assert len(changes) >= 12
     times = [change["monotonic"] for change in changes]
     assert times == sorted(times)
