@@ -94,6 +94,8 @@ def attach(connection: socket.socket, *, linger: float) -> None:
     terminal = sys.stdin.isatty()
     with _raw(sys.stdin.fileno()) if terminal else contextlib.nullcontext():
         _pump(connection, sys.stdin.fileno(), escape=terminal, linger=linger, write=_write)
+    if terminal:
+        _write(b"\n")
 
 
 def _pump(

@@ -140,9 +140,11 @@ class Lab:
         """Wait until every guest accepts ssh; raises RunError naming the one that does not."""
         with self._step(State.LINKED):
             deadline = self._deadline(self.options.boot_timeout)
+            self._say("booting, until every guest accepts ssh ...")
             for machine in self.machines:
                 if machine.plan.ssh_port is not None:
                     self._wait_for_ssh(machine, machine.plan.ssh_port, deadline)
+                    self._say(f"{machine.name} is up")
 
     # -- afterwards ----------------------------------------------------------------------
 
@@ -249,7 +251,6 @@ class Lab:
             attempt = Deadline(min(ssh.TRIVIAL, deadline.remaining), sleep=self._sleep)
             return ssh.greets(port) and ssh.answers(port, attempt)
 
-        self._say(f"{machine.name}: booting, ssh on port {port}")
         if not deadline.poll(ready):
             why = f"did not accept ssh within {deadline.seconds:g} s"
         elif machine.panicked:

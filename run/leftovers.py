@@ -69,18 +69,20 @@ def end_processes(paths: LabPaths, *, hurry: Hurry = lambda: False) -> bool:
 def remove_files(paths: LabPaths, *, keep_ram: bool) -> None:
     """Remove what a lab without processes left; logs stay until the next run of that name.
 
-    With `keep_ram` RAM files, the shared page and run.json stay as well, for ntbdbg.
+    With `keep_ram` RAM files, the shared page and run.json stay as well, for ntbdbg, and so
+    does what ntbdbg itself put beside them (its journal).
     """
     for name in _NAMES:
-        for socket in (paths.qmp(name), paths.qmp_launcher(name)):
-            socket.unlink(missing_ok=True)
-            socket.with_name(socket.name + ".lock").unlink(missing_ok=True)
+        paths.qmp(name).unlink(missing_ok=True)
+        paths.qmp_launcher(name).unlink(missing_ok=True)
     paths.server_socket.unlink(missing_ok=True)
     _unlink_page(paths)
-    if not keep_ram:
-        _remove_ram(paths)
-        paths.keep_ram.unlink(missing_ok=True)
-        paths.manifest.unlink(missing_ok=True)
+    if keep_ram:
+        return
+    _remove_ram(paths)
+    for entry in paths.folder.iterdir():
+        if entry.suffix != ".log" and entry != paths.lock and not entry.is_dir():
+            entry.unlink(missing_ok=True)
 
 
 def make_private(paths: LabPaths) -> None:

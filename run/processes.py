@@ -8,6 +8,7 @@ its start time and its command line were checked, so that it cannot become anoth
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,9 @@ Recognise = Callable[[Sequence[str]], bool]
 
 #: bytes from the end of a log that can matter for its last lines
 _TAIL_BYTES = 16384
+
+#: colours, cursor moves and the like, which a guest may print
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
 
 def start(
@@ -105,7 +109,8 @@ def tail(path: Path, lines: int) -> tuple[str, ...]:
             text = file.read().decode(errors="replace")
     except OSError:
         return ()
-    clean = ("".join(c for c in line if c.isprintable() or c == "\t") for line in text.split("\n"))
+    lines_of_text = _ESCAPES.sub("", text).split("\n")
+    clean = ("".join(c for c in line if c.isprintable() or c == "\t") for line in lines_of_text)
     return tuple([line.rstrip() for line in clean if line.strip()][-lines:])
 
 

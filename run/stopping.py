@@ -93,5 +93,5 @@ def _clean(paths: LabPaths, say: Say) -> None:
     if keep and manifest is not None:
         dataclasses.replace(manifest, state=State.STOPPED.value).save(paths.manifest)
         files = ", ".join(guest.ram.path for guest in manifest.guests)
-        say(f"kept {files}; 'python3 run stop --no-keep-ram' removes them")
+        say(f"kept {files}, until the next start or 'python3 run stop --no-keep-ram'")
     leftovers.remove_files(paths, keep_ram=keep)

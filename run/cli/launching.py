@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -217,14 +221,22 @@ def _ready(options: LaunchOptions, paths: LabPaths, lines: Commands, *, here: bo
     rows += [
         ("shell", f"python3 run ssh{name} 1"),
         ("console", f"python3 run console{name} 1"),
-        ("memory", f"ntbdbg{lab} dump {first} 0x1000 64"),
+        ("memory", f"{ntbdbg()}{lab} dump {first} 0x1000 64"),
     ]
     if len(plans) > 1:
-        rows.append(("link", f"ntbdbg{lab} watch --link"))
+        rows.append(("link", f"{ntbdbg()}{lab} watch --link"))
     rows.append(("state", f"python3 run status{name}; logs in {paths.folder}"))
     rows.append(("end", "Ctrl-C" if here else f"python3 run stop{name}"))
     for left, right in rows:
         click.echo(f"  {left:<8} {right}")
+
+
+def ntbdbg() -> str:
+    """How to call the toolkit from here: it is in .venv, which need not be activated."""
+    if shutil.which("ntbdbg"):
+        return "ntbdbg"
+    program = str(Path(sys.executable).with_name("ntbdbg"))
+    return min(program, os.path.relpath(program), key=len)
 
 
 def refuse_unused(given: dict[str, Any], names: list[str]) -> None:

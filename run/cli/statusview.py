@@ -29,7 +29,7 @@ class LabView:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield self._title()
-        yield Padding(self._table(), (0, 0, 0, 2))
+        yield Padding(self._table(), (0, 0, 0, 2), expand=False)
         for guest in self.lab.guests:
             gone = "" if guest.ram_kept else " (gone)"
             yield Text(f"  {guest.name} RAM: {guest.ram}{gone}", overflow="fold")
