@@ -62,7 +62,7 @@ class Steps:
 
     @contextmanager
     def _bar(self, name: str) -> Iterator[tuple[Progress | None, TaskID]]:
-        if not self._console.is_terminal:
+        if not self._console.is_interactive:  # neither in a file nor on a dumb terminal
             self._console.print(f"  {name} ...", highlight=False, markup=False)
             yield None, TaskID(0)
             return

@@ -12,9 +12,16 @@ from rich.console import Console
 from run.steps import StepError, Steps
 
 
-def _steps(folder: Path, *, terminal: bool = False) -> tuple[Steps, io.StringIO]:
+def _steps(folder: Path, terminal: str | None = None) -> tuple[Steps, io.StringIO]:
+    """Steps, and what they show: on a terminal of that kind, or in a file."""
     shown = io.StringIO()
-    console = Console(file=shown, force_terminal=terminal, width=80, color_system=None)
+    console = Console(
+        file=shown,
+        force_terminal=terminal is not None,
+        width=80,
+        color_system=None,
+        _environ={"TERM": terminal or "dumb"},
+    )
     return Steps(folder, console), shown
 
 
@@ -28,8 +35,11 @@ def test_output_goes_to_the_log_of_the_step(tmp_path: Path) -> None:
     assert "words" not in shown.getvalue()
 
 
-def test_elsewhere_than_on_a_terminal_there_are_plain_lines(tmp_path: Path) -> None:
-    steps, shown = _steps(tmp_path)
+@pytest.mark.parametrize("terminal", [None, "dumb"])
+def test_without_a_real_terminal_there_are_plain_lines(
+    tmp_path: Path, terminal: str | None
+) -> None:
+    steps, shown = _steps(tmp_path, terminal)
     with steps.step("one"):
         pass
     lines = shown.getvalue().splitlines()
@@ -56,7 +66,7 @@ def test_a_missing_program_is_said(tmp_path: Path) -> None:
 
 
 def test_ninja_moves_the_bar(tmp_path: Path) -> None:
-    steps, shown = _steps(tmp_path, terminal=True)
+    steps, shown = _steps(tmp_path, "xterm")
     with steps.step("qemu: compile") as step:
         step.run(["sh", "-c", "echo '[1/4] a'; echo '[4/4] b'"])
     assert "qemu: compile" in shown.getvalue()
