@@ -6,8 +6,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.device import port as nt
 from tests.device.deadline import eventually
+from tests.device.port import Port
 from tests.device.qtest import Qemu, base_argv
 
 if TYPE_CHECKING:
@@ -158,6 +161,40 @@ def test_unplug_while_a_processor_reads_registers(bench: Bench) -> None:
         qemu.write(slot_control, POWER_OFF, 2)
         unplugged(qemu)
         assert qemu.alive(), qemu.log_text()
+    qemu.stop()
+
+
+@pytest.mark.parametrize("register", [nt.NTGSIGNAL, nt.NTCTL])
+@pytest.mark.parametrize("decoding", [True, False])
+def test_interrupt_that_unplugs_its_own_port(bench: Bench, register: int, decoding: bool) -> None:
+    """The guest aims its MSI at the slot's power switch."""
+    a = bench.start(0)
+    argv = base_argv(bench.build, bench.ram(1), 64 << 20)
+    argv += ["-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"]
+    argv += ["-device", "pcie-root-port,id=root,addr=3"]
+    qemu = Qemu(argv, bench.folder, "suicide")
+    bench.stack.callback(lambda: qemu.kill() if qemu.alive() else None)
+    slot_control = set_up_root_port(qemu)
+    plug_with_power(bench, qemu, slot_control)
+    b = Port(qemu, bench.page, 1, slot=32)
+    b.bar0 = POLLED_BAR0
+    for port in (a, b):
+        port.init_link_events()
+        port.link_enable()
+    eventually(lambda: a.link_up(b) and b.link_up(a), "the link")
+    b.msi_address = slot_control
+    b.gasa_write(nt.SEGSIGSTS, nt.ALL_ONES)
+    b.write(nt.NTINTSTS, nt.ALL_ONES)
+    b.cfg_write(nt.MSI_CAP + 4, slot_control)
+    b.cfg_write(nt.MSI_CAP + 12, POWER_OFF, 2)
+    b.cfg_write(nt.MSI_CAP + 2, 1, 2)
+    if not decoding:
+        b.cfg_write(nt.PCI_COMMAND, nt.COMMAND_MASTER, 2)
+        a.write(nt.OUTDBELLSET, 1)
+    else:
+        b.write(register, register == nt.NTGSIGNAL)
+        a.write(nt.OUTDBELLSET, 1)
+    unplugged(qemu)
     qemu.stop()
 
 

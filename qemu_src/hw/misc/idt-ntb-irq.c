@@ -90,7 +90,8 @@ void idt_ntb_irq_update(IDTNTBState *s)
         return;
     }
     s->irq_busy = true;
-    for (int i = 0; i < MAX_ROUNDS; i++) {
+    /* An MSI may even unplug the device */
+    for (int i = 0; i < MAX_ROUNDS && s->own; i++) {
         uint32_t pending = idt_ntb_irq_status(s) & ~s->ntintmsk;
 
         s->irq_again = false;

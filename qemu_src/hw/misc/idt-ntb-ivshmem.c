@@ -14,6 +14,7 @@
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
 #include "qemu/log.h"
+#include "qemu/main-loop.h"
 #include "qemu/module.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
@@ -272,9 +273,20 @@ static void realize(PCIDevice *pdev, Error **errp)
     qemu_add_machine_init_done_notifier(&s->machine_done);
 }
 
+static void drop_reference(void *opaque)
+{
+    object_unref(OBJECT(opaque));
+}
+
+/*
+ * A guest can aim its MSI at the power switch of the slot, so we may be in the
+ * middle of this device's own work here: it stays in memory until that is over.
+ */
 static void unrealize(PCIDevice *pdev)
 {
     release(IDT_NTB(pdev));
+    object_ref(OBJECT(pdev));
+    aio_bh_schedule_oneshot(qemu_get_aio_context(), drop_reference, pdev);
 }
 
 static void reset_enter(Object *obj, ResetType type)

@@ -148,7 +148,8 @@ void idt_ntb_peer_live_timer(void *opaque)
     IDTNTBState *s = opaque;
     unsigned again = s->server.lost ? SERVER_LOST_POLL_MS : 0;
 
-    for (unsigned part = 0; part < s->nports; part++) {
+    /* What a death brings about may even unplug this port */
+    for (unsigned part = 0; part < s->nports && s->own; part++) {
         IDTNTBPeer *peer = &s->peer[part];
 
         if (part == s->part || !(peer->check_ms ||
@@ -159,7 +160,7 @@ void idt_ntb_peer_live_timer(void *opaque)
             again = peer->check_ms;
         }
     }
-    if (again) {
+    if (again && s->own) {
         arm_live_timer(s, again);
     }
 }

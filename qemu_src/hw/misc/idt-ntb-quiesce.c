@@ -144,8 +144,9 @@ void idt_ntb_quiesce(IDTNTBState *s)
     int64_t end = start + (int64_t)s->quiesce_timeout_ms * 1000;
     uint32_t mask = quiesce_targets(s);
 
-    /* Some answer, others leave or die meanwhile */
-    while ((mask = quiesce_remaining(s, mask & quiesce_targets(s)))) {
+    /* Some answer, others leave or die meanwhile; this port may be unplugged */
+    while (s->own &&
+           (mask = quiesce_remaining(s, mask & quiesce_targets(s)))) {
         if (qemu_clock_get_us(QEMU_CLOCK_REALTIME) >= end) {
             IDT_NTB_COUNT(s, quiesce_timeouts);
             trace_idt_ntb_quiesce_timeout(s->part, mask);
