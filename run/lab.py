@@ -157,10 +157,10 @@ class Lab:
         """Take note of guests that ended or panicked; False when none is left."""
         for machine in self.machines:
             if machine.runs and not machine.poll():
-                self._ledger.guest(machine)
+                self._note(machine)
                 self._say(f"{machine.name} {machine.describe_exit()}")
             elif machine.note_events():
-                self._ledger.guest(machine)
+                self._note(machine)
                 if machine.panicked:
                     self._say(f"{machine.name}: kernel panic; it stays to be looked at")
         return any(machine.runs for machine in self.machines)
@@ -217,6 +217,13 @@ class Lab:
     def _ledger(self) -> Ledger:
         assert self._book is not None, "the lab is not built"
         return self._book
+
+    def _note(self, machine: Machine) -> None:
+        """Write down what happened to a guest; a full disk is no reason to leave it alone."""
+        try:
+            self._ledger.guest(machine)
+        except RunError as error:
+            self._say(str(error))
 
     def _deadline(self, seconds: float) -> Deadline:
         return Deadline(seconds, sleep=self._sleep)

@@ -15,6 +15,7 @@ from ntbdbg.errors import NtbdbgError
 from run.errors import RunError
 from run.interrupts import Interrupted, Interrupts
 from run.lab import Lab, Say, State
+from run.labname import make_folder
 from run.plan import LabPaths
 
 MakeLab = Callable[[Say, Interrupts], Lab]
@@ -40,6 +41,11 @@ def in_foreground(make_lab: MakeLab, say: Say, ready: Callable[[Lab], None]) -> 
         lab.watch()
     except Interrupted:
         return _end(lab, interrupts, say)
+    except BaseException:
+        # For example standard output that nobody reads any more.
+        if lab.holds_name:
+            lab.stop(hurry=lambda: True)
+        raise
     lab.settle()
     say("no guest is left; what they left can be looked at until 'python3 run stop'")
     return 0 if all(m.exit and m.exit.code == 0 for m in lab.machines) else 1
@@ -51,7 +57,7 @@ def in_background(make_lab: MakeLab, paths: LabPaths, say: Say, ready: Callable[
     The supervisor is nobody's child and has no terminal. It tells how things go through a
     pipe until it is ready, then writes to its log.
     """
-    paths.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(paths)
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:

@@ -8,6 +8,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -204,7 +205,9 @@ def _print_commands(lines: Commands) -> None:
 
 
 def _say(words: str) -> None:
-    click.echo(words, err=True)
+    # A closed terminal must not keep guests from being stopped.
+    with suppress(OSError):
+        click.echo(words, err=True)
 
 
 def _ready(options: LaunchOptions, paths: LabPaths, lines: Commands, *, here: bool = False) -> None:

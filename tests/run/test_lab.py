@@ -486,3 +486,35 @@ def test_a_failed_step_stays_failed(launcher, monkeypatch):
     assert first.value.process_exit == 1
     assert first.value.argv[0].endswith("qemu-system-x86_64")
     lab.stop(hurry=lambda: True)
+
+
+def test_nobody_reads_the_output(launcher):
+    """`python3 run vms | head -1`: standard output goes away while guests are started."""
+    process = in_foreground(launcher, *QUIET)
+    process.stdout.close()
+    process.stdout = None
+    process.communicate(timeout=20)
+    assert process.returncode != 0
+    assert only_logs_are_left(launcher)
+
+
+def test_closed_terminal_stops_the_guests(launcher):
+    process = in_foreground(launcher, *QUIET)
+    until(lambda: launcher.paths().manifest.exists() and launcher.manifest().state == "linked")
+    process.stderr.close()
+    process.stderr = None
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=20)
+    assert only_logs_are_left(launcher)
+
+
+def test_runtime_folder_of_somebody_else(launcher):
+    root = launcher.runtime / "ntbdbg"
+    root.mkdir()
+    root.chmod(0o777)
+    told = launcher.vms(expect=1).stderr
+    assert f"{root}: others may write to it; chmod go-w {root}" in told
+    root.rmdir()
+    root.symlink_to(launcher.build)
+    assert "is not a folder of this user" in launcher.vms(expect=1).stderr
+    root.unlink()
