@@ -18,8 +18,20 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
 PROGRAMS = {("ntbdbg",): ntbdbg_cli, ("python3", "run"): run_cli}
 
-#: what a shell does with the rest of a line
-_SHELL = re.compile(r"\s(?:#|>|\||;|&&|·|→|…|\.\.\.)(?:\s.*)?$")
+#: words that end a command line, besides what a shell has for that
+_ENDS = {"·", "→", "…", "..."}
+
+
+def shell_words(text: str) -> list[str]:
+    """The words of the first command in `text`, as a shell reads it."""
+    lexer = shlex.shlex(text, posix=True, punctuation_chars="|;&><")
+    lexer.whitespace_split = True
+    words: list[str] = []
+    for word in lexer:
+        if word in _ENDS or not set(word) - set("|;&><"):
+            break
+        words.append(word)
+    return words
 
 
 def command_lines(page: Path) -> list[str]:
@@ -31,8 +43,6 @@ def command_lines(page: Path) -> list[str]:
         elif fenced or line.startswith("    "):
             text = line.strip().removeprefix("$ ").strip()
             text = re.split(r"\s{2,}", text)[0]
-            while (shorter := _SHELL.sub("", text)) != text:
-                text = shorter
             synopsis = "[OPTIONS]" in text
             if text.startswith(("ntbdbg ", "python3 run ")) and not synopsis:
                 lines.append(text)
@@ -48,7 +58,7 @@ def test_the_documentation_shows_commands():
 
 @pytest.mark.parametrize(("page", "line"), LINES, ids=[f"{p}:{text}" for p, text in LINES])
 def test_documented_command_lines_parse(page, line):
-    words = shlex.split(line)
+    words = shell_words(line)
     for prefix, group in PROGRAMS.items():
         if tuple(words[: len(prefix)]) == prefix:
             words = words[len(prefix) :]
