@@ -20,7 +20,7 @@ def cache_dir() -> Path:
 
 
 def program_path() -> str:
-    """Where programs are looked for: as in the shell, and in sbin, which users do not have there."""
+    """Where programs are looked for: as in the shell, and in sbin, which users lack there."""
     return os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
 
