@@ -75,6 +75,7 @@ NEEDS: dict[str, tuple[Need, ...]] = {
         Need("gpg-agent", "gpg-agent"),
         Need("openssh-client", "ssh"),
         Need("patch", "patch"),
+        Need("strace", "strace"),
         Need("xxd", "xxd"),
     ),
 }
