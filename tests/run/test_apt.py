@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,13 +108,22 @@ def _put(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Repository:
-    root = tmp_path / "repository"
+@contextlib.contextmanager
+def made(root: Path, home: Path) -> Iterator[Repository]:
+    """A new repository, signed with a key of its own."""
     root.mkdir()
-    made = Repository(root, tmp_path / "gnupg")
-    made.make()
-    return made
+    repository = Repository(root, home)
+    try:
+        repository.make()
+        yield repository
+    finally:  # gpg started an agent for this home, which would live on
+        subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=True)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Iterator[Repository]:
+    with made(tmp_path / "repository", tmp_path / "gnupg") as repository:
+        yield repository
 
 
 @pytest.fixture
@@ -193,10 +204,10 @@ def test_a_tampered_index_is_refused(repository: Repository, tmp_path: Path, ste
 def test_a_signature_of_somebody_else_is_refused(
     repository: Repository, tmp_path: Path, step: Step
 ) -> None:
-    stranger = Repository(tmp_path / "stranger", tmp_path / "stranger-home")
-    stranger.root.mkdir()
-    stranger.make()
-    with pytest.raises(StepError):
+    with (
+        made(tmp_path / "stranger", tmp_path / "stranger-home") as stranger,
+        pytest.raises(StepError),
+    ):
         repository.apt(tmp_path / "state", keyring=stranger.keyring).refresh(step)
 
 
