@@ -6,10 +6,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ntbdbg.cli.operands import Comparison, Side, file_operand, plain_file
-from ntbdbg.errors import NtbError, UsageError
+from ntbdbg.errors import UsageError
 from ntbdbg.inspect.diff import Span
 from ntbdbg.memory.number import format_size
-from ntbdbg.ntb.reach import require_open
+from ntbdbg.ntb.reach import bar_window, require_open, target_of
 from ntbdbg.target.address import AddressExpr, Window
 
 if TYPE_CHECKING:
@@ -28,9 +28,7 @@ def compare_windows(app: AppContext, first: str, second: str | None) -> Comparis
     guest, window = _parse(app, first)
     link = app.lab.read_link()
     mine = _find(link, guest, window)
-    require_open(mine, f"{guest.name}:{window}")
-    assert mine.translation is not None
-    peer = app.lab.guest_of_partition(mine.translation.partition)
+    peer = _target(app, mine, f"{guest.name}:{window}")
     a = Side(f"{guest.name}:{window} in {peer.name}", peer.memory)
     if second is None:
         second = f"{peer.name}:mw{mine.index}"
@@ -57,10 +55,13 @@ def _parse(app: AppContext, text: str) -> tuple[Guest, Window]:
 def _find(link: Link, guest: Guest, window: Window) -> MemoryWindow:
     if window.kind == "mw":
         return link.window(guest.partition, window.number)
-    for candidate in link.windows_of(guest.partition):
-        if candidate.bar == window.number:
-            return candidate
-    raise NtbError(f"{guest.name}: {window} holds no memory window", hint="'ntbdbg windows'")
+    name = f"{guest.name}: {window}"
+    return bar_window(link, guest.partition, window.number, 0, name=name)[0]
+
+
+def _target(app: AppContext, window: MemoryWindow, name: str) -> Guest:
+    require_open(window, name)
+    return app.lab.guest_of_partition(target_of(window, name))
 
 
 def _other(
@@ -71,9 +72,7 @@ def _other(
     owner = guest if expr.guest is None else app.guest(expr.guest)
     if isinstance(expr.base, Window) and not expr.offset:
         window = _find(link, owner, expr.base)
-        require_open(window, f"{owner.name}:{expr.base}")
-        assert window.translation is not None
-        target = app.lab.guest_of_partition(window.translation.partition)
+        target = _target(app, window, f"{owner.name}:{expr.base}")
         side = Side(f"{owner.name}:{expr.base} in {target.name}", target.memory)
         return side, [(p.offset, p.size, p.gpa) for p in window.reached]
     place = owner.resolve(expr._replace(guest=None), size)

@@ -84,7 +84,8 @@ def _window(window: MemoryWindow) -> Iterator[tuple[str, FieldValue]]:
     if window.translation is not None:
         yield f"{name}.partition", window.translation.partition
         yield f"{name}.address", window.translation.address
-        yield f"{name}.limit", window.translation.limit
+        if window.translation.limit is not None:
+            yield f"{name}.limit", window.translation.limit
     yield f"{name}.closed", window.why_closed
 
 

@@ -76,20 +76,30 @@ def _walk(
     for renamed in struct.subcons:
         size = int(renamed.sizeof())
         path = f"{prefix}{renamed.name}"
-        inner = renamed.subcon
-        while isinstance(inner, Renamed):  # a name and a comment are one wrapper each
-            inner = inner.subcon
-        if isinstance(inner, Struct):
-            yield from _walk(inner, data, offset, f"{path}.", explain)
-        elif isinstance(inner, Array) and isinstance(inner.subcon, Struct):
-            step = int(inner.subcon.sizeof())
-            for index in range(inner.count):
-                at = offset + index * step
-                yield from _walk(inner.subcon, data, at, f"{path}[{index}].", explain)
-        else:
-            value = _value(inner, data[offset : offset + size])
+        nested = list(_structs(_bare(renamed), offset, path))
+        for inner, at, name in nested:
+            yield from _walk(inner, data, at, f"{name}.", explain)
+        if not nested:
+            value = _value(_bare(renamed), data[offset : offset + size])
             yield Member(offset, size, path, value, _meaning(renamed, value, explain))
         offset += size
+
+
+def _bare(kind: Any) -> Any:
+    """Without the wrappers that hold its name and its comment."""
+    while isinstance(kind, Renamed):
+        kind = kind.subcon
+    return kind
+
+
+def _structs(kind: Any, offset: int, path: str) -> Iterator[tuple[Any, int, str]]:
+    """The structures in `kind`, a structure itself or arrays of them: with offset and path."""
+    if isinstance(kind, Struct):
+        yield kind, offset, path
+    elif isinstance(kind, Array):
+        step = int(kind.subcon.sizeof())
+        for index in range(kind.count):
+            yield from _structs(_bare(kind.subcon), offset + index * step, f"{path}[{index}]")
 
 
 def _value(kind: Any, raw: bytes) -> Value:

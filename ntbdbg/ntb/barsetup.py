@@ -54,6 +54,11 @@ class BarSetup:
         return 1 << (self.value >> 4 & 0x3F)
 
     @property
+    def uses_lut(self) -> bool:
+        """A lookup table translates, one window for each entry."""
+        return self.kind in _ENTRIES
+
+    @property
     def entries(self) -> int:
         """Windows in this BAR."""
         return _ENTRIES.get(self.kind, 1)

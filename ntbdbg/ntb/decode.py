@@ -17,6 +17,7 @@ from ntbdbg.ntb.barsetup import TPART_MASK
 from ntbdbg.ntb.model import (
     Doorbell,
     Link,
+    LutEntry,
     MessageRegister,
     NtPort,
     PageHeader,
@@ -54,6 +55,7 @@ def decode_header(data: bytes, source: str) -> PageHeader:
         nonce=raw.switch_nonce,
         port_bitmap=raw.port_bitmap,
         loopback=bool(raw.cfg_flags & page.CFG_LOOPBACK),
+        mirror_mw=bool(raw.cfg_flags & page.CFG_MIRROR_MW),
         barsetup=tuple(raw.barsetup),
         port_off=raw.port_off,
         port_stride=raw.port_stride,
@@ -178,7 +180,9 @@ def _decode_port(
         ram_size=raw.ram_size,
         bar_addr=tuple(None if a == page.BAR_UNMAPPED else a for a in raw.bar_addr),
         image=tuple(raw.image),
+        lut=tuple(tuple(LutEntry(e.low, e.high, e.upper) for e in table) for table in raw.lut),
         mw_open=raw.mw_open,
+        mw_trapped=raw.mw_trapped,
         problems=tuple(problems),
         block=raw,
     )

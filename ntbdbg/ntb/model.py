@@ -57,12 +57,11 @@ class WindowType(enum.Enum):
 class Why(enum.Enum):
     """Every reason for which a window is closed; the value begins the explanation."""
 
-    LUT = "its kind of translation is not decoded"
+    RESERVED = "its kind of translation is reserved"
     BAR_UNMAPPED = "its own guest has not mapped the BAR"
     LIMIT_ZERO = "limit 0"
     LIMIT_LOW = "the limit is not above the BAR"
-    LIMIT_PAGE = "the limit leaves less than one page"
-    UNALIGNED = "the translation is not page aligned"
+    LUT_INVALID = "its lookup-table entry is not valid"
     OWN_PARTITION = "the target partition is its own"
     NO_PARTITION = "the target partition is not configured"
     OWNER_ABSENT = "the port is not attached"
@@ -143,12 +142,36 @@ class Translation:
 
     :ivar partition: target partition
     :ivar address: guest-physical address there
-    :ivar limit: exclusive end as a bus address of the owner, 0 for none
+    :ivar limit: exclusive end as a bus address of the owner, 0 for none; None where a lookup
+        table translates, which has no limits
     """
 
     partition: int
     address: int
-    limit: int
+    limit: int | None
+
+
+@dataclass(frozen=True)
+class LutEntry:
+    """One entry of a lookup table, as LUTLDATA, LUTMDATA and LUTUDATA show it (§1.2)."""
+
+    low: int
+    high: int
+    upper: int
+
+    @property
+    def address(self) -> int:
+        """Guest-physical address in the target."""
+        return self.low & ~3 | self.high << 32
+
+    @property
+    def partition(self) -> int:
+        """PART, 0..15."""
+        return self.upper & 0xF
+
+    @property
+    def is_valid(self) -> bool:
+        return bool(self.upper >> 31)
 
 
 @dataclass(frozen=True)
@@ -156,12 +179,14 @@ class Piece:
     """`size` bytes from window offset `offset` on: RAM of the peer at `gpa`, or a gap.
 
     :ivar gap: why nothing is there, None for RAM
+    :ivar trapped: the device copies each access, because no whole page could be mapped (§2.5)
     """
 
     offset: int
     size: int
     gpa: int
     gap: str | None = None
+    trapped: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,6 +202,9 @@ class MemoryWindow:
     :ivar pieces: what the offsets 0..size reach, in order, even while the window is closed
     :ivar closed: every reason why it is closed; empty when open
     :ivar device_open: what the device itself says (mw_open), None when no device is there
+    :ivar device_trapped: whether the device says that it copies some of it (mw_trapped)
+    :ivar mirrors: indices of the windows one of whose translation it borrows, because it has
+        none and the switch mirrors (§2.7); `translation` is None if it may be any of several
     """
 
     partition: int
@@ -191,6 +219,8 @@ class MemoryWindow:
     pieces: tuple[Piece, ...]
     closed: tuple[Closed, ...]
     device_open: bool | None
+    device_trapped: bool | None = None
+    mirrors: tuple[int, ...] = ()
 
     @property
     def is_open(self) -> bool:
@@ -200,7 +230,17 @@ class MemoryWindow:
     @property
     def device_agrees(self) -> bool:
         """False when the device says otherwise: a bug in one of the two, or a moving target."""
-        return self.device_open is None or self.device_open == self.is_open
+        if self.device_open is None:
+            return True
+        unknown = self.device_trapped is None or not self.is_open or self.translation is None
+        return self.device_open == self.is_open and (
+            unknown or self.device_trapped == self.is_trapped
+        )
+
+    @property
+    def is_trapped(self) -> bool:
+        """Whether the device copies accesses to some of it."""
+        return any(piece.trapped for piece in self.pieces)
 
     @property
     def why_closed(self) -> str:
@@ -225,6 +265,7 @@ class NtPort:
     :ivar segments_problem: why `segments` cannot be used, None if they can
     :ivar bar_addr: guest-physical base per BAR, None while not mapped
     :ivar image: registers 0x400-0x4ff, 64 words
+    :ivar lut: the lookup tables of BAR2 and BAR4, whether those BARs use them or not
     :ivar block: every word of the block by its C name, for registers and tools
     :ivar problems: what is wrong in the block, a clause each
     """
@@ -252,7 +293,9 @@ class NtPort:
     ram_size: int
     bar_addr: tuple[int | None, ...]
     image: tuple[int, ...]
+    lut: tuple[tuple[LutEntry, ...], ...]
     mw_open: int
+    mw_trapped: int
     problems: tuple[str, ...]
     block: Mapping[str, object] = field(repr=False, compare=False)
 
@@ -293,6 +336,7 @@ class PageHeader:
     nonce: int
     port_bitmap: int
     loopback: bool
+    mirror_mw: bool
     barsetup: tuple[int, ...]
     port_off: int
     port_stride: int

@@ -19,7 +19,7 @@ from construct import Int32ub, Int32ul, Int64ub, Int64ul, Struct
 
 MAGIC = 0x4944544E54425357
 MAJOR = 1
-MINOR = 0
+MINOR = 1
 ENDIAN = 0x01020304
 MODEL = 0x8091
 MIN_SIZE = 0x10000
@@ -30,10 +30,13 @@ MAX_PORTS = 6
 MAX_SEGS = 16
 NUM_MSG = 4
 NUM_BARS = 6
+LUT_BARS = 2
+LUT_ENTRIES = 24
 IMAGE_BASE = 0x400
 IMAGE_SIZE = 0x100
 LOCK_PORT = 0x100
 CFG_LOOPBACK = 1 << 0
+CFG_MIRROR_MW = 1 << 1
 INMSG_FULL = 1 << 63
 INMSG_SRC_SHIFT = 32
 INMSG_SRC_MASK = 7
@@ -49,6 +52,7 @@ class PageLayout:
     endian: Endian
     header: Any
     segment: Any
+    lut: Any
     port: Any
 
 
@@ -57,8 +61,8 @@ def layout(endian: Endian) -> PageLayout:
     """The layouts for a host of byte order `endian`."""
     little = endian == "little"
     u32, u64 = (Int32ul, Int64ul) if little else (Int32ub, Int64ub)
-    segment = _segment(u64)
-    return PageLayout(endian, _header(u32, u64), segment, _port(u32, u64, segment))
+    segment, lut = _segment(u64), _lut(u32)
+    return PageLayout(endian, _header(u32, u64), segment, lut, _port(u32, u64, segment, lut))
 
 
 def _header(u32: Any, u64: Any) -> Any:
@@ -75,7 +79,7 @@ def _header(u32: Any, u64: Any) -> Any:
         "model" / u32 * "PCI device id of the switch",
         "switch_nonce" / u64 * "random, names this power cycle",
         "port_bitmap" / u32 * "bit n: switch port n is an NT port",
-        "cfg_flags" / u32 * "bit 0: doorbells also reach their sender",
+        "cfg_flags" / u32 * "bit 0: doorbells also reach their sender; 1: windows are mirrored",
         "barsetup" / u32[NUM_BARS] * "BARSETUP registers, alike on every port",
     )
 
@@ -89,7 +93,16 @@ def _segment(u64: Any) -> Any:
     )
 
 
-def _port(u32: Any, u64: Any, segment: Any) -> Any:
+def _lut(u32: Any) -> Any:
+    """``struct idt_ntb_shm_lut``: one entry of a lookup table."""
+    return Struct(
+        "low" / u32 * "LUTLDATA",
+        "high" / u32 * "LUTMDATA",
+        "upper" / u32 * "LUTUDATA",
+    )
+
+
+def _port(u32: Any, u64: Any, segment: Any, lut: Any) -> Any:
     """``struct idt_ntb_shm_port``, at port_off + partition * port_stride."""
     return Struct(
         "state" / u32 * "0 free, 1 claimed, 2 attached",
@@ -132,7 +145,8 @@ def _port(u32: Any, u64: Any, segment: Any) -> Any:
         "segsigsts" / u32 * "SEGSIGSTS",
         "segsigmsk" / u32 * "SEGSIGMSK",
         "mw_open" / u32 * "bit n: window n reaches the peer now",
-        "rsvd_178" / u32[2],
+        "mw_trapped" / u32 * "bit n: window n is open, and some of it is copied by the device",
+        "rsvd_17c" / u32[1],
         "ram_seq" / u32 * "odd while the RAM table is being written",
         "nseg" / u32 * "segments in use",
         "ram_dev" / u64 * "st_dev of the RAM file",
@@ -155,6 +169,8 @@ def _port(u32: Any, u64: Any, segment: Any) -> Any:
         "win_unmap" / u64 * "windows closed",
         "win_trap" / u64 * "accesses that did not go to RAM",
         "quiesce_timeouts" / u64 * "peers that did not close their windows in time",
+        "rsvd_550" / u64[22],
+        "lut" / lut[LUT_ENTRIES][LUT_BARS] * "lookup tables of BAR2 and BAR4",
     )
 
 

@@ -35,11 +35,8 @@ def reach(
     window = link.window(partition, index)
     called = name or f"port {link.port(partition).number} mw{index}"
     require_open(window, called)
-    assert window.translation is not None
-    return tuple(
-        Reached(window.translation.partition, gpa, length)
-        for gpa, length in _cut(window, offset, size, called)
-    )
+    target = target_of(window, called)
+    return tuple(Reached(target, gpa, length) for gpa, length in _cut(window, offset, size, called))
 
 
 def require_open(window: MemoryWindow, name: str) -> None:
@@ -49,6 +46,42 @@ def require_open(window: MemoryWindow, name: str) -> None:
             f"{name} is closed: {window.why_closed}",
             hint="'ntbdbg windows' shows all windows and what each one lacks",
         )
+
+
+def target_of(window: MemoryWindow, name: str) -> int:
+    """The partition that an open window leads to; NtbError if only the device knows it."""
+    if window.translation is None:
+        lenders = ", ".join(f"mw{index}" for index in window.mirrors)
+        raise NtbError(
+            f"{name} has no translation, the device lends it that of one of {lenders}",
+            hint="x-mirror-mw takes the one programmed last, which no register tells",
+        )
+    return window.translation.partition
+
+
+def bar_window(
+    link: Link, partition: int, bar: int, offset: int, *, name: str | None = None
+) -> tuple[MemoryWindow, int]:
+    """The window at `offset` of a BAR, and the offset in that window.
+
+    :param name: what errors call the BAR, e.g. ``qemu1: bar4``
+    :raises NtbError: the BAR holds no window, or none there; the message says what there is
+    """
+    mine = link.windows_of(partition)
+    inside = [window for window in mine if window.bar == bar]
+    called = name or f"port {link.port(partition).number}: bar{bar}"
+    if not inside:
+        known = ", ".join(sorted({f"bar{w.bar}" for w in mine})) or "none"
+        raise NtbError(f"{called} holds no memory window", hint=f"with one: {known}")
+    if len(inside) == 1:
+        return inside[0], offset
+    entry, rest = divmod(offset, inside[0].aperture)
+    if entry >= len(inside):
+        raise NtbError(
+            f"{called} has no window at {offset:#x}",
+            hint=f"its {len(inside)} windows of {inside[0].aperture:#x} bytes end before that",
+        )
+    return inside[entry], rest
 
 
 def _cut(window: MemoryWindow, offset: int, size: int, name: str) -> list[tuple[int, int]]:

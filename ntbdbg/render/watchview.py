@@ -173,9 +173,22 @@ def _link_rows(
     for index in range(4):
         cell = [f"message{index}.data", f"message{index}.full"]
         yield f"message{index} data, full", [cell for _ in guests]
-    windows = sorted({n.partition(".")[0] for _, n in fields if n.endswith(".address")})
-    for name in windows[:6]:
+    for name in _windows(fields):
         yield f"{name} translation, open", [[f"{name}.address", f"{name}.open"] for _ in guests]
+
+
+def _windows(fields: Mapping[FieldKey, FieldValue]) -> list[str]:
+    """Windows that somebody translates, by number; the first one always."""
+    used = {
+        field.partition(".")[0]
+        for (_, field), value in fields.items()
+        if field == "mw0.address" or (value and field.startswith("mw") and _tells_use(field))
+    }
+    return sorted(used, key=lambda name: int(name[2:]))
+
+
+def _tells_use(field: str) -> bool:
+    return field.endswith((".address", ".open"))
 
 
 def _peers(fields: Mapping[FieldKey, FieldValue], guest: str) -> list[str]:

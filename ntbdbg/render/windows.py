@@ -25,51 +25,64 @@ class WindowMap:
 
     :param windows: which ones to show
     :param names: by partition, the guest
+    :param fold: neighbours in a BAR that are closed for the same reason share a line
     """
 
-    def __init__(self, link: Link, windows: Sequence[MemoryWindow], names: Names) -> None:
+    def __init__(
+        self, link: Link, windows: Sequence[MemoryWindow], names: Names, *, fold: bool = True
+    ) -> None:
         self.link = link
-        self.windows = windows
+        self.rows = _folded(windows) if fold else [[window] for window in windows]
         self.names = names
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        if not self.windows:
+        if not self.rows:
             yield Text("no memory windows")
             return
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
         for title in ("WINDOW", "BAR", "AT", "SIZE", "REACHES", "STATE"):
             table.add_column(title, overflow="fold")
-        for window in self.windows:
-            table.add_row(*self._row(window))
+        for row in self.rows:
+            table.add_row(*self._cells(row))
         yield table
-        for window in self.windows:
-            yield from self._remarks(window)
+        for row in self.rows:
+            yield from self._remarks(row)
 
-    def _name(self, window: MemoryWindow) -> str:
-        return f"{port_name(self.link, window.partition, self.names)}:mw{window.index}"
+    def _name(self, row: Sequence[MemoryWindow]) -> str:
+        first, last = row[0], row[-1]
+        guest = port_name(self.link, first.partition, self.names)
+        until = f"-mw{last.index}" if last is not first else ""
+        return f"{guest}:mw{first.index}{until}"
 
-    def _row(self, window: MemoryWindow) -> tuple[str | Text, ...]:
+    def _cells(self, row: Sequence[MemoryWindow]) -> tuple[str | Text, ...]:
+        window = row[0]
+        times = f"{len(row)} × " if len(row) > 1 else ""
         return (
-            self._name(window),
-            f"{window.bar} {window.kind.value} {format_size(window.aperture)}",
+            self._name(row),
+            f"{window.bar} {window.kind.value} {times}{format_size(window.aperture)}",
             "-" if window.base is None else f"{window.base:#x}",
             format_size(window.size) if window.size else "-",
             self._reaches(window),
             Text("open", style="green") if window.is_open else Text("closed", style="red"),
         )
 
-    def _remarks(self, window: MemoryWindow) -> Iterator[Text]:
-        """Why it is closed, what of it leads nowhere, and whether the device sees it so."""
-        name = self._name(window)
+    def _remarks(self, row: Sequence[MemoryWindow]) -> Iterator[Text]:
+        """Why it is closed, what of it is special, and whether the device sees it so."""
+        name, window = self._name(row), row[0]
+        is_closed = "is closed" if len(row) == 1 else "are closed"
         for reason in window.closed:
-            yield Text(f"{name} is closed: {reason.text}")
+            yield Text(f"{name} {is_closed}: {reason.text}")
         for piece in window.pieces:
+            where = f"{name} +{piece.offset:#x}, {format_size(piece.size)}"
             if piece.gap is not None:
-                where = f"+{piece.offset:#x}, {format_size(piece.size)}"
-                yield Text(f"{name} {where}: {piece.gpa:#x} {piece.gap}", style="yellow")
+                yield Text(f"{where}: {piece.gpa:#x} {piece.gap}", style="yellow")
+            elif piece.trapped and window.is_open:
+                yield Text(f"{where}: no whole page, each access traps", style="yellow")
+        if window.mirrors:
+            lenders = " or ".join(f"mw{index}" for index in window.mirrors)
+            yield Text(f"{name} has no translation, it mirrors {lenders} (x-mirror-mw)")
         if not window.device_agrees:
-            said = "open" if window.device_open else "closed"
-            yield Text(f"{name}: the device itself says {said}", style="bold red")
+            yield Text(f"{name}: the device itself says {_device_words(window)}", style="bold red")
 
     def _reaches(self, window: MemoryWindow) -> str:
         """The peer's addresses, one piece a line; what is programmed, if nothing is reached."""
@@ -84,6 +97,33 @@ class WindowMap:
             else "nothing"
             for piece in window.pieces
         )
+
+
+def _folded(windows: Sequence[MemoryWindow]) -> list[list[MemoryWindow]]:
+    """Windows that share a line: nothing but their numbers tells them apart."""
+    rows: list[list[MemoryWindow]] = []
+    for window in windows:
+        if rows and _alike(rows[-1][-1], window):
+            rows[-1].append(window)
+        else:
+            rows.append([window])
+    return rows
+
+
+def _alike(one: MemoryWindow, other: MemoryWindow) -> bool:
+    return (
+        (one.partition, one.bar, one.closed) == (other.partition, other.bar, other.closed)
+        and not one.is_open
+        and not (one.size or other.size)
+        and one.device_agrees
+        and other.device_agrees
+    )
+
+
+def _device_words(window: MemoryWindow) -> str:
+    if window.device_open != window.is_open:
+        return "open" if window.device_open else "closed"
+    return "that some of it traps" if window.device_trapped else "that none of it traps"
 
 
 def port_name(link: Link, partition: int, names: Names) -> str:
@@ -126,6 +166,7 @@ def _facts(link: Link, window: MemoryWindow, names: Names) -> dict[str, Any]:
         "partition": window.partition,
         "index": window.index,
         "bar": window.bar,
+        "entry": window.entry,
         "type": window.kind.value,
         "aperture": window.aperture,
         "base": window.base,
@@ -135,8 +176,10 @@ def _facts(link: Link, window: MemoryWindow, names: Names) -> dict[str, Any]:
         "target": port_name(link, translation.partition, names) if translation else None,
         "target_partition": translation.partition if translation else None,
         "pieces": [
-            {"offset": p.offset, "size": p.size, "gpa": p.gpa, "gap": p.gap} for p in window.pieces
+            {"offset": p.offset, "size": p.size, "gpa": p.gpa, "gap": p.gap, "trapped": p.trapped}
+            for p in window.pieces
         ],
+        "mirrors": list(window.mirrors),
         "open": window.is_open,
         "closed": [{"reason": r.why.name.lower(), "text": r.text} for r in window.closed],
         "device_open": window.device_open,

@@ -5,11 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ntbdbg.errors import NtbError
 from ntbdbg.target.guest import Place
 
 if TYPE_CHECKING:
-    from ntbdbg.ntb.model import Link
     from ntbdbg.target.address import Window
     from ntbdbg.target.guest import Guest
 
@@ -20,22 +18,18 @@ def reach_window(guest: Guest, window: Window, offset: int, size: int) -> Place:
     :raises NtbError: no such window, or it is closed
     :raises FaultError: beyond the window's limit, or no RAM there
     """
-    from ntbdbg.ntb.reach import reach
+    from ntbdbg.ntb.reach import bar_window, reach
 
     partition = guest.partition
     link = guest.lab.read_link()
-    index = window.number if window.kind == "mw" else _index_of_bar(link, guest, window)
     name = f"{guest.name}:{window}"
+    via = f"{name}+{offset:#x}" if offset else name
+    index = window.number
+    if window.kind == "bar":
+        found, offset = bar_window(
+            link, partition, window.number, offset, name=f"{guest.name}: {window}"
+        )
+        index = found.index
     pieces = reach(link, partition, index, offset, size, name=name)
     peer = guest.lab.guest_of_partition(pieces[0].partition)
-    via = f"{name}+{offset:#x}" if offset else name
     return Place(peer, pieces[0].gpa, via)
-
-
-def _index_of_bar(link: Link, guest: Guest, window: Window) -> int:
-    mine = link.windows_of(guest.partition)
-    for candidate in mine:
-        if candidate.bar == window.number:
-            return candidate.index
-    known = ", ".join(sorted({f"bar{w.bar}" for w in mine})) or "none"
-    raise NtbError(f"{guest.name}: {window} holds no memory window", hint=f"with one: {known}")

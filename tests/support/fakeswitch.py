@@ -158,6 +158,20 @@ class FakeSwitch:
             port.image[at + 5] = limit >> 32
         self.update_open()
 
+    def translate_entry(
+        self, part: int, entry: int, *, address: int, target: int | None = None, bar: int = 4
+    ) -> None:
+        """Program a lookup-table entry as ``idt_ntb_peer_mw_set_trans`` does."""
+        target = (1 - part) % len(self.ports) if target is None else target
+        found = self.ports[part].lut[bar // 2 - 1][entry]
+        _set(found, low=address & 0xFFFFFFFF, high=address >> 32, upper=1 << 31 | target)
+        self.update_open()
+
+    def clear_entry(self, part: int, entry: int, *, bar: int = 4) -> None:
+        """``idt_ntb_peer_mw_clear_trans``."""
+        _set(self.ports[part].lut[bar // 2 - 1][entry], low=0, high=0, upper=0)
+        self.update_open()
+
     def ring(self, part: int, bits: int) -> None:
         """Doorbell bits arrive at `part`."""
         self.ports[part].indbellsts |= bits
@@ -179,13 +193,15 @@ class FakeSwitch:
         self.update_open()
 
     def update_open(self) -> None:
-        """Set every port's `mw_open` to what the registers mean, so that the device agrees."""
+        """Set `mw_open` and `mw_trapped` to what the registers mean: the device agrees."""
         from ntbdbg.ntb.decode import decode_page
 
         for window in decode_page(self.build(), "fake").windows:
             port = self.ports[window.partition]
             bit = 1 << window.index
+            trapped = window.is_open and window.is_trapped
             port.mw_open = port.mw_open | bit if window.is_open else port.mw_open & ~bit
+            port.mw_trapped = port.mw_trapped | bit if trapped else port.mw_trapped & ~bit
 
     def build(self, size: int = page.MIN_SIZE) -> bytes:
         """The page's bytes."""

@@ -78,7 +78,9 @@ def test_windows_json(linked, run) -> None:
         0x200000,
     )
     assert window["open"] is window["device_agrees"] is True
-    assert window["pieces"] == [{"offset": 0, "size": 0x10000, "gpa": 0x200000, "gap": None}]
+    assert window["pieces"] == [
+        {"offset": 0, "size": 0x10000, "gpa": 0x200000, "gap": None, "trapped": False}
+    ]
 
 
 def test_a_page_without_run_json(linked, run) -> None:
@@ -175,7 +177,7 @@ def test_version_of_another_build(linked, run) -> None:
     linked.publish()
     code, _, err = run("windows")
     assert code == 3
-    assert "layout version 7.0" in err
+    assert "layout version 7.1" in err
 
 
 def test_no_link(lab: FakeLab, run) -> None:

@@ -89,7 +89,7 @@ def test_free_port_is_numbered_by_the_header() -> None:
     [
         ("magic", 1, "is not a shared page"),
         ("endian", 7, "is not a shared page"),
-        ("major", 2, "layout version 2.0"),
+        ("major", 2, "layout version 2.1"),
         ("hdr_size", 8, "hdr_size"),
         ("nports", 0, "nports is 0"),
         ("nports", 7, "nports is 7"),
@@ -222,7 +222,7 @@ def test_spoiled_bytes_never_do_worse_than_an_ntb_error(spots) -> None:
 
 def test_layout_is_declared_for_both_byte_orders_once() -> None:
     little, big = page.layout("little"), page.layout("big")
-    assert little.port.sizeof() == big.port.sizeof() == 0x550
+    assert little.port.sizeof() == big.port.sizeof() == 0x840
 
 
 def test_port_blocks_inside_the_header() -> None:

@@ -18,9 +18,10 @@ HEADER = Path(__file__).parents[3] / "qemu_src/include/hw/misc/idt_ntb_shm.h"
 STRUCTS = {
     "idt_ntb_shm_header": "header",
     "idt_ntb_shm_seg": "segment",
+    "idt_ntb_shm_lut": "lut",
     "idt_ntb_shm_port": "port",
 }
-BYTES = {"uint32_t": 4, "uint64_t": 8, "struct idt_ntb_shm_seg": 24}
+BYTES = {"uint32_t": 4, "uint64_t": 8, "struct idt_ntb_shm_seg": 24, "struct idt_ntb_shm_lut": 12}
 
 
 def members(struct) -> list[tuple[str, int, int]]:
@@ -39,9 +40,11 @@ def c_struct(name: str) -> list[tuple[str, int | None, int]]:
     constants["IDT_NTB_SHM_IMAGE_SIZE / 4"] = page.IMAGE_SIZE // 4
     body = re.search(rf"struct {name} {{(.*?)\n}};", text, re.DOTALL)[1]
     found = []
-    pattern = r"^\s+(struct \w+|\w+) (\w+)(?:\[([^\]]+)\])?;(?:\s*/\* (0x[0-9a-f]+))?"
-    for kind, field, count, offset in re.findall(pattern, body, re.MULTILINE):
-        times = int(constants.get(count, count)) if count else 1
+    pattern = r"^\s+(struct \w+|\w+) (\w+)((?:\[[^\]]+\])*);(?:\s*/\* (0x[0-9a-f]+))?"
+    for kind, field, counts, offset in re.findall(pattern, body, re.MULTILINE):
+        times = 1
+        for count in re.findall(r"\[([^\]]+)\]", counts):
+            times *= int(constants.get(count, count))
         found.append((field, int(offset, 16) if offset else None, BYTES[kind] * times))
     return found
 
@@ -93,6 +96,9 @@ def test_same_constants_as_the_c_header() -> None:
         "IMAGE_SIZE": page.IMAGE_SIZE,
         "LOCK_PORT": page.LOCK_PORT,
         "CFG_LOOPBACK": page.CFG_LOOPBACK,
+        "CFG_MIRROR_MW": page.CFG_MIRROR_MW,
+        "LUT_BARS": page.LUT_BARS,
+        "LUT_ENTRIES": page.LUT_ENTRIES,
         "INMSG_FULL": page.INMSG_FULL,
         "INMSG_SRC_SHIFT": page.INMSG_SRC_SHIFT,
         "BAR_UNMAPPED": page.BAR_UNMAPPED,
@@ -102,7 +108,7 @@ def test_same_constants_as_the_c_header() -> None:
 
 
 @pytest.mark.parametrize("endian", ["little", "big"])
-@pytest.mark.parametrize("name", ["header", "segment", "port"])
+@pytest.mark.parametrize("name", ["header", "segment", "lut", "port"])
 @settings(max_examples=20, deadline=None)
 @given(data=st.data())
 def test_parse_and_build_are_inverse(endian, name, data) -> None:

@@ -141,7 +141,7 @@ def test_shared_page_document() -> None:
     documented = [row for row in rows((DOCS / "shared-page.md").read_text()) if len(row) == 5]
     layout = page.layout("little")
     expected = []
-    for struct in (layout.header, layout.port, layout.segment):
+    for struct in (layout.header, layout.port, layout.segment, layout.lut):
         offset = 0
         for member in struct.subcons:
             size = member.sizeof()

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from ntbdbg.errors import FaultError, NtbError
 from ntbdbg.memory.base import Segment
+from ntbdbg.ntb import page
 from ntbdbg.ntb.barsetup import BarSetup, window_bars
 from ntbdbg.ntb.decode import decode_page
 from ntbdbg.ntb.model import MemoryWindow, Piece, Why, WindowType
-from ntbdbg.ntb.reach import Reached, reach
+from ntbdbg.ntb.reach import Reached, bar_window, reach
 from tests.support.fakeswitch import BAR2_ADDRESS, BAR4_LUT12_32M, BARSETUP, FakeSwitch
 
 GIB = 1 << 30
@@ -56,14 +57,6 @@ CLOSED: dict[Why, tuple[Callable[[FakeSwitch], object], str]] = {
     Why.LIMIT_LOW: (
         lambda s: image(s, 0, 0x494, BAR2_ADDRESS - 0x400),
         "limit 0xfdfffc00 is not above BAR2 at 0xfe000000",
-    ),
-    Why.LIMIT_PAGE: (
-        lambda s: image(s, 0, 0x494, BAR2_ADDRESS + 0x400),
-        "limit 0xfe000400 leaves less than one page",
-    ),
-    Why.UNALIGNED: (
-        lambda s: image(s, 0, 0x498, 0x1004),
-        "translation 0x1004 is not page aligned",
     ),
     Why.OWN_PARTITION: (lambda s: image(s, 0, 0x490, 0x8000015C), "target partition 0 is its own"),
     Why.NO_PARTITION: (
@@ -108,7 +101,7 @@ def test_each_reason_alone_closes(why: Why) -> None:
 
 def test_the_table_of_reasons_is_complete() -> None:
     by_death = {Why.OWNER_DEAD, Why.PEER_DEAD}
-    assert set(CLOSED) | by_death | {Why.LUT} == set(Why)
+    assert set(CLOSED) | by_death | {Why.LUT_INVALID, Why.RESERVED} == set(Why)
 
 
 def test_a_dead_qemu_closes() -> None:
@@ -127,7 +120,10 @@ def test_all_reasons_are_given() -> None:
     switch = FakeSwitch()
     switch.translate(0, address=0, size=0)
     whys = {reason.why for reason in mw0(switch).closed}
-    assert {Why.LIMIT_ZERO, Why.OWNER_CPEN, Why.OWNER_BME, Why.PEER_CPEN} <= whys
+    assert {Why.LIMIT_ZERO, Why.OWNER_CPEN, Why.OWNER_BME} <= whys
+    assert not {Why.PEER_CPEN, Why.OWN_PARTITION} & whys  # it names no peer yet
+    switch.translate(0, address=0, size=0x1000, target=1)
+    assert {Why.OWNER_CPEN, Why.PEER_CPEN} <= {reason.why for reason in mw0(switch).closed}
 
 
 def test_idprotdis_stands_in_for_the_mapping_table() -> None:
@@ -161,19 +157,38 @@ def test_limit(limit: int, size: int) -> None:
     assert mw0(switch).size == size
 
 
-def test_a_tail_of_less_than_a_page_is_not_mapped() -> None:
+def test_a_tail_of_less_than_a_page_traps() -> None:
     switch = open_switch()
     image(switch, 0, 0x494, BAR2_ADDRESS + 0x1400)
-    ram, tail = mw0(switch).pieces
-    assert (ram.size, ram.gap) == (0x1000, None)
-    assert (tail.offset, tail.size) == (0x1000, 0x400)
-    assert "whole page" in (tail.gap or "")
+    switch.update_open()
+    window = mw0(switch)
+    assert window.pieces == (
+        Piece(0, 0x1000, 0x1000000),
+        Piece(0x1000, 0x400, 0x1001000, trapped=True),
+    )
+    assert (window.is_trapped, window.device_trapped, window.device_agrees) == (True, True, True)
 
 
-def test_ram_that_is_not_page_aligned_in_its_file() -> None:
+def test_a_translation_within_a_page_traps() -> None:
+    window = mw0(open_switch(address=0x1004))
+    assert window.is_open
+    assert window.pieces == (Piece(0, 0x10000, 0x1004, trapped=True),)
+    link = decode_page(open_switch(address=0x1004).build(), "page")
+    assert reach(link, 0, 0, 0xFFFC, 4) == (Reached(1, 0x11000, 4),)
+
+
+def test_ram_that_is_not_page_aligned_in_its_file_traps() -> None:
     switch = open_switch()
     switch.publish_ram(1, [Segment(0x100000, 0x10000000, 0x800)])
-    assert [reason.why for reason in mw0(switch).closed] == [Why.NO_RAM]
+    assert [piece.trapped for piece in mw0(switch).pieces] == [True]
+
+
+def test_device_that_traps_where_it_need_not() -> None:
+    switch = open_switch()
+    switch.port(0).mw_trapped = 1
+    window = mw0(switch)
+    assert (window.is_open, window.device_open) == (True, True)
+    assert not window.device_agrees
 
 
 def test_below_the_published_ram() -> None:
@@ -242,16 +257,114 @@ def test_translation_at_the_end_of_the_address_space() -> None:
     assert "end of RAM" in (window.pieces[-1].gap or "")
 
 
-def test_lut_windows_are_counted_but_not_decoded() -> None:
-    setup = (*BARSETUP[:4], BAR4_LUT12_32M, 0)
-    link = decode_page(FakeSwitch(barsetup=setup).build(), "page")
+LUT_SWITCH = (*BARSETUP[:4], BAR4_LUT12_32M, 0)
+
+
+def lut_switch(nports: int = 2) -> FakeSwitch:
+    switch = FakeSwitch(nports, barsetup=LUT_SWITCH)
+    switch.link_up()
+    return switch
+
+
+def test_lut_windows() -> None:
+    switch = lut_switch()
+    switch.translate_entry(0, 1, address=0x2000000)
+    link = decode_page(switch.build(), "page")
     mine = link.windows_of(0)
     assert [w.index for w in mine] == list(range(13))
     assert {w.kind for w in mine[1:]} == {WindowType.LUT12}
-    assert mine[1].aperture == 2 << 20
     assert mine[2].base == BAR2_ADDRESS + 4 * 0x100000 + (2 << 20)
-    assert [reason.why for reason in mine[1].closed] == [Why.LUT]
-    assert "LUT12 translations are not decoded" in mine[1].why_closed
+    assert mine[2].is_open
+    assert mine[2].pieces == (Piece(0, 2 << 20, 0x2000000),)
+    assert mine[2].translation is not None
+    assert mine[2].translation.limit is None
+    assert [reason.why for reason in mine[1].closed] == [Why.LUT_INVALID]
+    assert (mine[1].size, mine[1].pieces) == (0, ())
+    assert all(w.device_agrees for w in link.windows)
+    assert reach(link, 0, 2, 0x40, 4) == (Reached(1, 0x2000040, 4),)
+
+
+def test_bars_with_several_windows() -> None:
+    switch = lut_switch()
+    switch.translate_entry(0, 11, address=0x2000000)
+    link = decode_page(switch.build(), "page")
+    window, offset = bar_window(link, 0, 4, 11 * (2 << 20) + 5)
+    assert (window.index, offset) == (12, 5)
+    assert bar_window(link, 0, 2, 1 << 40) == (link.window(0, 0), 1 << 40)
+    with pytest.raises(NtbError, match="bar4 has no window at 0x1800000"):
+        bar_window(link, 0, 4, 12 * (2 << 20))
+    with pytest.raises(NtbError, match="bar3 holds no memory window"):
+        bar_window(link, 0, 3, 0)
+
+
+def test_the_gates_close_lut_windows_as_well() -> None:
+    switch = lut_switch()
+    switch.translate_entry(0, 0, address=0x2000000)
+    for target, why in ((0, Why.OWN_PARTITION), (9, Why.NO_PARTITION)):
+        switch.port(0).lut[1][0].upper = 1 << 31 | target
+        window = decode_page(switch.build(), "page").window(0, 1)
+        assert [reason.why for reason in window.closed] == [why]
+        assert "LUTUDATA.PART" in window.why_closed
+    switch.translate_entry(0, 0, address=0x2000000)
+    switch.link_down(1)
+    window = decode_page(switch.build(), "page").window(0, 1)
+    assert {reason.why for reason in window.closed} == {Why.PEER_CPEN, Why.PEER_MTBL}
+
+
+def test_six_ports_reach_each_other() -> None:
+    switch = lut_switch(6)
+    for part in range(6):
+        for target in range(6):
+            if target != part:
+                switch.translate_entry(part, target, address=0x1000000 * (1 + part), target=target)
+    link = decode_page(switch.build(), "page")
+    for part in range(6):
+        for target in range(6):
+            window = link.window(part, 1 + target)
+            assert window.is_open == (target != part)
+            if target != part:
+                address = 0x1000000 * (1 + part)
+                assert reach(link, part, 1 + target, 0, 1) == (Reached(target, address, 1),)
+
+
+def test_a_reserved_kind_of_translation() -> None:
+    setup = (*BARSETUP[:4], 0x8000195C, 0)
+    window = decode_page(FakeSwitch(barsetup=setup).build(), "page").window(0, 1)
+    assert [reason.why for reason in window.closed] == [Why.RESERVED]
+
+
+def mirroring_switch() -> FakeSwitch:
+    switch = lut_switch()
+    switch.header.cfg_flags = page.CFG_MIRROR_MW
+    return switch
+
+
+def test_a_window_that_mirrors_the_only_other_one() -> None:
+    switch = mirroring_switch()
+    switch.translate_entry(0, 0, address=0x2000000)
+    switch.port(0).mw_open |= 1
+    link = decode_page(switch.build(), "page")
+    window = link.window(0, 0)
+    assert (window.is_open, window.device_agrees, window.mirrors) == (True, True, (1,))
+    assert reach(link, 0, 0, 8, 4) == (Reached(1, 0x2000008, 4),)
+
+
+def test_a_window_that_mirrors_one_of_several() -> None:
+    switch = mirroring_switch()
+    switch.translate_entry(0, 0, address=0x2000000)
+    switch.translate_entry(0, 5, address=0x3000000)
+    switch.port(0).mw_open |= 1
+    link = decode_page(switch.build(), "page")
+    window = link.window(0, 0)
+    assert (window.is_open, window.device_agrees, window.mirrors) == (True, True, (1, 6))
+    with pytest.raises(NtbError, match="lends it that of one of mw1, mw6"):
+        reach(link, 0, 0, 0, 1)
+
+
+def test_mirroring_opens_nothing_that_the_device_keeps_closed() -> None:
+    switch = mirroring_switch()
+    switch.translate_entry(0, 0, address=0x2000000)
+    assert [reason.why for reason in mw0(switch).closed] == [Why.LIMIT_ZERO]
 
 
 def test_no_more_windows_than_the_driver_takes() -> None:

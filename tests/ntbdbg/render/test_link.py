@@ -13,6 +13,7 @@ from ntbdbg.inspect.diff import PageDiff
 from ntbdbg.inspect.structs import Member
 from ntbdbg.inspect.watch import Sample, WatchStats
 from ntbdbg.memory import BufferMemory, Segment
+from ntbdbg.ntb import page
 from ntbdbg.ntb.decode import decode_page
 from ntbdbg.ntb.model import Link
 from ntbdbg.ntb.registers import find
@@ -72,13 +73,52 @@ qemu1:mw0 +0x4000, 16 KiB: 0x80000000 is in the PCI hole [0x80000000, 0x10000000
     )
 
 
-def test_lut_windows_and_none() -> None:
+def lut_link(change=lambda switch: None) -> Link:
     switch = FakeSwitch(barsetup=(*BARSETUP[:4], BAR4_LUT12_32M, 0))
-    lut = decode_page(switch.build(), "page")
-    assert "qemu1:mw12 is closed: LUT12 translations are not decoded" in shown(
-        WindowMap(lut, lut.windows, NAMES)
+    switch.link_up()
+    switch.translate_entry(0, 1, address=0x2000000)
+    change(switch)
+    return decode_page(switch.build(), "page")
+
+
+def test_lut_windows_and_none() -> None:
+    lut = lut_link()
+    assert (
+        shown(WindowMap(lut, lut.windows_of(0), NAMES), 90)
+        == """\
+WINDOW          BAR                 AT          SIZE   REACHES                    STATE
+qemu1:mw0       2 direct 2 MiB      0xfe000000  -      -                          closed
+qemu1:mw1       4 LUT12 2 MiB       0xfe400000  -      -                          closed
+qemu1:mw2       4 LUT12 2 MiB       0xfe600000  2 MiB  qemu2:0x2000000-0x21fffff  open
+qemu1:mw3-mw12  4 LUT12 10 × 2 MiB  0xfe800000  -      -                          closed
+qemu1:mw0 is closed: limit 0 (BARLIMIT2: no translation is set)
+qemu1:mw1 is closed: its lookup-table entry is not valid (LUTUDATA.VALID=0)
+qemu1:mw3-mw12 are closed: its lookup-table entry is not valid (LUTUDATA.VALID=0)"""
     )
+    unfolded = shown(WindowMap(lut, lut.windows, NAMES, fold=False))
+    assert "qemu2:mw7 is closed: its lookup-table entry is not valid" in unfolded
     assert shown(WindowMap(lut, (), NAMES)) == "no memory windows"
+
+
+def test_windows_that_trap_and_that_mirror() -> None:
+    def change(switch: FakeSwitch) -> None:
+        switch.header.cfg_flags = page.CFG_MIRROR_MW
+        switch.translate_entry(0, 1, address=0x2000004)
+        switch.port(0).mw_open |= 1
+        switch.port(0).mw_trapped |= 1
+
+    lut = lut_link(change)
+    lines = shown(WindowMap(lut, lut.windows_of(0), NAMES), 120)
+    assert "qemu1:mw2 +0x0, 2 MiB: no whole page, each access traps" in lines
+    assert "qemu1:mw0 has no translation, it mirrors mw2 (x-mirror-mw)" in lines
+    assert "device itself" not in lines
+    liar = lut_link(lambda switch: switch.port(0).update({"mw_trapped": 1 << 2}))
+    said = "qemu1:mw2: the device itself says that some of it traps"
+    assert said in shown(WindowMap(liar, liar.windows_of(0), NAMES))
+    other = lut_link(lambda switch: switch.port(0).update({"mw_open": 1 << 4}))
+    seen = shown(WindowMap(other, other.windows_of(0), NAMES))
+    assert "qemu1:mw4: the device itself says open" in seen
+    assert "qemu1:mw5-mw12 are closed" in seen
 
 
 def test_registers() -> None:
@@ -169,6 +209,20 @@ def test_live_view_fits_any_terminal(tmp_path) -> None:
     assert picture.startswith("watch  1.0 s  1 samples/s  longest gap 500.0 ms  50 changes")
     assert "00000100  00 01 02" in picture
     assert "doorbell.status" in picture
+
+
+def test_live_view_shows_the_windows_in_use(tmp_path) -> None:
+    switch = FakeSwitch(3, barsetup=(*BARSETUP[:4], BAR4_LUT12_32M, 0))
+    switch.link_up()
+    switch.translate_entry(1, 10, address=0x2000000, target=2)
+    switch.translate_entry(2, 1, address=0x3000000, target=0)
+    probe = LinkProbe(PageFile(switch.save(tmp_path / "page")), NAMES)
+    view = WatchView("watch", [probe])
+    view.update(sample(1), [probe.read()], WatchStats(2, 50, 1.0, 0.5))
+    lines = shown(view, 100, 40).splitlines()
+    windows = [line.split() for line in lines if line.startswith("mw")]
+    assert [words[0] for words in windows] == ["mw0", "mw2", "mw11"]
+    assert windows[2][3:] == ["0x0", "false", "0x2000000", "true", "0x0", "false"]
 
 
 def test_side_by_side() -> None:

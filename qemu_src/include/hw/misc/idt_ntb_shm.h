@@ -18,7 +18,7 @@
 
 #define IDT_NTB_SHM_MAGIC        0x4944544e54425357ULL  /* "IDTNTBSW", high byte first */
 #define IDT_NTB_SHM_MAJOR        1          /* readers refuse any other */
-#define IDT_NTB_SHM_MINOR        0          /* fields are only ever added */
+#define IDT_NTB_SHM_MINOR        1          /* fields are only ever added */
 #define IDT_NTB_SHM_ENDIAN       0x01020304
 #define IDT_NTB_SHM_MODEL        0x8091     /* PCI device id of the switch */
 #define IDT_NTB_SHM_MIN_SIZE     0x10000
@@ -28,6 +28,8 @@
 #define IDT_NTB_SHM_MAX_SEGS     16
 #define IDT_NTB_SHM_NUM_MSG      4
 #define IDT_NTB_SHM_NUM_BARS     6
+#define IDT_NTB_SHM_LUT_BARS     2          /* BAR2 and BAR4 */
+#define IDT_NTB_SHM_LUT_ENTRIES  24         /* of each, the most there are */
 #define IDT_NTB_SHM_IMAGE_BASE   0x400      /* first register in `image` */
 #define IDT_NTB_SHM_IMAGE_SIZE   0x100      /* bytes */
 
@@ -37,6 +39,7 @@
 
 /* idt_ntb_shm_header.cfg_flags */
 #define IDT_NTB_SHM_CFG_LOOPBACK 0x00000001 /* doorbells also reach their sender */
+#define IDT_NTB_SHM_CFG_MIRROR_MW 0x00000002 /* x-mirror-mw: see docs/device.md */
 
 /* idt_ntb_shm_port.state */
 #define IDT_NTB_SHM_FREE         0
@@ -77,6 +80,13 @@ struct idt_ntb_shm_seg {
     uint64_t gpa;
     uint64_t len;
     uint64_t off;
+};
+
+/* One entry of a lookup table, as its three registers show it */
+struct idt_ntb_shm_lut {
+    uint32_t low;
+    uint32_t high;
+    uint32_t upper;
 };
 
 /*
@@ -137,7 +147,8 @@ struct idt_ntb_shm_port {
     uint32_t segsigsts;                         /* 0x16c */
     uint32_t segsigmsk;                         /* 0x170 */
     uint32_t mw_open;                           /* 0x174 bit n: window n reaches the peer now */
-    uint32_t rsvd_178[2];                       /* 0x178 */
+    uint32_t mw_trapped;                        /* 0x178 bit n: window n is open, and some of it traps */
+    uint32_t rsvd_17c[1];                       /* 0x17c */
 
     /* this guest's RAM; ram_seq is odd while the rest is being written */
     uint32_t ram_seq;                           /* 0x180 */
@@ -166,6 +177,10 @@ struct idt_ntb_shm_port {
     uint64_t win_unmap;                         /* 0x538 */
     uint64_t win_trap;                          /* 0x540 accesses that did not go to RAM */
     uint64_t quiesce_timeouts;                  /* 0x548 */
-};                                              /* 0x550 */
+    uint64_t rsvd_550[22];                      /* 0x550 */
+
+    /* lookup tables, for tools; zeros where a BAR has none */
+    struct idt_ntb_shm_lut lut[IDT_NTB_SHM_LUT_BARS][IDT_NTB_SHM_LUT_ENTRIES];  /* 0x600 */
+};                                              /* 0x840 */
 
 #endif /* HW_MISC_IDT_NTB_SHM_H */
