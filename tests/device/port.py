@@ -15,7 +15,9 @@ ECAM = 0xB0000000
 RESET_CONTROL = 0xCF9
 BAR0 = 0xFE000000
 BAR2 = 0xE0000000
+BAR4 = 0xE8000000
 BAR_SPACING = 0x01000000
+BAR4_SPACING = 0x04000000
 
 PCI_COMMAND = 0x04
 COMMAND_MEMORY = 0x2
@@ -42,11 +44,16 @@ BARLIMIT2 = 0x494
 BARLTBASE2 = 0x498
 BARUTBASE2 = 0x49C
 BARLIMIT3 = 0x4A4
+BARSETUP4 = 0x4B0
 NTMTBLADDR = 0x4D0
 NTMTBLSTS = 0x4D4
 NTMTBLDATA = 0x4D8
 REQIDCAP = 0x4DC
+LUTOFFSET = 0x4E0
+LUTLDATA = 0x4E4
+LUTMDATA = 0x4E8
 LUTUDATA = 0x4EC
+LUT_VALID = 1 << 31
 GASAADDR = 0xFF8
 GASADATA = 0xFFC
 
@@ -71,8 +78,9 @@ GDBELLSTS = 0x3EC3C
 SWPMSGCTL = 0x3EE00
 TMPCTL = 0x3F1D4
 
-PORTS = (0, 2)
+PORTS = (0, 2, 4, 6, 8, 12)
 WINDOW_SIZE = 2 << 20
+"""Of the direct window and of each of the lookup table, as they are by default."""
 
 
 def image_address(port: int, offset: int) -> int:
@@ -92,6 +100,7 @@ class Port:
         self._cf8 = 0x80000000 | slot << 11
         self.bar0 = BAR0 + slot * BAR_SPACING // 16
         self.bar2 = BAR2 + slot * BAR_SPACING
+        self.bar4 = BAR4 + slot * BAR4_SPACING
         self.msi_address = 0x200000 + slot * 0x1000
 
     # configuration space
@@ -102,6 +111,8 @@ class Port:
         self.qemu.outl(0xCFC, ECAM | 1)
         self.cfg_write(0x10, self.bar0)
         self.move_window(self.bar2)
+        self.cfg_write(0x20, self.bar4)
+        self.cfg_write(0x24, 0)
         self.cfg_write(PCI_COMMAND, COMMAND_MEMORY | COMMAND_MASTER, 2)
 
     def move_window(self, address: int) -> None:
@@ -156,11 +167,12 @@ class Port:
 
     # link
 
-    def init_link_events(self) -> None:
+    def init_link_events(self, nports: int = 2) -> None:
         """idt_init_link() and idt_init_isr()"""
         for register in (SELINKUPSTS, SELINKDNSTS, SEGSIGSTS):
             self.gasa_write(register, ALL_ONES)
-        parts, ports = ~0b11 & ALL_ONES, ~0b101 & ALL_ONES
+        parts = ~((1 << nports) - 1) & ALL_ONES
+        ports = ~sum(1 << port for port in PORTS[:nports]) & ALL_ONES
         self.gasa_write(SEPMSK, parts)
         self.gasa_write(SELINKUPMSK, ports)
         self.gasa_write(SELINKDNMSK, ports)
@@ -258,5 +270,24 @@ class Port:
         self.write(BARLIMIT2, limit & ALL_ONES)
         self.write(BARLIMIT3, limit >> 32)
 
-    def window_open(self) -> bool:
-        return bool(self.stat("mw_open") & 1)
+    def set_entry(
+        self, entry: int, target: int, part: int | None = None, bar: int = 4, valid: bool = True
+    ) -> None:
+        """idt_ntb_peer_mw_set_trans() for a window of a lookup table"""
+        part = 1 - self.part if part is None else part
+        self.write(LUTOFFSET, entry | bar << 8)
+        self.write(LUTLDATA, target & ALL_ONES)
+        self.write(LUTMDATA, target >> 32)
+        self.write(LUTUDATA, LUT_VALID * valid | part)
+
+    def clear_entry(self, entry: int, bar: int = 4) -> None:
+        """idt_ntb_peer_mw_clear_trans()"""
+        self.write(LUTOFFSET, entry | bar << 8)
+        for register in (LUTLDATA, LUTMDATA, LUTUDATA):
+            self.write(register, 0)
+
+    def window_open(self, index: int = 0) -> bool:
+        return bool(self.stat("mw_open") >> index & 1)
+
+    def window_trapped(self, index: int = 0) -> bool:
+        return bool(self.stat("mw_trapped") >> index & 1)

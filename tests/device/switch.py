@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SHM_SIZE = 0x10000
 PORT_OFF = 0x2000
 PORT_STRIDE = 0x1000
-PORT_SIZE = 0x550
+PORT_SIZE = 0x840
 
 FIELDS: dict[str, tuple[int, str]] = {
     "state": (0x000, "<I"),
@@ -60,6 +60,7 @@ FIELDS: dict[str, tuple[int, str]] = {
     "segsigsts": (0x16C, "<I"),
     "segsigmsk": (0x170, "<I"),
     "mw_open": (0x174, "<I"),
+    "mw_trapped": (0x178, "<I"),
     "ram_seq": (0x180, "<I"),
     "nseg": (0x184, "<I"),
     "ram_dev": (0x188, "<Q"),
@@ -79,6 +80,7 @@ FIELDS: dict[str, tuple[int, str]] = {
     "win_unmap": (0x538, "<Q"),
     "win_trap": (0x540, "<Q"),
     "quiesce_timeouts": (0x548, "<Q"),
+    "lut": (0x600, "<144I"),
 }
 
 

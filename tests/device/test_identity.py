@@ -51,7 +51,7 @@ def test_bars(pair: Pair) -> None:
     for bar in range(6):
         a.cfg_write(0x10 + 4 * bar, nt.ALL_ONES)
         sizes.append(a.cfg_read(0x10 + 4 * bar))
-    assert sizes == [0xFFFFF000, 0, 0xFFE0000C, 0xFFFFFFFF, 0, 0]
+    assert sizes == [0xFFFFF000, 0, 0xFFE0000C, 0xFFFFFFFF, 0xFE00000C, 0xFFFFFFFF]
 
 
 def test_barsetup0_by_configuration_space(pair: Pair) -> None:

@@ -10,6 +10,7 @@
  * idt-ntb-peer.c     the other ports as this one sees them
  * idt-ntb-quiesce.c  closing the windows of others
  * idt-ntb-mw.c       memory windows
+ * idt-ntb-lut.c      their lookup tables
  * idt-ntb-ram.c      this guest's RAM table, the peers' RAM files
  * idt-ntb-server.c   ivshmem-server's client protocol
  * idt-ntb-shm.c      the shared page
@@ -43,7 +44,9 @@ OBJECT_DECLARE_SIMPLE_TYPE(IDTNTBPeerRam, IDT_NTB_PEER_RAM)
 #define IDT_NTB_PORTS       IDT_NTB_SHM_MAX_PORTS
 #define IDT_NTB_BARS        IDT_NTB_SHM_NUM_BARS
 #define IDT_NTB_MSGS        IDT_NTB_SHM_NUM_MSG
-#define IDT_NTB_WINDOWS     2           /* BAR2 and BAR4 */
+#define IDT_NTB_WINDOW_BARS IDT_NTB_SHM_LUT_BARS        /* BAR2 and BAR4 */
+#define IDT_NTB_MAX_WINDOWS 29          /* IDT_MAX_NR_MWS of the driver */
+#define IDT_NTB_MAX_PIECES  (2 * IDT_NTB_SHM_MAX_SEGS)
 #define IDT_NTB_NO_EVENTFD  (-1)
 
 /* A peer's RAM file, mapped; lives until the last view of it is gone */
@@ -71,20 +74,33 @@ typedef struct IDTNTBPeer {
     IDTNTBPeerRam *ram;         /* NULL: not mapped */
 } IDTNTBPeer;
 
-/* A contiguous part of a window that goes straight to the peer's RAM */
+/* A BAR that holds windows: one, or one for each entry of a lookup table */
+typedef struct IDTNTBWindowBar {
+    IDTNTBState *s;
+    unsigned num;               /* of its (64-bit) BAR */
+    uint64_t size;              /* 0: there is no such BAR */
+    uint64_t aperture;          /* of each window */
+    unsigned lut_entries;       /* 0: direct */
+    unsigned first, nwindows;
+    MemoryRegion mr;            /* answers where no alias lies */
+} IDTNTBWindowBar;
+
+/* A contiguous part of a window that leads to the peer's RAM */
 typedef struct IDTNTBPiece {
-    uint64_t bar_off, file_off, len;
+    uint64_t off;               /* in the window */
+    uint64_t file_off, len;
+    bool trapped;               /* copied access by access, not mapped */
 } IDTNTBPiece;
 
 typedef struct IDTNTBWindow {
-    IDTNTBState *s;
-    unsigned bar;               /* number of its (64-bit) BAR */
-    uint64_t size;              /* aperture; 0: window does not exist */
-    MemoryRegion mr;            /* the BAR; answers where no alias lies */
+    IDTNTBWindowBar *bar;
+    unsigned entry;
+    uint64_t programmed;        /* the higher, the later; 0: not translated */
     MemoryRegion alias[IDT_NTB_SHM_MAX_SEGS];
-    IDTNTBPiece piece[IDT_NTB_SHM_MAX_SEGS];
+    unsigned naliases;
+    IDTNTBPiece piece[IDT_NTB_MAX_PIECES];
     unsigned npieces;
-    IDTNTBPeerRam *ram;         /* holds a reference while aliases exist */
+    IDTNTBPeerRam *ram;         /* holds a reference while pieces exist */
 } IDTNTBWindow;
 
 /* BARSETUPn and its three companions */
@@ -118,12 +134,16 @@ struct IDTNTBState {
     uint32_t quiesce_timeout_ms;
     char *mem_path;
     char *mem_path_of[IDT_NTB_PORTS];
-    char *bar_mode[IDT_NTB_WINDOWS];
-    uint64_t bar_size[IDT_NTB_WINDOWS];
+    char *bar_mode[IDT_NTB_WINDOW_BARS];
+    uint64_t bar_size[IDT_NTB_WINDOW_BARS];
     bool db_loopback;
+    bool mirror_mw;
 
     MemoryRegion bar0;
-    IDTNTBWindow win[IDT_NTB_WINDOWS];
+    IDTNTBWindowBar wbar[IDT_NTB_WINDOW_BARS];
+    IDTNTBWindow win[IDT_NTB_MAX_WINDOWS];
+    unsigned nwindows;
+    uint64_t mw_stamp;
     IDTNTBSwitchConfig cfg;
     IDTNTBServer server;
     IDTNTBShm shm;
@@ -144,7 +164,6 @@ struct IDTNTBState {
     uint32_t down_epoch;
     unsigned flush_pending;     /* vCPUs that may still hold a closed window */
     unsigned warnings_left;
-    bool unimp_logged;
 
     /* interrupt state */
     uint32_t irq_seen;          /* NTINTSTS bits already signalled */
@@ -164,6 +183,8 @@ struct IDTNTBState {
     uint32_t msgstsmsk;
     IDTNTBBarRegs bar[IDT_NTB_BARS];
     uint32_t ntmtbladdr, ntmtblsts, mtbl;
+    uint32_t lutoffset, lut_low, lut_high;      /* the latter two staged */
+    IDTNTBShmLut lut[IDT_NTB_WINDOW_BARS][IDT_NTB_SHM_LUT_ENTRIES];
     uint32_t gasaaddr;
     uint32_t swpmsgctl[IDT_NTB_MSGS];
     uint32_t semsk, sepmsk;
@@ -274,7 +295,17 @@ bool idt_ntb_mw_setup(IDTNTBState *s, Error **errp);
 void idt_ntb_mw_register(IDTNTBState *s);
 void idt_ntb_mw_update(IDTNTBState *s);
 void idt_ntb_mw_close_all(IDTNTBState *s);
+/* After a write to a lookup-table entry, or to a BAR's four registers */
+void idt_ntb_mw_programmed(IDTNTBState *s, const IDTNTBShmLut *entry);
+void idt_ntb_mw_bar_programmed(IDTNTBState *s, unsigned num);
 uint32_t idt_ntb_mw_open_mask(const IDTNTBState *s);
+uint32_t idt_ntb_mw_trapped_mask(const IDTNTBState *s);
+
+/* idt-ntb-lut.c */
+uint32_t idt_ntb_lut_read(IDTNTBState *s, unsigned off);
+void idt_ntb_lut_write(IDTNTBState *s, unsigned off, uint32_t val);
+void idt_ntb_lut_reset(IDTNTBState *s);
+void idt_ntb_lut_publish(IDTNTBState *s);
 
 /* idt-ntb-ram.c */
 bool idt_ntb_ram_check_paths(IDTNTBState *s, Error **errp);

@@ -29,7 +29,7 @@
 #include "idt-ntb-int.h"
 #include "trace.h"
 
-#define SUPPORTED_NPORTS    2
+#define MIN_NPORTS          2
 #define MAX_WARNINGS        16
 
 void idt_ntb_warn(IDTNTBState *s, const char *fmt, ...)
@@ -129,9 +129,14 @@ static void config_write(PCIDevice *pdev, uint32_t addr, uint32_t val, int len)
 
 static bool check_properties(IDTNTBState *s, Error **errp)
 {
-    if (s->nports != SUPPORTED_NPORTS) {
-        error_setg(errp, "nports=%u is not supported: a switch has %d ports",
-                   s->nports, SUPPORTED_NPORTS);
+    if (s->nports < MIN_NPORTS || s->nports > IDT_NTB_PORTS) {
+        error_setg(errp, "nports=%u is out of range: a switch has %d to %d "
+                   "ports", s->nports, MIN_NPORTS, IDT_NTB_PORTS);
+        return false;
+    }
+    if (s->mirror_mw && s->nports != MIN_NPORTS) {
+        error_setg(errp, "x-mirror-mw needs a switch of two ports, not %u",
+                   s->nports);
         return false;
     }
     if (s->part >= s->nports) {
@@ -149,7 +154,8 @@ static bool check_properties(IDTNTBState *s, Error **errp)
 static void fill_config(IDTNTBState *s)
 {
     s->cfg.nports = s->nports;
-    s->cfg.cfg_flags = s->db_loopback ? IDT_NTB_SHM_CFG_LOOPBACK : 0;
+    s->cfg.cfg_flags = (s->db_loopback ? IDT_NTB_SHM_CFG_LOOPBACK : 0) |
+                       (s->mirror_mw ? IDT_NTB_SHM_CFG_MIRROR_MW : 0);
     s->cfg.port_bitmap = 0;
     for (unsigned part = 0; part < s->nports; part++) {
         s->cfg.port_bitmap |= 1u << idt_ntb_port_of(part);
@@ -335,6 +341,7 @@ static const Property properties[] = {
     DEFINE_PROP_SIZE("bar2-size", IDTNTBState, bar_size[0], 2 * MiB),
     DEFINE_PROP_SIZE("bar4-size", IDTNTBState, bar_size[1], 32 * MiB),
     DEFINE_PROP_BOOL("db-loopback", IDTNTBState, db_loopback, false),
+    DEFINE_PROP_BOOL("x-mirror-mw", IDTNTBState, mirror_mw, false),
     DEFINE_PROP_UINT32("quiesce-timeout-ms", IDTNTBState, quiesce_timeout_ms,
                        50),
 };
@@ -346,7 +353,7 @@ static void instance_init(Object *obj)
 
     s->mem_path = g_strdup("/dev/shm/qemu%d");
     s->bar_mode[0] = g_strdup("direct");
-    s->bar_mode[1] = g_strdup("off");
+    s->bar_mode[1] = g_strdup("lut12");
     PCI_DEVICE(obj)->cap_present |= QEMU_PCI_CAP_EXPRESS;
 }
 

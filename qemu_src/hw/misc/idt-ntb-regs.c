@@ -110,7 +110,7 @@ static void bar_write(IDTNTBState *s, unsigned off, uint32_t val)
         bar->utbase = val;
         break;
     }
-    idt_ntb_mw_update(s);
+    idt_ntb_mw_bar_programmed(s, n);
 }
 
 /* The table is switch-wide: each port's entry is kept by that port */
@@ -222,6 +222,8 @@ static uint32_t nt_read(IDTNTBState *s, unsigned off, uint16_t requester_id)
         return mtbl_read(s);
     case IDT_NTB_REQIDCAP:
         return requester_id;
+    case IDT_NTB_LUTOFFSET ... IDT_NTB_LUTUDATA:
+        return idt_ntb_lut_read(s, off);
     case IDT_NTB_NTGSIGNAL:             /* these read as zero by design */
     case IDT_NTB_OUTDBELLSET:
     case IDT_NTB_NTUEEM:
@@ -284,6 +286,9 @@ static void nt_write(IDTNTBState *s, unsigned off, uint32_t val)
     case IDT_NTB_NTMTBLDATA:
         mtbl_write(s, val);
         break;
+    case IDT_NTB_LUTOFFSET ... IDT_NTB_LUTUDATA:
+        idt_ntb_lut_write(s, off, val);
+        break;
     default:
         qemu_log_mask(LOG_GUEST_ERROR, "idt-ntb: write of 0x%x to read-only "
                       "register 0x%x (%s)\n", val, off, idt_ntb_reg_name(off));
@@ -293,11 +298,9 @@ static void nt_write(IDTNTBState *s, unsigned off, uint32_t val)
     idt_ntb_regs_publish(s);
 }
 
-/* Lookup-table windows are not modelled; no BARSETUP announces one */
 static bool is_unimplemented(unsigned off)
 {
-    return !strcmp(idt_ntb_reg_name(off), "?") ||
-           (off >= IDT_NTB_LUTOFFSET && off <= IDT_NTB_LUTUDATA);
+    return !strcmp(idt_ntb_reg_name(off), "?");
 }
 
 uint32_t idt_ntb_reg_read(IDTNTBState *s, unsigned off, uint16_t requester_id)
@@ -360,6 +363,7 @@ void idt_ntb_regs_reset(IDTNTBState *s)
     for (unsigned n = 0; n < IDT_NTB_BARS; n++) {
         s->bar[n] = (IDTNTBBarRegs) { .setup = s->cfg.barsetup[n] };
     }
+    idt_ntb_lut_reset(s);
     s->ntmtbladdr = s->ntmtblsts = s->mtbl = 0;
     s->gasaaddr = 0;
     memset(s->swpmsgctl, 0, sizeof(s->swpmsgctl));
@@ -392,6 +396,7 @@ void idt_ntb_regs_publish(IDTNTBState *s)
 #undef MIRROR
     qatomic_set(&own->ntintsts, idt_ntb_irq_status(s));
     qatomic_set(&own->mw_open, idt_ntb_mw_open_mask(s));
+    qatomic_set(&own->mw_trapped, idt_ntb_mw_trapped_mask(s));
     for (unsigned m = 0; m < IDT_NTB_MSGS; m++) {
         qatomic_set(&own->swpmsgctl[m], s->swpmsgctl[m]);
     }

@@ -71,6 +71,10 @@
 #define   BARSETUP_EN                 (1u << 31)
 #define   BARSETUP_TPART_SHIFT        13
 #define   BARSETUP_TPART_MASK         (7u << BARSETUP_TPART_SHIFT)
+#define   BARSETUP_ATRAN_SHIFT        11
+#define   BARSETUP_ATRAN_DIRECT       0
+#define   BARSETUP_ATRAN_LUT12        1
+#define   BARSETUP_ATRAN_LUT24        2
 #define   BARSETUP_MODE_CFG           (1u << 10)
 #define   BARSETUP_SIZE_SHIFT         4          /* log2 of the aperture */
 #define   BARSETUP_PREF               (1u << 3)
@@ -87,9 +91,17 @@
 #define   NTMTBLDATA_MASK             0xe00fffff
 #define IDT_NTB_REQIDCAP            0x4dc
 #define IDT_NTB_LUTOFFSET           0x4e0
+#define   LUTOFFSET_INDEX_MASK        0x0000001f
+#define   LUTOFFSET_BAR_SHIFT         8
+#define   LUTOFFSET_BAR_MASK          (7u << LUTOFFSET_BAR_SHIFT)
+#define   LUTOFFSET_MASK              (LUTOFFSET_INDEX_MASK | \
+                                       LUTOFFSET_BAR_MASK)
 #define IDT_NTB_LUTLDATA            0x4e4
 #define IDT_NTB_LUTMDATA            0x4e8
 #define IDT_NTB_LUTUDATA            0x4ec
+#define   LUTUDATA_PART_MASK          0x0000000f
+#define   LUTUDATA_VALID              (1u << 31)
+#define   LUTUDATA_MASK               (LUTUDATA_PART_MASK | LUTUDATA_VALID)
 #define IDT_NTB_NTUEEM              0x4f0
 #define IDT_NTB_NTCEEM              0x4f4
 

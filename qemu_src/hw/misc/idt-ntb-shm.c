@@ -34,7 +34,7 @@ QEMU_BUILD_BUG_ON(offsetof(IDTNTBShmPort, ram_seq) != 0x180);
 QEMU_BUILD_BUG_ON(offsetof(IDTNTBShmPort, swpmsgctl) != 0x360);
 QEMU_BUILD_BUG_ON(offsetof(IDTNTBShmPort, image) != 0x400);
 QEMU_BUILD_BUG_ON(offsetof(IDTNTBShmPort, db_tx) != 0x500);
-QEMU_BUILD_BUG_ON(sizeof(IDTNTBShmPort) != 0x550);
+QEMU_BUILD_BUG_ON(sizeof(IDTNTBShmPort) != 0x840);
 QEMU_BUILD_BUG_ON(IDT_NTB_SHM_PORT_OFF +
                   IDT_NTB_SHM_MAX_PORTS * IDT_NTB_SHM_PORT_STRIDE >
                   IDT_NTB_SHM_MIN_SIZE);
@@ -185,7 +185,8 @@ static bool header_check(const IDTNTBShm *shm, const IDTNTBSwitchConfig *cfg,
         return false;
     }
     if (h->cfg_flags != cfg->cfg_flags) {
-        error_setg(errp, "db-loopback differs from the other ports'");
+        error_setg(errp, "db-loopback or x-mirror-mw differs from the other "
+                   "ports'");
         return false;
     }
     for (int i = 0; i < IDT_NTB_SHM_NUM_BARS; i++) {

@@ -17,6 +17,7 @@
 
 typedef struct idt_ntb_shm_header IDTNTBShmHeader;
 typedef struct idt_ntb_shm_port IDTNTBShmPort;
+typedef struct idt_ntb_shm_lut IDTNTBShmLut;
 typedef struct idt_ntb_shm_seg IDTNTBShmSeg;
 
 /* What all ports of a switch have in common; compared when a port joins */

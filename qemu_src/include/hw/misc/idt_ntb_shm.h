@@ -175,7 +175,7 @@ struct idt_ntb_shm_port {
     uint64_t msg_fail;                          /* 0x528 refused by the receiver */
     uint64_t win_map;                           /* 0x530 */
     uint64_t win_unmap;                         /* 0x538 */
-    uint64_t win_trap;                          /* 0x540 accesses that did not go to RAM */
+    uint64_t win_trap;                          /* 0x540 accesses that trapped, closed or copied */
     uint64_t quiesce_timeouts;                  /* 0x548 */
     uint64_t rsvd_550[22];                      /* 0x550 */
 
