@@ -167,7 +167,7 @@ def _port(u32: Any, u64: Any, segment: Any, lut: Any) -> Any:
         "msg_fail" / u64 * "messages refused by the receiver",
         "win_map" / u64 * "windows opened",
         "win_unmap" / u64 * "windows closed",
-        "win_trap" / u64 * "accesses that did not go to RAM",
+        "win_trap" / u64 * "accesses that trapped, closed or copied",
         "quiesce_timeouts" / u64 * "peers that did not close their windows in time",
         "rsvd_550" / u64[22],
         "lut" / lut[LUT_ENTRIES][LUT_BARS] * "lookup tables of BAR2 and BAR4",

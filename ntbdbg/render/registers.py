@@ -30,7 +30,7 @@ STATISTICS = (
     ("msg_fail", "messages that the receiver refused"),
     ("win_map", "windows opened"),
     ("win_unmap", "windows closed"),
-    ("win_trap", "window accesses that did not go to RAM"),
+    ("win_trap", "window accesses that trapped, closed or copied"),
     ("quiesce_timeouts", "peers that did not close their windows in time"),
 )
 
