@@ -21,24 +21,24 @@ LINK_STATE = f"cat {PEER}/link"
 BUFFER_INFO = f"cat {PEER}/mw_trans0"
 
 
-def make_buffer(size: int) -> str:
+def make_buffer(size: int, window: int = 0) -> str:
     """Allocate an inbound buffer of `size` bytes and print what the driver says about it."""
-    return f"cd {PEER} && echo {size:#x} > mw_trans0 && cat mw_trans0"
+    return f"cd {PEER} && echo {size:#x} > mw_trans{window} && cat mw_trans{window}"
 
 
-def point_window(address: int, size: int) -> str:
-    """Translate the first outbound window to `address` of the peer."""
-    return f"cd {PEER} && echo {address:#x}:{size:#x} > peer_mw_trans0"
+def point_window(address: int, size: int, window: int = 0) -> str:
+    """Translate an outbound window to `address` of the peer."""
+    return f"cd {PEER} && echo {address:#x}:{size:#x} > peer_mw_trans{window}"
 
 
-def write_window(text: str) -> str:
+def write_window(text: str, window: int = 0) -> str:
     """Store `text` through the BAR, at the window's start."""
-    return f"printf %s '{text}' > $(echo {PEER}/peer_mw0)"
+    return f"printf %s '{text}' > $(echo {PEER}/peer_mw{window})"
 
 
-def read_buffer(size: int) -> str:
+def read_buffer(size: int, window: int = 0) -> str:
     """Print the first `size` bytes of this guest's own inbound buffer."""
-    return f"head -c {size} {PEER}/mw0"
+    return f"head -c {size} {PEER}/mw{window}"
 
 
 def dma_address(info: str) -> int:

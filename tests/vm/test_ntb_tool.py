@@ -169,7 +169,36 @@ def test_windows_tells_what_the_driver_says(lab):
         assert shown["translation"] == address
         assert (shown["size"], shown["limit"] - bar) == (SIZE, SIZE)
         assert shown["target"] == f"qemu{reader}"
-        assert shown["pieces"] == [{"offset": 0, "size": SIZE, "gpa": address, "gap": None}]
+        assert shown["pieces"] == [piece(SIZE, address)]
+
+
+def piece(size: int, address: int) -> dict[str, object]:
+    return {"offset": 0, "size": size, "gpa": address, "gap": None, "trapped": False}
+
+
+@pytest.mark.parametrize("number", [1, 12])
+def test_windows_of_the_lookup_table(lab, number):
+    """The first and the last one, both ways; such a window is translated as a whole or not."""
+    whole = 2 << 20
+    for writer, reader in BOTH_WAYS:
+        address = tool.dma_address(lab.sh(reader, tool.make_buffer(whole, number)))
+        lab.sh(writer, tool.point_window(address, whole, number))
+        text = f"by entry {number - 1} from qemu{writer}"
+        lab.sh(writer, tool.write_window(text, number))
+        assert lab.sh(reader, tool.read_buffer(len(text), number)) == text
+        seen = lab.ntbdbg("dump", f"qemu{writer}", f"mw{number}", str(len(text)), "--format", "raw")
+        assert seen == text
+        driver = lab.sh(writer, f"cat {tool.PEER}/peer_mw_trans{number}")
+        shown = window(lab, writer, number)
+        assert (shown["type"], shown["entry"], shown["limit"]) == ("LUT12", number - 1, None)
+        assert shown["base"] == int(re.search(r"Phys Address\s+(0x\w+)", driver).group(1), 16)
+        assert (shown["open"], shown["device_agrees"]) == (True, True)
+        assert shown["pieces"] == [piece(whole, address)]
+        lab.sh(writer, f"cd {tool.PEER} && echo 0:0 > peer_mw_trans{number}")
+        shown = window(lab, writer, number)
+        assert [cause["reason"] for cause in shown["closed"]] == ["lut_invalid"]
+        assert shown["device_agrees"]
+        lab.sh(reader, f"cd {tool.PEER} && echo 0 > mw_trans{number}")
 
 
 def test_a_cleared_translation_closes_the_window(lab):
@@ -203,10 +232,10 @@ def test_a_disabled_link_closes_both_windows(lab):
     assert window(lab, 1)["open"]
 
 
-def window(lab, number: int) -> dict:
+def window(lab, number: int, index: int = 0) -> dict:
     windows = lab.json("windows", f"qemu{number}")["windows"]
-    assert len(windows) == 1, "one direct window in this version"
-    return windows[0]
+    assert [shown["index"] for shown in windows] == list(range(13)), "one direct, twelve by LUT"
+    return windows[index]
 
 
 def test_registers_tell_what_debugfs_says(lab):
