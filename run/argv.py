@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from run.artifacts import GuestImage, QemuInstall
 from run.errors import UsageError
-from run.options import Extra, LaunchOptions, split
+from run.options import DEFAULT_GUESTS, Extra, LaunchOptions, split
 from run.plan import GuestPlan, LabPaths
 
 #: identity of the RAM backend, by which QEMU's memory map names it
@@ -97,7 +97,7 @@ def accelerator_words(accelerator: str) -> list[str]:
 
 
 def own_words(options: LaunchOptions, guest: GuestPlan) -> list[str]:
-    """Console and network of one guest: what ``--vm1-opts`` and ``--vm2-opts`` add to."""
+    """Console and network of one guest: what ``--vm1-opts`` and its like add to."""
     log = escape(str(guest.paths.console_log(guest.name)))
     default = [
         "-chardev",
@@ -204,6 +204,8 @@ def _with_properties(words: list[str], extra: Extra) -> list[str]:
 
 def _device_words(options: LaunchOptions, guest: GuestPlan) -> list[str]:
     device = f"idt-ntb-ivshmem,vectors=3,chardev=ivshmem,number={guest.index}"
+    if options.guests != DEFAULT_GUESTS:
+        device += f",nports={options.guests}"
     if not options.shm:
         # The device looks for its peers' RAM at /dev/shm/qemu%d unless told otherwise; it
         # puts the peer's number, from 1, in the place of %d.

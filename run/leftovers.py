@@ -22,6 +22,7 @@ from run import processes, ram
 from run.argv import qmp_chardev
 from run.deadline import Deadline
 from run.errors import HostError, RunError
+from run.options import MOST_GUESTS
 from run.plan import SHM, LabPaths, guest_names
 
 #: seconds for a guest to follow its power button; one with disks has something to write
@@ -31,7 +32,7 @@ QUIT = 3.0
 #: seconds for QEMU's monitor to answer; a process that is stopped never does
 ANSWER = 2.0
 
-_NAMES = [*guest_names(1), *guest_names(2)]
+_NAMES = [*guest_names(1), *guest_names(MOST_GUESTS)]
 
 Hurry = Callable[[], bool]
 

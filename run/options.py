@@ -13,6 +13,10 @@ from run.host.kvm import MOST_PROCESSORS
 
 DEFAULT_MEMORY = 256
 
+#: guests of one switch: it has six NT ports
+DEFAULT_GUESTS = 2
+MOST_GUESTS = 6
+
 DEFAULT_SSH_PORT = 7001
 DEFAULT_CONSOLE_PORT = 8001
 
@@ -41,9 +45,9 @@ class Extra:
 class LaunchOptions:
     """One run, as asked for.
 
-    :param guests: 1 (`vm`) or 2 (`vms`)
+    :param guests: 1 (`vm`) or 2 to 6 (`vms`)
     :param memory: MiB per guest
-    :param shm: RAM at /dev/shm/qemu or /dev/shm/qemu1, qemu2; else in a private folder there
+    :param shm: RAM at /dev/shm/qemu or /dev/shm/qemu1, qemu2, …; else in a private folder there
     :param smp: processors per guest
     :param per_vm: options of each guest
     :param traces: patterns of QEMU trace events
@@ -51,7 +55,7 @@ class LaunchOptions:
     :param overcommit: start even if /dev/shm could not hold all RAM at once
     """
 
-    guests: int = 2
+    guests: int = DEFAULT_GUESTS
     name: str = "default"
     memory: int = DEFAULT_MEMORY
     shm: bool = False
@@ -61,7 +65,7 @@ class LaunchOptions:
     common: Extra = field(default_factory=lambda: Extra("--common-opts"))
     server: Extra = field(default_factory=lambda: Extra("--server-opts"))
     per_vm: tuple[Extra, ...] = field(
-        default_factory=lambda: (Extra("--vm1-opts"), Extra("--vm2-opts"))
+        default_factory=lambda: tuple(Extra(f"--vm{n}-opts") for n in range(1, MOST_GUESTS + 1))
     )
     traces: tuple[str, ...] = ()
     ssh_port_base: int = DEFAULT_SSH_PORT

@@ -15,7 +15,7 @@ from run.options import LaunchOptions
 SHM = Path("/dev/shm")
 
 #: NT ports of the modelled switch by position on the link
-NT_PORTS = (0, 2)
+NT_PORTS = (0, 2, 4, 6, 8, 12)
 
 #: the longest name that a UNIX socket may have (sun_path without its final zero)
 MAX_SOCKET_PATH = 107
@@ -116,7 +116,7 @@ class GuestPlan:
 
 
 def guest_names(count: int) -> list[str]:
-    """``qemu`` alone, or ``qemu1``, ``qemu2``."""
+    """``qemu`` alone, or ``qemu1``, ``qemu2``, …"""
     return ["qemu"] if count == 1 else [f"qemu{number}" for number in range(1, count + 1)]
 
 

@@ -45,6 +45,7 @@ class WindowMap:
         for row in self.rows:
             table.add_row(*self._cells(row))
         yield table
+        yield from self._reasons()
         for row in self.rows:
             yield from self._remarks(row)
 
@@ -66,12 +67,19 @@ class WindowMap:
             Text("open", style="green") if window.is_open else Text("closed", style="red"),
         )
 
+    def _reasons(self) -> Iterator[Text]:
+        """Why windows are closed, a line for each reason."""
+        found: dict[str, list[Sequence[MemoryWindow]]] = {}
+        for row in self.rows:
+            for reason in row[0].closed:
+                found.setdefault(reason.text, []).append(row)
+        for text, rows in found.items():
+            is_closed = "is closed" if sum(map(len, rows)) == 1 else "are closed"
+            yield Text(f"{', '.join(map(self._name, rows))} {is_closed}: {text}")
+
     def _remarks(self, row: Sequence[MemoryWindow]) -> Iterator[Text]:
-        """Why it is closed, what of it is special, and whether the device sees it so."""
+        """What is special about a window, and whether the device sees it so."""
         name, window = self._name(row), row[0]
-        is_closed = "is closed" if len(row) == 1 else "are closed"
-        for reason in window.closed:
-            yield Text(f"{name} {is_closed}: {reason.text}")
         for piece in window.pieces:
             where = f"{name} +{piece.offset:#x}, {format_size(piece.size)}"
             if piece.gap is not None:

@@ -27,6 +27,7 @@ from run.options import (
     DEFAULT_MEMORY,
     DEFAULT_SSH_PORT,
     Extra,
+    MOST_GUESTS,
     LaunchOptions,
     choose_memory,
 )
@@ -48,9 +49,15 @@ EXTRAS = {
     " -nodefaults -nographic -monitor null`",
     "vm1-opts": "QEMU options of VM 1; default: console by telnet on 127.0.0.1:8001,"
     " a network card with 127.0.0.1:7001 forwarded to its port 22",
-    "vm2-opts": "QEMU options of VM 2; default: the same with 8002 and 7002",
+    **{
+        f"vm{n}-opts": f"QEMU options of VM {n}; default: the same with 800{n} and 700{n}"
+        for n in range(2, MOST_GUESTS + 1)
+    },
     "server-opts": "options of ivshmem-server; default `-M NAME -l 1M -n 3`",
 }
+
+#: options that work alike for every VM; --help shows those of the first two
+_RARE = {f"vm{n}-opts" for n in range(3, MOST_GUESTS + 1)}
 
 
 def launch_options(function: F) -> F:
@@ -91,12 +98,12 @@ def parse(guests: int, given: dict[str, Any]) -> LaunchOptions:
         name=given["name"],
         memory=choose_memory(given["memory"], shm),
         shm=shm is not None,
-        smp=given["smp"] or default_processors(accelerator()),
+        smp=given["smp"] or default_processors(accelerator(), guests),
         device=extras["ivshmem-common-opts"],
         cmdline=extras["cmdline-common"],
         common=extras["common-opts"],
         server=extras["server-opts"],
-        per_vm=(extras["vm1-opts"], extras["vm2-opts"]),
+        per_vm=tuple(extras[f"vm{n}-opts"] for n in range(1, MOST_GUESTS + 1)),
         traces=given["trace"],
         ssh_port_base=given["ssh_port_base"],
         console_port_base=given["console_port_base"],
@@ -119,9 +126,15 @@ def _options() -> list[Callable[[F], F]]:
     option: Any = click.option
     extras = []
     for name, words in EXTRAS.items():
-        extras.append(option(f"--{name}", metavar="TEXT", help=f"Append {words}."))
+        hidden = name in _RARE
+        extras.append(option(f"--{name}", metavar="TEXT", help=f"Append {words}.", hidden=hidden))
         extras.append(
-            option(f"--{name}-override", metavar="TEXT", help=f"Replace the default of --{name}.")
+            option(
+                f"--{name}-override",
+                metavar="TEXT",
+                help=f"Replace the default of --{name}.",
+                hidden=hidden,
+            )
         )
     return [
         option(
@@ -129,7 +142,7 @@ def _options() -> list[Callable[[F], F]]:
             is_flag=False,
             flag_value="",
             metavar="[=SIZE]",
-            help="RAM at /dev/shm/qemu (one VM) or /dev/shm/qemu1 and qemu2; SIZE in MiB per guest"
+            help="RAM at /dev/shm/qemu (one VM) or /dev/shm/qemu1, qemu2, …; SIZE in MiB per guest"
             f" without suffix, default {DEFAULT_MEMORY}. Otherwise RAM lies in a private folder"
             " in /dev/shm.",
         ),
@@ -138,8 +151,8 @@ def _options() -> list[Callable[[F], F]]:
             "--smp",
             type=click.IntRange(1, 255),
             metavar="N",
-            help=f"Processors per guest [{MOST_PROCESSORS}; emulated: half of the host's, 1 to"
-            f" {MOST_PROCESSORS}].",
+            help=f"Processors per guest [{MOST_PROCESSORS}; emulated: the guest's share of the"
+            f" host's, 1 to {MOST_PROCESSORS}].",
         ),
         *extras,
         option("--name", default="default", show_default=True, help="Name of the lab."),

@@ -38,17 +38,19 @@ def why_not(cpuinfo: Path = CPUINFO, device: Path = DEVICE) -> str | None:
     return None
 
 
-def default_processors(accelerator: str, host_processors: int | None = None) -> int:
+def default_processors(
+    accelerator: str, guests: int = 2, host_processors: int | None = None
+) -> int:
     """Processors per guest where nobody asked for a number.
 
-    Emulated processors are threads that a guest expects to run at once. Where two guests have more
+    Emulated processors are threads that a guest expects to run at once. Where all guests have more
     of them than the host has processors, their timers starve: an application processor of Linux was
     seen to stop for good after a lost timer interrupt, about once in twenty boots.
     """
     if accelerator == "kvm":
         return MOST_PROCESSORS
     host = host_processors if host_processors is not None else os.cpu_count() or 1
-    return max(1, min(MOST_PROCESSORS, host // 2))
+    return max(1, min(MOST_PROCESSORS, host // max(2, guests)))
 
 
 def accelerator() -> str:

@@ -89,6 +89,23 @@ def test_second_of_two_in_shm():
     ]
 
 
+def test_last_of_six():
+    words = line(5, guests=6, per_vm=tuple(Extra(f"--vm{n}-opts", f"-x {n}") for n in range(1, 7)))
+    device = f"{DEVICE}5,nports=6,mem-path={SHM}/qemu%d"
+    assert device in words
+    assert f"memory-backend-file,id=ram,size=256M,mem-path={SHM}/qemu6,share=on" in words
+    assert own(6) == words[words.index(device) + 1 :][: len(own(6))]
+    assert words[words.index("-x") + 1] == "6"
+
+
+def test_ports_of_six():
+    options = LaunchOptions(guests=6)
+    plans = plan_guests(options, PATHS)
+    assert [plan.port for plan in plans] == [0, 2, 4, 6, 8, 12]
+    assert [plan.ssh_port for plan in plans] == list(range(7001, 7007))
+    assert [plan.console_port for plan in plans] == list(range(8001, 8007))
+
+
 def test_one_alone_has_no_link():
     words = line(guests=1, shm=True)
     assert "memory-backend-file,id=ram,size=256M,mem-path=/dev/shm/qemu,share=on" in words

@@ -9,15 +9,20 @@ from run.host.kvm import default_processors
 
 
 @pytest.mark.parametrize(
-    ("accelerator", "host", "expected"),
+    ("accelerator", "guests", "host", "expected"),
     [
-        ("kvm", 2, 4),
-        ("kvm", 64, 4),
-        ("tcg", 1, 1),
-        ("tcg", 2, 1),
-        ("tcg", 4, 2),
-        ("tcg", 64, 4),
+        ("kvm", 2, 2, 4),
+        ("kvm", 6, 64, 4),
+        ("tcg", 2, 1, 1),
+        ("tcg", 2, 2, 1),
+        ("tcg", 1, 4, 2),
+        ("tcg", 2, 4, 2),
+        ("tcg", 2, 64, 4),
+        ("tcg", 6, 4, 1),
+        ("tcg", 6, 12, 2),
     ],
 )
-def test_emulated_processors_do_not_outnumber_those_of_the_host(accelerator, host, expected):
-    assert default_processors(accelerator, host) == expected
+def test_emulated_processors_do_not_outnumber_those_of_the_host(
+    accelerator, guests, host, expected
+):
+    assert default_processors(accelerator, guests, host) == expected

@@ -8,12 +8,21 @@ from typing import Any
 import click
 
 from run.cli.launching import launch, launch_options
+from run.options import DEFAULT_GUESTS, MOST_GUESTS
 
 
 @click.command("vms")
+@click.option(
+    "--vms",
+    type=click.IntRange(DEFAULT_GUESTS, MOST_GUESTS),
+    default=DEFAULT_GUESTS,
+    show_default=True,
+    metavar="N",
+    help="How many VMs; options, ports and RAM files of VM 3 to 6 follow those of VM 2.",
+)
 @launch_options
-def command(**given: Any) -> int:
-    """Start two VMs joined by an NTB, and look after them until Ctrl-C.
+def command(vms: int, **given: Any) -> int:
+    """Start two or more VMs joined by an NTB, and look after them until Ctrl-C.
 
     Each option of QEMU's or the kernel's is appended to a default, or replaces it by its
     -override. Everything listens on 127.0.0.1 only. As root, without password:
@@ -25,9 +34,10 @@ def command(**given: Any) -> int:
       python3 run vms --qemu-map-ram-to-shm=1000
       python3 run vms --cmdline-common="initcall_blacklist=pp_init"
       python3 run vms --trace 'idt_ntb_db_*' --ivshmem-common-opts=db-loopback=on
+      python3 run vms --vms=3 --vm3-opts="-device virtio-rng-pci"
       python3 run vms --dry-run
 
     Exit code: 0 after Ctrl-C or once detached, 1 failed, 2 usage, 3 the host lacks something,
     130 interrupted while starting.
     """
-    return launch(2, given)
+    return launch(vms, given)
