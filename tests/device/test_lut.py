@@ -70,6 +70,39 @@ def test_only_the_last_word_takes_effect(linked: Pair, rams: tuple[Path, Path]) 
     assert not a.window_open(4)
 
 
+def test_words_of_one_entry_do_not_reach_another(linked: Pair, rams: tuple[Path, Path]) -> None:
+    """The part has these words in each entry; an address written there stays there."""
+    a, _ = linked
+    a.set_entry(1, TARGET)
+    a.set_entry(2, TARGET + WINDOW_SIZE)
+    a.write(nt.LUTOFFSET, 1 | 4 << 8)
+    a.write(nt.LUTUDATA, 1)
+    assert a.stat("mw_open") == 1 << 3
+    a.write(nt.LUTUDATA, nt.LUT_VALID | 1)
+    assert entry_registers(a, 1) == [TARGET, 0, nt.LUT_VALID | 1]
+    assert_open(a, rams[1], a.bar4 - a.bar2 + WINDOW_SIZE, TARGET)
+    # begun in one entry, ended in it after a look at another
+    a.write(nt.LUTLDATA, TARGET + 4096)
+    assert entry_registers(a, 2) == [TARGET + WINDOW_SIZE, 0, nt.LUT_VALID | 1]
+    a.write(nt.LUTUDATA, nt.LUT_VALID | 1)
+    assert entry_registers(a, 2) == [TARGET + WINDOW_SIZE, 0, nt.LUT_VALID | 1]
+    a.write(nt.LUTOFFSET, 1 | 4 << 8)
+    a.write(nt.LUTUDATA, nt.LUT_VALID | 1)
+    assert entry_registers(a, 1) == [TARGET + 4096, 0, nt.LUT_VALID | 1]
+
+
+def test_staged_words_do_not_outlive_a_reset(linked: Pair) -> None:
+    a, _ = linked
+    a.write(nt.LUTOFFSET, 1 | 4 << 8)
+    a.write(nt.LUTLDATA, TARGET)
+    a.write(nt.LUTMDATA, 1)
+    a.reset()
+    a.setup()
+    a.write(nt.LUTOFFSET, 1 | 4 << 8)
+    a.write(nt.LUTUDATA, nt.LUT_VALID | 1)
+    assert entry_registers(a, 1) == [0, 0, nt.LUT_VALID | 1]
+
+
 def test_words_of_an_entry(linked: Pair) -> None:
     a, _ = linked
     a.write(nt.LUTOFFSET, 7 | 4 << 8)

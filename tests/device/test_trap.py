@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.device import port as nt
-from tests.device.conftest import RAM_SIZE
+from tests.device.conftest import RAM_SIZE, Bench
+from tests.device.deadline import eventually
 from tests.device.port import WINDOW_SIZE
 from tests.device.test_window import Pair, assert_closed, assert_open, digest
 
@@ -109,3 +110,24 @@ def test_nothing_wraps_around(linked: Pair, rams: tuple[Path, Path], target: int
     assert a.stat("mw_open") == 0
     assert_closed(a)
     assert digest(rams[1]) == before
+
+
+def test_a_truncated_ram_file_kills_nobody(bench: Bench) -> None:
+    """Copying must not touch what is no longer in the file: that would be SIGBUS."""
+    a, b = bench.start_pair()
+    for port in (a, b):
+        port.link_enable()
+    eventually(lambda: a.link_up(b), "the link")
+    a.set_window(TARGET + 4)
+    assert_open(a, bench.ram(1), 0, TARGET + 4, 256)
+    os.truncate(bench.ram(1), TARGET + 4096 + 16)
+    a.qemu.write(a.bar2 + 4096 + 4, 0x0123456789ABCDEF, 8)
+    assert a.qemu.read(a.bar2 + 4096 + 4, 8) == 0x0123456789ABCDEF
+    # half of it is left, and a page that is gone
+    assert a.qemu.read(a.bar2 + 4096 + 8, 8) == 0xFFFFFFFF_01234567
+    a.qemu.write(a.bar2 + 4096 + 8, 0, 8)
+    assert_closed(a, 8192, WINDOW_SIZE - 8192)
+    assert bench.ram(1).stat().st_size == TARGET + 4096 + 16
+    assert bench.ram(1).read_bytes()[TARGET + 4096 + 12 :] == bytes(4)
+    os.truncate(bench.ram(1), RAM_SIZE)
+    assert_open(a, bench.ram(1), 8192, TARGET + 8192 + 4, 256)

@@ -103,6 +103,11 @@ typedef struct IDTNTBWindow {
     IDTNTBPeerRam *ram;         /* holds a reference while pieces exist */
 } IDTNTBWindow;
 
+/* The words of a lookup-table entry that wait for the one that commits them */
+typedef struct IDTNTBLutStage {
+    uint32_t low, high;
+} IDTNTBLutStage;
+
 /* BARSETUPn and its three companions */
 typedef struct IDTNTBBarRegs {
     uint32_t setup, limit, ltbase, utbase;
@@ -183,8 +188,9 @@ struct IDTNTBState {
     uint32_t msgstsmsk;
     IDTNTBBarRegs bar[IDT_NTB_BARS];
     uint32_t ntmtbladdr, ntmtblsts, mtbl;
-    uint32_t lutoffset, lut_low, lut_high;      /* the latter two staged */
+    uint32_t lutoffset;
     IDTNTBShmLut lut[IDT_NTB_WINDOW_BARS][IDT_NTB_SHM_LUT_ENTRIES];
+    IDTNTBLutStage lut_stage[IDT_NTB_WINDOW_BARS][IDT_NTB_SHM_LUT_ENTRIES];
     uint32_t gasaaddr;
     uint32_t swpmsgctl[IDT_NTB_MSGS];
     uint32_t semsk, sepmsk;
@@ -314,6 +320,8 @@ void idt_ntb_ram_update_iommu(IDTNTBState *s);
 void idt_ntb_ram_new_incarnation(IDTNTBState *s, unsigned part);
 void idt_ntb_ram_refresh(IDTNTBState *s, unsigned part);
 void idt_ntb_ram_drop(IDTNTBState *s, unsigned part);
+/* Does the file still reach up to @end? */
+bool idt_ntb_ram_holds(IDTNTBPeerRam *ram, uint64_t end);
 
 /* idt-ntb-server.c */
 /* Wake the reader of @fd; never blocks */

@@ -4,7 +4,8 @@
  * 89HPES24NT6AG2 LUTOFFSET selects an entry; LUTLDATA, LUTMDATA and LUTUDATA
  * show it. The driver writes them in this order, so the first two are only
  * staged and the last one makes all three the entry: no window ever leads to
- * half an address.
+ * half an address. Each entry stages its own words, because on the part they
+ * are in the entry at once and a write to another one does not touch them.
  *
  * Copyright (c) 2026 the ntbdbg authors
  *
@@ -15,68 +16,70 @@
 #include "qemu/log.h"
 #include "idt-ntb-int.h"
 
-/* The entry that LUTOFFSET selects; NULL if there is none */
-static IDTNTBShmLut *selected(IDTNTBState *s)
+/* Where LUTOFFSET points in both tables below; false if there is no entry */
+static bool selected(const IDTNTBState *s, unsigned *table, unsigned *entry)
 {
     unsigned num = (s->lutoffset & LUTOFFSET_BAR_MASK) >> LUTOFFSET_BAR_SHIFT;
-    unsigned entry = s->lutoffset & LUTOFFSET_INDEX_MASK;
 
-    for (unsigned i = 0; i < IDT_NTB_WINDOW_BARS; i++) {
-        if (s->wbar[i].num == num && entry < s->wbar[i].lut_entries) {
-            return &s->lut[i][entry];
+    *entry = s->lutoffset & LUTOFFSET_INDEX_MASK;
+    for (*table = 0; *table < IDT_NTB_WINDOW_BARS; ++*table) {
+        if (s->wbar[*table].num == num) {
+            return *entry < s->wbar[*table].lut_entries;
         }
     }
-    return NULL;
+    return false;
 }
 
 uint32_t idt_ntb_lut_read(IDTNTBState *s, unsigned off)
 {
-    const IDTNTBShmLut *entry = selected(s);
+    unsigned table, entry;
 
-    switch (off) {
-    case IDT_NTB_LUTOFFSET:
+    if (off == IDT_NTB_LUTOFFSET) {
         return s->lutoffset;
+    }
+    if (!selected(s, &table, &entry)) {
+        return 0;
+    }
+    switch (off) {
     case IDT_NTB_LUTLDATA:
-        return entry ? entry->low : 0;
+        return s->lut[table][entry].low;
     case IDT_NTB_LUTMDATA:
-        return entry ? entry->high : 0;
+        return s->lut[table][entry].high;
     default:
-        return entry ? entry->upper : 0;
+        return s->lut[table][entry].upper;
     }
-}
-
-static void commit(IDTNTBState *s, uint32_t val)
-{
-    IDTNTBShmLut *entry = selected(s);
-
-    if (!entry) {
-        qemu_log_mask(LOG_GUEST_ERROR, "idt-ntb: LUTOFFSET 0x%x selects no "
-                      "lookup-table entry\n", s->lutoffset);
-        return;
-    }
-    *entry = (IDTNTBShmLut) {
-        .low = s->lut_low,
-        .high = s->lut_high,
-        .upper = val & LUTUDATA_MASK,
-    };
-    idt_ntb_mw_programmed(s, entry);
-    idt_ntb_lut_publish(s);
 }
 
 void idt_ntb_lut_write(IDTNTBState *s, unsigned off, uint32_t val)
 {
-    switch (off) {
-    case IDT_NTB_LUTOFFSET:
+    unsigned table, entry;
+    IDTNTBLutStage *stage;
+
+    if (off == IDT_NTB_LUTOFFSET) {
         s->lutoffset = val & LUTOFFSET_MASK;
-        break;
+        return;
+    }
+    if (!selected(s, &table, &entry)) {
+        qemu_log_mask(LOG_GUEST_ERROR, "idt-ntb: LUTOFFSET 0x%x selects no "
+                      "lookup-table entry\n", s->lutoffset);
+        return;
+    }
+    stage = &s->lut_stage[table][entry];
+    switch (off) {
     case IDT_NTB_LUTLDATA:
-        s->lut_low = val & ~3u;
+        stage->low = val & ~3u;
         break;
     case IDT_NTB_LUTMDATA:
-        s->lut_high = val;
+        stage->high = val;
         break;
     default:
-        commit(s, val);
+        s->lut[table][entry] = (IDTNTBShmLut) {
+            .low = stage->low,
+            .high = stage->high,
+            .upper = val & LUTUDATA_MASK,
+        };
+        idt_ntb_mw_programmed(s, &s->lut[table][entry]);
+        idt_ntb_lut_publish(s);
         break;
     }
 }
@@ -84,7 +87,8 @@ void idt_ntb_lut_write(IDTNTBState *s, unsigned off, uint32_t val)
 void idt_ntb_lut_reset(IDTNTBState *s)
 {
     memset(s->lut, 0, sizeof(s->lut));
-    s->lutoffset = s->lut_low = s->lut_high = 0;
+    memset(s->lut_stage, 0, sizeof(s->lut_stage));
+    s->lutoffset = 0;
     idt_ntb_lut_publish(s);
 }
 

@@ -68,8 +68,11 @@ static void *ram_behind(IDTNTBWindowBar *bar, hwaddr addr, unsigned size)
         if (off >= p->off && off - p->off < p->len) {
             uint64_t at = off - p->off;
 
-            return size > p->len - at ? NULL :
-                   memory_region_get_ram_ptr(&w->ram->mr) + p->file_off + at;
+            if (size > p->len - at ||
+                !idt_ntb_ram_holds(w->ram, p->file_off + at + size)) {
+                return NULL;
+            }
+            return memory_region_get_ram_ptr(&w->ram->mr) + p->file_off + at;
         }
     }
     return NULL;
@@ -169,6 +172,7 @@ static bool setup_bar(IDTNTBState *s, unsigned i, Error **errp)
 
 bool idt_ntb_mw_setup(IDTNTBState *s, Error **errp)
 {
+    s->nwindows = 0;
     s->cfg.barsetup[0] = BARSETUP_EN | BARSETUP_MODE_CFG |
                          ctz32(IDT_NTB_CFG_SIZE) << BARSETUP_SIZE_SHIFT;
     for (unsigned i = 0; i < IDT_NTB_WINDOW_BARS; i++) {

@@ -247,6 +247,17 @@ static IDTNTBPeerRam *open_ram(IDTNTBState *s, unsigned part)
     return map_file(s, fd, t);
 }
 
+/*
+ * A file that somebody truncated must not end this process by SIGBUS when the
+ * device itself copies from it. What a vCPU does in an alias is out of reach.
+ */
+bool idt_ntb_ram_holds(IDTNTBPeerRam *ram, uint64_t end)
+{
+    struct stat st;
+
+    return fstat(memory_region_get_fd(&ram->mr), &st) == 0 && st.st_size >= end;
+}
+
 void idt_ntb_ram_drop(IDTNTBState *s, unsigned part)
 {
     IDTNTBPeer *peer = &s->peer[part];
