@@ -18,6 +18,9 @@ from run.plan import GuestPlan, LabPaths
 #: identity of the RAM backend, by which QEMU's memory map names it
 RAM_ID = "ram"
 
+#: milliseconds between attempts to reach a server that is gone
+RECONNECT_MS = 1000
+
 KVM = "kvm"
 TCG = "tcg"
 
@@ -211,7 +214,9 @@ def _device_words(options: LaunchOptions, guest: GuestPlan) -> list[str]:
         # puts the peer's number, from 1, in the place of %d.
         device += f",mem-path={escape(str(guest.paths.shm))}/qemu%d"
     socket = escape(str(guest.paths.server_socket))
-    return ["-chardev", f"socket,path={socket},id=ivshmem", "-device", device]
+    # A server that ends and is started again finds its ports.
+    chardev = f"socket,path={socket},id=ivshmem,reconnect-ms={RECONNECT_MS}"
+    return ["-chardev", chardev, "-device", device]
 
 
 def _kernel(options: LaunchOptions, build: Build, guest: GuestPlan) -> list[str]:

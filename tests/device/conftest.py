@@ -71,11 +71,11 @@ class Bench:
         self.mem_path = self.folder / "ram%d"
         self._started = 0
 
-    def restart_server(self) -> None:
-        """Another server with another page on the same socket; `page` stays the old one."""
-        self.switch.kill()
-        self.switch.socket.unlink()
-        self.switch.shm.unlink()
+    def restart_server(self, same_page: bool = False, softly: bool = False) -> None:
+        """Another server on the same socket; `page` stays the old one."""
+        self.switch.end(softly)
+        if not same_page:
+            self.switch.shm.unlink()
         self.switch = Switch(self.build, self.folder)
         self.stack.callback(self.switch.stop)
 

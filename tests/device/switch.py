@@ -33,6 +33,7 @@ FIELDS: dict[str, tuple[int, str]] = {
     "pid": (0x018, "<Q"),
     "start_ns": (0x020, "<Q"),
     "flags": (0x028, "<I"),
+    "server_pid": (0x02C, "<I"),
     "linkup": (0x040, "<I"),
     "pcicmd": (0x044, "<I"),
     "ntctl": (0x048, "<I"),
@@ -68,6 +69,10 @@ FIELDS: dict[str, tuple[int, str]] = {
     "ram_size": (0x198, "<Q"),
     "seg": (0x1A0, "<48Q"),
     "swpmsgctl": (0x360, "<4I"),
+    "tmpctl": (0x370, "<I"),
+    "tmpsts": (0x374, "<I"),
+    "tmpalarm": (0x378, "<I"),
+    "tmpadj": (0x37C, "<I"),
     "bar_addr": (0x380, "<6Q"),
     "image": (0x400, "<64I"),
     "db_tx": (0x500, "<Q"),
@@ -171,6 +176,17 @@ class Switch:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+
+    def end(self, softly: bool) -> None:
+        """End the server; its page stays, though one that ends softly removes its name."""
+        if self.process.poll() is None and softly:
+            kept = self.shm.with_suffix(".kept")
+            os.link(self.shm, kept)
+            self.process.terminate()
+            self.process.wait()
+            kept.rename(self.shm)
+        self.kill()
+        self.socket.unlink(missing_ok=True)
 
     def stop(self) -> None:
         if self.page is not None:

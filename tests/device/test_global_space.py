@@ -117,12 +117,6 @@ def test_doorbell_routing_masks(pair: Pair) -> None:
         assert port.gasa_read(0x3ED80) == 0xFC | 1 << port.part
 
 
-def test_temperature_sensor_is_absent(pair: Pair) -> None:
-    a, _ = pair
-    a.gasa_write(nt.TMPCTL, nt.ALL_ONES)
-    assert [a.gasa_read(nt.TMPCTL + 4 * i) for i in range(5)] == [0] * 5
-
-
 def test_addresses_wrap_at_18_bits_and_are_aligned(pair: Pair) -> None:
     a, _ = pair
     a.write(nt.GASAADDR, 0xFFFC0000 | nt.SEMSK | 3)

@@ -285,22 +285,6 @@ def test_successor_quicker_than_the_news_of_the_death(bench: Bench) -> None:
     assert a.read(nt.NTINTSTS) & nt.SEVENT
 
 
-def test_another_server_on_the_same_socket_is_not_joined(new_bench: Callable[..., Bench]) -> None:
-    bench = new_bench()
-    a, b = bench.start(0, reconnect=True), bench.start(1, reconnect=True)
-    for port in (a, b):
-        port.link_enable()
-    eventually(lambda: a.link_up(b) and b.link_up(a), "the link")
-    bench.restart_server()
-    eventually(lambda: a.stat("flags") & 4 and b.stat("flags") & 4, "the loss to be noticed")
-    eventually(lambda: bench.connections() == 2, "both chardevs to connect again")
-    a.write(nt.OUTDBELLSET, 8)
-    b.settle()
-    assert b.read(nt.INDBELLSTS) == 8
-    assert a.link_up(b)
-    assert b.link_up(a)
-
-
 LOCK_PORT1 = 0x101
 
 

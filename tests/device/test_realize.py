@@ -60,7 +60,7 @@ def test_without_a_chardev(bench: Bench) -> None:
 def test_chardev_that_is_no_server(bench: Bench) -> None:
     argv = base_argv(bench.build, bench.ram(0), 64 << 20)
     argv += ["-chardev", "null,id=c", "-device", "idt-ntb-ivshmem,chardev=c"]
-    assert "closed the connection" in failed_start(argv)
+    assert "it must name a socket chardev" in failed_start(argv)
 
 
 def test_port_in_use(bench: Bench) -> None:

@@ -24,7 +24,7 @@ BUILD = Build(
 )
 COMMON = ["-machine", "q35", "-smp", "4", "-accel", "tcg,thread=multi", "-cpu", "max"]
 COMMON += ["-nodefaults", "-nographic", "-monitor", "null"]
-CHARDEV = ["-chardev", "socket,path=/run/u/ntbdbg/default/ivshmem,id=ivshmem"]
+CHARDEV = ["-chardev", "socket,path=/run/u/ntbdbg/default/ivshmem,id=ivshmem,reconnect-ms=1000"]
 DEVICE = "idt-ntb-ivshmem,vectors=3,chardev=ivshmem,number="
 CONSOLE = "socket,id=console,host=127.0.0.1,port=800{},server=on,wait=off,telnet=on,logfile="
 
@@ -204,7 +204,7 @@ def test_commas_in_paths_are_doubled():
     assert escape("/a,b") == "/a,,b"
     odd = LabPaths(folder=Path("/run/a,b/ntbdbg/default"), uid=1)
     words = qemu_argv(LaunchOptions(), BUILD, plan_guests(LaunchOptions(), odd)[0])
-    assert "socket,path=/run/a,,b/ntbdbg/default/ivshmem,id=ivshmem" in words
+    assert "socket,path=/run/a,,b/ntbdbg/default/ivshmem,id=ivshmem,reconnect-ms=1000" in words
 
 
 def test_names_of_two_labs_differ():

@@ -14,6 +14,17 @@
 #include "idt-ntb-int.h"
 #include "trace.h"
 
+/* Whom to wake is asked last: a port that changes servers tells, then looks */
+static void ring(IDTNTBState *s, unsigned part)
+{
+    int fd = idt_ntb_peer_eventfd(s, part);
+
+    if (fd >= 0 && idt_ntb_client_ring(fd)) {
+        IDT_NTB_COUNT(s, kicks);
+        trace_idt_ntb_kick_tx(s->part, part);
+    }
+}
+
 /*
  * One eventfd write wakes the receiver for everything that happens until it
  * clears kick_pending.
@@ -21,14 +32,10 @@
 static void kick(IDTNTBState *s, unsigned part)
 {
     IDTNTBShmPort *block = idt_ntb_peer_block(s, part);
-    int fd = idt_ntb_server_eventfd(s, qatomic_read(&block->ivshmem_id));
 
-    if (fd == IDT_NTB_NO_EVENTFD || qatomic_xchg(&block->kick_pending, 1)) {
-        return;
-    }
-    if (idt_ntb_server_ring(fd)) {
-        IDT_NTB_COUNT(s, kicks);
-        trace_idt_ntb_kick_tx(s->part, part);
+    if (idt_ntb_peer_eventfd(s, part) >= 0 &&
+        !qatomic_xchg(&block->kick_pending, 1)) {
+        ring(s, part);
     }
 }
 
@@ -37,6 +44,15 @@ void idt_ntb_event_kick_all(IDTNTBState *s)
     for (unsigned part = 0; part < s->nports; part++) {
         if (part != s->part) {
             kick(s, part);
+        }
+    }
+}
+
+void idt_ntb_event_ring_all(IDTNTBState *s)
+{
+    for (unsigned part = 0; part < s->nports; part++) {
+        if (part != s->part) {
+            ring(s, part);
         }
     }
 }
@@ -104,6 +120,15 @@ void idt_ntb_event_gsignal(IDTNTBState *s)
     }
     /* The driver unmasks its own partition as well */
     latch_event(s, SE_GSIGNAL, &s->segsigsts, s->segsigmsk, 1u << s->part);
+}
+
+/* The peer was up before we could reach it: it does not tell once more */
+void idt_ntb_event_peer_appeared(IDTNTBState *s, unsigned part)
+{
+    if (!s->in_reset) {
+        latch_event(s, SE_LINKUP, &s->selinkupsts, s->selinkupmsk,
+                    1u << idt_ntb_port_of(part));
+    }
 }
 
 /* The peer's process died: nobody else will tell that its link is down */

@@ -219,6 +219,8 @@ static uint32_t switch_read(IDTNTBState *s, uint32_t addr)
         return UNCONFIGURED(s) | (s->db_loopback ? 0 : 1u << s->part);
     case GASA_SWP0MSGCTL0 ... GASA_SWPMSGCTL_END - 1:
         return swpmsgctl_read(s, addr);
+    case GASA_TMPCTL ... GASA_TMP_END - 1:
+        return idt_ntb_temp_read(s, addr);
     }
     log_unimp(addr, "read");
     return 0;
@@ -256,6 +258,9 @@ static void switch_write(IDTNTBState *s, uint32_t addr, uint32_t val)
         break;
     case GASA_SWP0MSGCTL0 ... GASA_SWPMSGCTL_END - 1:
         swpmsgctl_write(s, addr, val);
+        break;
+    case GASA_TMPCTL ... GASA_TMP_END - 1:
+        idt_ntb_temp_write(s, addr, val);
         break;
     case GASA_SWCTL ... GASA_SWPORT_END - 1:
     case GASA_SESTS:

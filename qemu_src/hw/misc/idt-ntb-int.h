@@ -4,6 +4,7 @@
  * idt-ntb-ivshmem.c  PCI device: properties, life cycle, configuration space
  * idt-ntb-regs.c     the NT function's registers
  * idt-ntb-gasa.c     the switch's global address space
+ * idt-ntb-temp.c     the temperature sensor
  * idt-ntb-irq.c      interrupt status, masks, MSI and INTx
  * idt-ntb-link.c     life cycle and link state of this port
  * idt-ntb-event.c    events, doorbells, messages, kicks
@@ -12,7 +13,8 @@
  * idt-ntb-mw.c       memory windows
  * idt-ntb-lut.c      their lookup tables
  * idt-ntb-ram.c      this guest's RAM table, the peers' RAM files
- * idt-ntb-server.c   ivshmem-server's client protocol
+ * idt-ntb-server.c   the connection to ivshmem-server
+ * idt-ntb-client.c   the clients of ivshmem-server and their eventfds
  * idt-ntb-shm.c      the shared page
  *
  * Everything runs under the BQL. Only the shared page is touched by others.
@@ -47,7 +49,6 @@ OBJECT_DECLARE_SIMPLE_TYPE(IDTNTBPeerRam, IDT_NTB_PEER_RAM)
 #define IDT_NTB_WINDOW_BARS IDT_NTB_SHM_LUT_BARS        /* BAR2 and BAR4 */
 #define IDT_NTB_MAX_WINDOWS 29          /* IDT_MAX_NR_MWS of the driver */
 #define IDT_NTB_MAX_PIECES  (2 * IDT_NTB_SHM_MAX_SEGS)
-#define IDT_NTB_NO_EVENTFD  (-1)
 
 /* A peer's RAM file, mapped; lives until the last view of it is gone */
 struct IDTNTBPeerRam {
@@ -55,6 +56,12 @@ struct IDTNTBPeerRam {
     MemoryRegion mr;
     uint64_t dev, ino, size;
 };
+
+/* A client of ivshmem-server; held by a connection and by the peer it is */
+typedef struct IDTNTBClient {
+    int fd;                     /* eventfd of vector 0 */
+    bool gone;                  /* the server said so; its port may be alive */
+} IDTNTBClient;
 
 /* Another port, as last seen in the shared page; all values are bounded */
 typedef struct IDTNTBPeer {
@@ -64,9 +71,11 @@ typedef struct IDTNTBPeer {
     uint32_t pcicmd, ntctl, mtbl, pcielctlsts;
     uint32_t flags;
     uint32_t down_epoch;
-    uint32_t ivshmem_id;
+    uint32_t ivshmem_id, server_pid;
     uint64_t incarnation;
     uint32_t check_ms;          /* next delay of the liveness test, 0: none */
+    bool hidden;                /* up, but neither side can wake the other */
+    IDTNTBClient *client;       /* whom to wake; NULL: not known */
 
     bool table_valid;
     bool ram_warned;            /* about this incarnation's RAM file */
@@ -113,19 +122,45 @@ typedef struct IDTNTBBarRegs {
     uint32_t setup, limit, ltbase, utbase;
 } IDTNTBBarRegs;
 
+/* The temperature sensor; temperatures in half degrees Celsius */
+typedef struct IDTNTBTemp {
+    int32_t mdeg;               /* what it is exposed to, milli-degrees */
+    uint32_t ctl, slope, alarms;
+    uint8_t adj;                /* signed */
+    uint8_t now, lowest, highest;
+} IDTNTBTemp;
+
 /* Statistics, in the order of the shared page */
 typedef struct IDTNTBStats {
     uint64_t db_tx, db_rx, kicks, msi, msg_tx, msg_fail;
     uint64_t win_map, win_unmap, win_trap, quiesce_timeouts;
 } IDTNTBStats;
 
+/* How far the server's side of a connection has come: what it sends next */
+typedef enum IDTNTBPhase {
+    IDT_NTB_CONN_NONE,          /* not connected, or refused */
+    IDT_NTB_CONN_VERSION,
+    IDT_NTB_CONN_ID,
+    IDT_NTB_CONN_SHM,
+    IDT_NTB_CONN_CLIENTS,
+} IDTNTBPhase;
+
+typedef struct IDTNTBConn {
+    IDTNTBPhase phase;
+    uint32_t pid;               /* the server's, 0: not known */
+    int64_t id;                 /* of this client */
+    int own_fd;                 /* vector 0 of this client */
+    int shm_fd;                 /* until it is mapped */
+    GHashTable *clients;        /* id -> IDTNTBClient */
+} IDTNTBConn;
+
 typedef struct IDTNTBServer {
     IDTNTBChardev chr;
-    GHashTable *clients;        /* id -> IDTNTBClient */
     uint8_t buf[8];
     unsigned have;
-    int64_t own_id;
-    int own_fd;                 /* vector 0 of this port */
+    IDTNTBConn conn;            /* works on when its server is lost */
+    IDTNTBConn next;            /* being made, while `lost` */
+    int last_own_fd;            /* of the connection before this one */
     bool lost;
 } IDTNTBServer;
 
@@ -198,6 +233,7 @@ struct IDTNTBState {
     uint32_t selinkdnsts, selinkdnmsk;
     uint32_t segsigsts, segsigmsk;
     uint32_t se_other[5];       /* reset and failover events: storage */
+    IDTNTBTemp temp;
 };
 
 /* Count in private memory and show the result in the shared page */
@@ -241,6 +277,13 @@ void idt_ntb_regs_publish(IDTNTBState *s);
 uint32_t idt_ntb_gasa_read(IDTNTBState *s, uint32_t addr);
 void idt_ntb_gasa_write(IDTNTBState *s, uint32_t addr, uint32_t val);
 
+/* idt-ntb-temp.c: @addr is one of the sensor's registers */
+uint32_t idt_ntb_temp_read(IDTNTBState *s, uint32_t addr);
+void idt_ntb_temp_write(IDTNTBState *s, uint32_t addr, uint32_t val);
+void idt_ntb_temp_reset(IDTNTBState *s);
+void idt_ntb_temp_init(IDTNTBState *s);
+void idt_ntb_temp_class_init(ObjectClass *klass);
+
 /* idt-ntb-irq.c */
 uint32_t idt_ntb_msgsts(const IDTNTBState *s);
 uint32_t idt_ntb_irq_status(const IDTNTBState *s);
@@ -253,19 +296,27 @@ void idt_ntb_irq_reset(IDTNTBState *s);
 void idt_ntb_link_init(IDTNTBState *s);
 void idt_ntb_link_exit(IDTNTBState *s);
 void idt_ntb_link_try_attach(IDTNTBState *s);
+/* A new server has the page that we are on */
+void idt_ntb_link_rejoined(IDTNTBState *s);
+/* A new server has another page: go there. Takes @shm_fd. */
+bool idt_ntb_link_change_switch(IDTNTBState *s, int shm_fd);
 void idt_ntb_link_reset_enter(IDTNTBState *s);
 void idt_ntb_link_reset_hold(IDTNTBState *s);
 void idt_ntb_link_reset_exit(IDTNTBState *s);
 /* After a change of PCI command, NTCTL or the own mapping-table entry */
 void idt_ntb_link_changed(IDTNTBState *s);
 void idt_ntb_link_publish(IDTNTBState *s);
+void idt_ntb_link_publish_client(IDTNTBState *s);
 /* Take in whatever the other ports have changed */
 void idt_ntb_link_poll(IDTNTBState *s);
 
 /* idt-ntb-event.c */
 void idt_ntb_event_kick_all(IDTNTBState *s);
+/* Wake all ports, also those that seem to be about to wake */
+void idt_ntb_event_ring_all(IDTNTBState *s);
 void idt_ntb_event_drain(IDTNTBState *s);
 void idt_ntb_event_post_link(IDTNTBState *s, bool up);
+void idt_ntb_event_peer_appeared(IDTNTBState *s, unsigned part);
 void idt_ntb_event_peer_died(IDTNTBState *s, unsigned part);
 void idt_ntb_event_gsignal(IDTNTBState *s);
 void idt_ntb_event_doorbell(IDTNTBState *s, uint32_t bits);
@@ -283,10 +334,15 @@ static inline IDTNTBShmPort *idt_ntb_peer_block(const IDTNTBState *s,
 bool idt_ntb_peer_admits(const IDTNTBState *s, unsigned part);
 bool idt_ntb_peer_attached_now(const IDTNTBState *s, unsigned part);
 uint32_t idt_ntb_peer_doorbells(const IDTNTBState *s, unsigned part);
+/* The eventfd that wakes @part, as things are now, or -1 */
+int idt_ntb_peer_eventfd(const IDTNTBState *s, unsigned part);
+/* Is @part on the page, but out of our reach? */
+bool idt_ntb_peer_hidden_now(const IDTNTBState *s, unsigned part);
 void idt_ntb_peer_refresh(IDTNTBState *s, unsigned part);
+void idt_ntb_peer_forget_all(IDTNTBState *s);
 void idt_ntb_peer_live_timer(void *opaque);
 void idt_ntb_peer_client_joined(IDTNTBState *s, int fd);
-void idt_ntb_peer_client_gone(IDTNTBState *s, uint32_t id);
+void idt_ntb_peer_client_gone(IDTNTBState *s, IDTNTBClient *client);
 void idt_ntb_peer_server_lost(IDTNTBState *s);
 
 /* idt-ntb-quiesce.c */
@@ -324,13 +380,19 @@ void idt_ntb_ram_drop(IDTNTBState *s, unsigned part);
 bool idt_ntb_ram_holds(IDTNTBPeerRam *ram, uint64_t end);
 
 /* idt-ntb-server.c */
-/* Wake the reader of @fd; never blocks */
-bool idt_ntb_server_ring(int fd);
 bool idt_ntb_server_connect(IDTNTBState *s, int *shm_fd, Error **errp);
 void idt_ntb_server_start(IDTNTBState *s);
 void idt_ntb_server_stop(IDTNTBState *s);
-int idt_ntb_server_eventfd(const IDTNTBState *s, uint32_t id);
-void idt_ntb_server_forget(IDTNTBState *s, uint32_t id);
-void idt_ntb_server_forget_gone(IDTNTBState *s, uint32_t id);
+
+/* idt-ntb-client.c */
+GHashTable *idt_ntb_client_table(void);
+bool idt_ntb_client_add(GHashTable *clients, uint32_t id, int fd);
+IDTNTBClient *idt_ntb_client_find(GHashTable *clients, uint32_t id);
+void idt_ntb_client_forget(GHashTable *clients, IDTNTBClient *client);
+IDTNTBClient *idt_ntb_client_ref(IDTNTBClient *client);
+void idt_ntb_client_unref(IDTNTBClient *client);
+void idt_ntb_client_set_nonblocking(int fd);
+/* Wake the reader of @fd; never blocks */
+bool idt_ntb_client_ring(int fd);
 
 #endif /* HW_MISC_IDT_NTB_INT_H */

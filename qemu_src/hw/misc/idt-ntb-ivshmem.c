@@ -237,7 +237,7 @@ static bool join_switch(IDTNTBState *s, Error **errp)
         return false;
     }
     s->own = idt_ntb_shm_port(&s->shm, s->part);
-    qatomic_set(&s->own->ivshmem_id, s->server.own_id);
+    idt_ntb_link_publish_client(s);
     return true;
 }
 
@@ -354,6 +354,7 @@ static void instance_init(Object *obj)
     s->mem_path = g_strdup("/dev/shm/qemu%d");
     s->bar_mode[0] = g_strdup("direct");
     s->bar_mode[1] = g_strdup("lut12");
+    idt_ntb_temp_init(s);
     PCI_DEVICE(obj)->cap_present |= QEMU_PCI_CAP_EXPRESS;
 }
 
@@ -383,6 +384,7 @@ static void class_init(ObjectClass *klass, IDT_NTB_CONST void *data)
     dc->desc = "IDT 89HPES24NT6AG2 non-transparent bridge port";
     dc->vmsd = &vmstate;
     device_class_set_props(dc, properties);
+    idt_ntb_temp_class_init(klass);
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
 }
 

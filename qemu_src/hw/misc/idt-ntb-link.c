@@ -10,6 +10,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qapi/error.h"
 #include "qemu/guest-random.h"
 #include "idt-ntb-int.h"
 #include "trace.h"
@@ -54,6 +55,13 @@ void idt_ntb_link_publish(IDTNTBState *s)
     qatomic_store_release(&own->linkup, s->linkup);
 }
 
+/* First the server, then its id: others take neither while the flag is set */
+void idt_ntb_link_publish_client(IDTNTBState *s)
+{
+    qatomic_set(&s->own->server_pid, s->server.conn.pid);
+    qatomic_set(&s->own->ivshmem_id, s->server.conn.id);
+}
+
 void idt_ntb_link_changed(IDTNTBState *s)
 {
     bool admits = idt_ntb_state_admits(s->linkup, idt_ntb_pcicmd(s), s->ntctl,
@@ -83,15 +91,17 @@ void idt_ntb_link_try_attach(IDTNTBState *s)
     uint64_t incarnation;
 
     if (!own || s->attached || s->in_reset || !s->ram_published ||
-        s->server.own_fd < 0) {
+        s->server.conn.own_fd < 0) {
         return;
     }
     qemu_guest_getrandom_nofail(&incarnation, sizeof(incarnation));
     idt_ntb_shm_set64(&own->incarnation, incarnation);
     idt_ntb_shm_set64(&own->start_ns, g_get_real_time() * 1000);
-    qatomic_set(&own->ivshmem_id, s->server.own_id);
+    qatomic_set(&own->down_epoch, s->down_epoch);
     s->attached = true;
     s->linkup = true;
+    s->admits = idt_ntb_state_admits(true, idt_ntb_pcicmd(s), s->ntctl,
+                                     s->mtbl);
     idt_ntb_link_publish(s);
     qatomic_store_release(&own->state, IDT_NTB_SHM_ATTACHED);
     idt_ntb_event_post_link(s, true);
@@ -142,6 +152,71 @@ void idt_ntb_link_reset_exit(IDTNTBState *s)
     idt_ntb_link_poll(s);
 }
 
+void idt_ntb_link_rejoined(IDTNTBState *s)
+{
+    idt_ntb_link_publish_client(s);
+    s->flags &= ~IDT_NTB_SHM_F_SERVER_LOST;
+    idt_ntb_link_publish(s);
+    trace_idt_ntb_server_back(s->part, s->server.conn.id);
+    idt_ntb_link_try_attach(s);
+    /* Whoever had the wrong eventfd of this port has left its news in memory */
+    idt_ntb_link_poll(s);
+}
+
+/* Take the port off the page; its registers stay as the guest has set them */
+static void leave(IDTNTBState *s)
+{
+    if (!s->attached) {
+        return;
+    }
+    s->linkup = false;
+    idt_ntb_link_publish(s);
+    idt_ntb_event_post_link(s, false);
+    idt_ntb_link_changed(s);
+    if (s->own) {
+        s->attached = false;
+        qatomic_store_release(&s->own->state, IDT_NTB_SHM_FREE);
+        idt_ntb_event_kick_all(s);
+    }
+}
+
+/* For the guest it is a power cycle of the switch: all links down, then up */
+bool idt_ntb_link_change_switch(IDTNTBState *s, int shm_fd)
+{
+    IDTNTBShm shm;
+    Error *err = NULL;
+
+    idt_ntb_shm_init(&shm);
+    if (!idt_ntb_shm_map(&shm, shm_fd, &err) ||
+        !idt_ntb_shm_claim(&shm, s->part, idt_ntb_port_of(s->part), &s->cfg,
+                           &err)) {
+        idt_ntb_warn(s, "cannot join the new ivshmem-server's switch: %s",
+                     error_get_pretty(err));
+        error_free(err);
+        idt_ntb_shm_release(&shm);
+        return false;
+    }
+    leave(s);
+    if (!s->own) {                      /* unplugged by what that set off */
+        idt_ntb_shm_release(&shm);
+        return false;
+    }
+    idt_ntb_peer_forget_all(s);
+    idt_ntb_mw_update(s);
+    idt_ntb_shm_release(&s->shm);
+    s->shm = shm;
+    s->own = idt_ntb_shm_port(&s->shm, s->part);
+    memset(&s->stats, 0, sizeof(s->stats));
+    s->db_seen = 0;
+    trace_idt_ntb_switch_changed(s->part, s->shm.nonce);
+    idt_ntb_link_reset_hold(s);
+    if (s->ram_published) {
+        idt_ntb_ram_publish(s);
+    }
+    idt_ntb_regs_publish(s);
+    return true;
+}
+
 void idt_ntb_link_init(IDTNTBState *s)
 {
     s->live_timer = timer_new_ms(QEMU_CLOCK_REALTIME, idt_ntb_peer_live_timer,
@@ -151,16 +226,12 @@ void idt_ntb_link_init(IDTNTBState *s)
 
 void idt_ntb_link_exit(IDTNTBState *s)
 {
-    if (s->own && s->attached) {
-        idt_ntb_link_reset_enter(s);
-        s->attached = false;
-        qatomic_store_release(&s->own->state, IDT_NTB_SHM_FREE);
-        idt_ntb_event_kick_all(s);
+    s->in_reset = true;
+    if (s->own) {
+        leave(s);
     }
-    for (unsigned part = 0; part < s->nports && s->own; part++) {
-        if (part != s->part) {
-            idt_ntb_ram_drop(s, part);
-        }
+    if (s->own) {
+        idt_ntb_peer_forget_all(s);
     }
     if (s->live_timer) {
         idt_ntb_quiesce_leave(s);

@@ -92,6 +92,7 @@ static uint32_t quiesce_targets(IDTNTBState *s)
 
     for (unsigned part = 0; part < s->nports; part++) {
         if (part != s->part && idt_ntb_peer_attached_now(s, part) &&
+            !idt_ntb_peer_hidden_now(s, part) &&
             idt_ntb_shm_owner_alive(&s->shm, part)) {
             mask |= 1u << part;
         }

@@ -371,6 +371,7 @@ void idt_ntb_regs_reset(IDTNTBState *s)
     s->selinkupsts = s->selinkdnsts = s->segsigsts = 0;
     s->selinkupmsk = s->selinkdnmsk = s->segsigmsk = ~0u;
     memset(s->se_other, 0, sizeof(s->se_other));
+    idt_ntb_temp_reset(s);
 }
 
 void idt_ntb_regs_publish(IDTNTBState *s)

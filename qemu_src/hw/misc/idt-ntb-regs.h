@@ -159,7 +159,14 @@
 #define   SWPMSGCTL_PART_MASK         (7u << SWPMSGCTL_PART_SHIFT)
 #define   SWPMSGCTL_MASK              (SWPMSGCTL_REG_MASK | \
                                        SWPMSGCTL_PART_MASK)
-#define GASA_TMPCTL                 0x3f1d4
+#define GASA_TMPCTL                 0x3f1d4 /* thresholds: 7:0, 15:8, 23:16 */
+#define   TMPCTL_PDOWN                (1u << 31)
+#define GASA_TMPSTS                 0x3f1d8 /* now 7:0, low 15:8, high 23:16 */
+#define GASA_TMPALARM               0x3f1dc
+#define   TMPALARM_HISTORY            0x00ffff00
+#define   TMPALARM_IRQ_SHIFT          24         /* six bits */
+#define GASA_TMPADJ                 0x3f1e0 /* 7:0 signed */
+#define GASA_TSSLOPE                0x3f1e4
 #define GASA_TMP_END                0x3f1e8
 
 #endif /* HW_MISC_IDT_NTB_REGS_H */

@@ -1,9 +1,11 @@
 /*
- * IDT NTB port: ivshmem-server's client protocol
+ * IDT NTB port: the connection to ivshmem-server
  *
  * Each message is eight bytes, little endian, with at most one file descriptor
- * (docs/specs/ivshmem-spec.rst). Only vector 0 of a client is used; the server
- * may announce any number.
+ * (docs/specs/ivshmem-spec.rst). The first connection is made while the device
+ * is realized. A later one, of a chardev with reconnect-ms, is read as it comes
+ * and takes the place of the old one only when it is complete; until then the
+ * eventfds of the old one go on working.
  *
  * Copyright (c) 2026 the ntbdbg authors
  *
@@ -14,6 +16,7 @@
 #include "qemu/bswap.h"
 #include "qemu/main-loop.h"
 #include "qapi/error.h"
+#include "chardev/char-socket.h"
 #include "idt-ntb-int.h"
 #include "trace.h"
 
@@ -21,141 +24,267 @@
 #define MAX_CLIENT_ID       65535
 #define MSG_SHM             (-1)
 
-typedef struct IDTNTBClient {
-    int fd;         /* eventfd of vector 0 */
-    bool gone;      /* the server said so; kept until its port is known dead */
-} IDTNTBClient;
-
-static void client_free(gpointer data)
-{
-    IDTNTBClient *client = data;
-
-    close(client->fd);
-    g_free(client);
-}
-
-/*
- * All clients share the description of an eventfd, and a chardev that receives
- * one makes it blocking. A reader that left it full must not hang its peers.
- */
-static void set_nonblocking(int fd)
-{
-    fcntl(fd, F_SETFL, O_NONBLOCK);
-}
-
-bool idt_ntb_server_ring(int fd)
-{
-    uint64_t one = 1;
-
-    set_nonblocking(fd);
-    return RETRY_ON_EINTR(write(fd, &one, sizeof(one))) == sizeof(one);
-}
+/* What a server may take until it has sent its memory */
+#define CONNECT_TIMEOUT_MS  5000
 
 static void own_eventfd_read(void *opaque)
 {
     IDTNTBState *s = opaque;
+    const int fds[] = { s->server.conn.own_fd, s->server.last_own_fd };
     uint64_t count;
 
-    set_nonblocking(s->server.own_fd);
-    if (read(s->server.own_fd, &count, sizeof(count)) == sizeof(count)) {
-        trace_idt_ntb_kick_rx(s->part);
+    for (unsigned i = 0; i < ARRAY_SIZE(fds); i++) {
+        if (fds[i] < 0) {
+            continue;
+        }
+        idt_ntb_client_set_nonblocking(fds[i]);
+        if (read(fds[i], &count, sizeof(count)) == sizeof(count)) {
+            trace_idt_ntb_kick_rx(s->part);
+        }
     }
     idt_ntb_link_poll(s);
 }
 
-static void own_vector(IDTNTBState *s, int fd)
+static void close_own_eventfd(int *fd)
 {
-    if (s->server.own_fd >= 0) {
-        close(fd);              /* a vector other than 0 */
-        return;
-    }
-    s->server.own_fd = fd;
-    qemu_set_fd_handler(fd, own_eventfd_read, NULL, s);
-    idt_ntb_link_try_attach(s);
-}
-
-static void client_vector(IDTNTBState *s, uint32_t id, int fd)
-{
-    gpointer key = GUINT_TO_POINTER(id);
-    IDTNTBClient *client = g_hash_table_lookup(s->server.clients, key);
-
-    if (client && !client->gone) {
-        close(fd);              /* a vector other than 0 */
-        return;
-    }
-    client = g_new0(IDTNTBClient, 1);
-    client->fd = fd;
-    g_hash_table_insert(s->server.clients, key, client);
-    if (s->own) {
-        idt_ntb_peer_client_joined(s, fd);
+    if (*fd >= 0) {
+        qemu_set_fd_handler(*fd, NULL, NULL, NULL);
+        close(*fd);
+        *fd = -1;
     }
 }
 
-static void client_gone(IDTNTBState *s, uint32_t id)
+static void conn_init(IDTNTBConn *conn, IDTNTBPhase phase)
 {
-    IDTNTBClient *client = g_hash_table_lookup(s->server.clients,
-                                               GUINT_TO_POINTER(id));
+    *conn = (IDTNTBConn) {
+        .phase = phase, .id = -1, .own_fd = -1, .shm_fd = -1,
+        .clients = idt_ntb_client_table(),
+    };
+}
+
+static void conn_release(IDTNTBConn *conn)
+{
+    close_own_eventfd(&conn->own_fd);
+    if (conn->shm_fd >= 0) {
+        close(conn->shm_fd);
+        conn->shm_fd = -1;
+    }
+    g_clear_pointer(&conn->clients, g_hash_table_destroy);
+    conn->phase = IDT_NTB_CONN_NONE;
+}
+
+static SocketChardev *socket_of(IDTNTBState *s)
+{
+    return (SocketChardev *)object_dynamic_cast(
+        OBJECT(qemu_chr_fe_get_driver(&s->server.chr)), TYPE_CHARDEV_SOCKET);
+}
+
+/* Which server this is; others may give out the same ids */
+static uint32_t server_pid(IDTNTBState *s)
+{
+    SocketChardev *chr = socket_of(s);
+    struct ucred peer;
+    socklen_t len = sizeof(peer);
+
+    if (!chr || !chr->sioc ||
+        getsockopt(chr->sioc->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
+        return 0;
+    }
+    return peer.pid;
+}
+
+static void client_gone(IDTNTBState *s, IDTNTBConn *conn, uint32_t id)
+{
+    IDTNTBClient *client = idt_ntb_client_find(conn->clients, id);
 
     if (client) {
         client->gone = true;
-        if (s->own) {
-            idt_ntb_peer_client_gone(s, id);
+        if (s->own && conn == &s->server.conn) {
+            idt_ntb_peer_client_gone(s, client);
         }
     }
 }
 
-static void handle_message(IDTNTBState *s, int64_t msg, int fd)
+static void ring_client(gpointer key, gpointer value, gpointer opaque)
+{
+    IDTNTBClient *client = value;
+
+    idt_ntb_client_ring(client->fd);
+}
+
+/*
+ * The new connection is complete. The eventfd of the old one is kept, because
+ * ports that do not know the new one yet go on ringing it.
+ */
+static void adopt(IDTNTBState *s)
+{
+    IDTNTBServer *srv = &s->server;
+
+    if (idt_ntb_shm_is_same(&s->shm, srv->next.shm_fd)) {
+        close(srv->next.shm_fd);
+        srv->next.shm_fd = -1;
+    } else {
+        int shm_fd = srv->next.shm_fd;
+
+        srv->next.shm_fd = -1;
+        if (!idt_ntb_link_change_switch(s, shm_fd)) {
+            conn_release(&srv->next);
+            return;
+        }
+    }
+    close_own_eventfd(&srv->last_own_fd);
+    srv->last_own_fd = srv->conn.own_fd;
+    srv->conn.own_fd = -1;
+    conn_release(&srv->conn);
+    srv->conn = srv->next;
+    srv->next = (IDTNTBConn) { .own_fd = -1, .shm_fd = -1 };
+    srv->lost = false;
+    qemu_set_fd_handler(srv->conn.own_fd, own_eventfd_read, NULL, s);
+    g_hash_table_foreach(srv->conn.clients, ring_client, NULL);
+    idt_ntb_link_rejoined(s);
+}
+
+static void own_vector(IDTNTBState *s, IDTNTBConn *conn, int fd)
+{
+    if (conn->own_fd >= 0) {
+        close(fd);              /* a vector other than 0 */
+        return;
+    }
+    idt_ntb_client_set_nonblocking(fd);
+    conn->own_fd = fd;
+    if (conn == &s->server.conn) {
+        qemu_set_fd_handler(fd, own_eventfd_read, NULL, s);
+        idt_ntb_link_try_attach(s);
+    }
+}
+
+static void refuse(IDTNTBState *s, IDTNTBConn *conn, int64_t msg)
+{
+    idt_ntb_warn(s, "ivshmem-server sent an unexpected message %" PRId64, msg);
+    if (conn == &s->server.next) {
+        conn_release(conn);     /* and ignore the rest */
+    }
+}
+
+/* Takes @fd */
+static void handle_client(IDTNTBState *s, IDTNTBConn *conn, int64_t msg, int fd)
 {
     if (msg < 0 || msg > MAX_CLIENT_ID) {
-        idt_ntb_warn(s, "ivshmem-server sent an unexpected message %" PRId64,
-                     msg);
+        if (fd >= 0) {
+            close(fd);
+        }
+        refuse(s, conn, msg);
+    } else if (fd < 0) {
+        client_gone(s, conn, msg);
+    } else if (msg == conn->id) {
+        own_vector(s, conn, fd);
+    } else if (idt_ntb_client_add(conn->clients, msg, fd) && s->own &&
+               conn == &s->server.conn) {
+        idt_ntb_peer_client_joined(s, fd);
+    }
+}
+
+/* Takes @fd */
+static void handle_message(IDTNTBState *s, IDTNTBConn *conn, int64_t msg,
+                           int fd)
+{
+    switch (conn->phase) {
+    case IDT_NTB_CONN_VERSION:
+        if (msg == PROTOCOL_VERSION && fd < 0) {
+            conn->phase = IDT_NTB_CONN_ID;
+            return;
+        }
+        break;
+    case IDT_NTB_CONN_ID:
+        if (msg >= 0 && msg <= MAX_CLIENT_ID && fd < 0) {
+            conn->id = msg;
+            conn->phase = IDT_NTB_CONN_SHM;
+            return;
+        }
+        break;
+    case IDT_NTB_CONN_SHM:
+        if (msg == MSG_SHM && fd >= 0) {
+            conn->shm_fd = fd;
+            conn->phase = IDT_NTB_CONN_CLIENTS;
+            return;
+        }
+        /* Servers other than QEMU's may send eventfds first */
+        handle_client(s, conn, msg, fd);
+        return;
+    case IDT_NTB_CONN_CLIENTS:
+        handle_client(s, conn, msg, fd);
+        return;
+    default:
         if (fd >= 0) {
             close(fd);
         }
         return;
     }
-    if (fd < 0) {
-        client_gone(s, msg);
-        return;
+    if (fd >= 0) {
+        close(fd);
     }
-    set_nonblocking(fd);
-    if (msg == s->server.own_id) {
-        own_vector(s, fd);
-    } else {
-        client_vector(s, msg, fd);
+    refuse(s, conn, msg);
+}
+
+/* The chardev's own reads block: wait for data where there is an end to it */
+static bool wait_readable(IDTNTBState *s, int64_t deadline)
+{
+    SocketChardev *chr = socket_of(s);
+
+    for (;;) {
+        int64_t left = deadline - qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+        GPollFD poll = { .events = G_IO_IN | G_IO_HUP | G_IO_ERR };
+        int ret;
+
+        if (left <= 0) {
+            return false;
+        }
+        if (!chr->sioc) {
+            return true;        /* closed, as the read will tell */
+        }
+        poll.fd = chr->sioc->fd;
+        ret = g_poll(&poll, 1, left);
+        if (ret > 0) {
+            return true;
+        }
+        if (ret < 0 && errno != EINTR) {
+            return false;
+        }
     }
 }
 
-static bool receive_sync(IDTNTBState *s, int64_t *msg, int *fd, Error **errp)
+static bool receive_sync(IDTNTBState *s, int64_t deadline, int64_t *msg,
+                         int *fd, Error **errp)
 {
     uint64_t raw;
-    unsigned have = 0;
 
-    while (have < sizeof(raw)) {
-        int ret = qemu_chr_fe_read_all(&s->server.chr, (uint8_t *)&raw + have,
-                                       sizeof(raw) - have);
+    for (unsigned have = 0; have < sizeof(raw);) {
+        int ret;
 
-        if (ret == -EINTR) {
-            continue;
+        if (!wait_readable(s, deadline)) {
+            error_setg(errp, "ivshmem-server did not send the shared memory "
+                       "within %d s", CONNECT_TIMEOUT_MS / 1000);
+            return false;
         }
-        if (ret <= 0) {
+        ret = qemu_chr_fe_read_all(&s->server.chr, (uint8_t *)&raw + have, 1);
+        if (ret == 0 || (ret < 0 && errno != EINTR)) {
             error_setg(errp, "ivshmem-server closed the connection before it "
                        "sent the shared memory");
             return false;
         }
-        have += ret;
+        have += MAX(ret, 0);
     }
     *msg = (int64_t)le64_to_cpu(raw);
     *fd = qemu_chr_fe_get_msgfd(&s->server.chr);
     return true;
 }
 
-static bool receive_number(IDTNTBState *s, int64_t *msg, const char *what,
-                           Error **errp)
+static bool receive_number(IDTNTBState *s, int64_t deadline, int64_t *msg,
+                           const char *what, Error **errp)
 {
     int fd;
 
-    if (!receive_sync(s, msg, &fd, errp)) {
+    if (!receive_sync(s, deadline, msg, &fd, errp)) {
         return false;
     }
     if (fd >= 0) {
@@ -166,22 +295,37 @@ static bool receive_number(IDTNTBState *s, int64_t *msg, const char *what,
     return true;
 }
 
-bool idt_ntb_server_connect(IDTNTBState *s, int *shm_fd, Error **errp)
+static bool open_connection(IDTNTBState *s, Error **errp)
 {
-    int64_t msg;
-    int fd;
+    SocketChardev *chr = socket_of(s);
 
-    s->server.own_fd = -1;
-    s->server.clients = g_hash_table_new_full(NULL, NULL, NULL, client_free);
-
-    if (!qemu_chr_fe_backend_connected(&s->server.chr)) {
+    if (!chr) {
         error_setg(errp, "chardev= is missing: it must name a socket chardev "
                    "connected to ivshmem-server");
         return false;
     }
-    /* With reconnect-ms the socket may still be on its way */
-    if (qemu_chr_fe_wait_connected(&s->server.chr, errp) < 0 ||
-        !receive_number(s, &msg, "protocol version", errp)) {
+    /* The next call has no end with reconnect-ms, and this guest runs already */
+    if (DEVICE(s)->hotplugged && chr->state != TCP_CHARDEV_STATE_CONNECTED) {
+        error_setg(errp, "ivshmem-server is not connected yet");
+        return false;
+    }
+    return qemu_chr_fe_wait_connected(&s->server.chr, errp) >= 0;
+}
+
+bool idt_ntb_server_connect(IDTNTBState *s, int *shm_fd, Error **errp)
+{
+    IDTNTBConn *conn = &s->server.conn;
+    int64_t msg, deadline;
+    int fd;
+
+    s->server.last_own_fd = -1;
+    s->server.next = (IDTNTBConn) { .own_fd = -1, .shm_fd = -1 };
+    conn_init(conn, IDT_NTB_CONN_CLIENTS);
+    if (!open_connection(s, errp)) {
+        return false;
+    }
+    deadline = qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + CONNECT_TIMEOUT_MS;
+    if (!receive_number(s, deadline, &msg, "protocol version", errp)) {
         return false;
     }
     if (msg != PROTOCOL_VERSION) {
@@ -189,23 +333,23 @@ bool idt_ntb_server_connect(IDTNTBState *s, int *shm_fd, Error **errp)
                    ", this device speaks %d", msg, PROTOCOL_VERSION);
         return false;
     }
-    if (!receive_number(s, &s->server.own_id, "client id", errp)) {
+    if (!receive_number(s, deadline, &conn->id, "client id", errp)) {
         return false;
     }
-    if (s->server.own_id < 0 || s->server.own_id > MAX_CLIENT_ID) {
+    if (conn->id < 0 || conn->id > MAX_CLIENT_ID) {
         error_setg(errp, "ivshmem-server sent a bad client id");
         return false;
     }
-    /* Servers other than QEMU's may send eventfds first */
+    conn->pid = server_pid(s);
     for (;;) {
-        if (!receive_sync(s, &msg, &fd, errp)) {
+        if (!receive_sync(s, deadline, &msg, &fd, errp)) {
             return false;
         }
         if (msg == MSG_SHM && fd >= 0) {
             *shm_fd = fd;
             return true;
         }
-        handle_message(s, msg, fd);
+        handle_message(s, conn, msg, fd);
     }
 }
 
@@ -221,7 +365,7 @@ static void receive(void *opaque, const uint8_t *buf, int size)
 {
     IDTNTBState *s = opaque;
     IDTNTBServer *srv = &s->server;
-    int fd;
+    IDTNTBConn *conn = srv->lost ? &srv->next : &srv->conn;
 
     if (size <= 0 || size > can_receive(s)) {
         return;
@@ -232,12 +376,10 @@ static void receive(void *opaque, const uint8_t *buf, int size)
         return;
     }
     srv->have = 0;
-    fd = qemu_chr_fe_get_msgfd(&srv->chr);
-    if (!srv->lost) {
-        handle_message(s, ldq_le_p(srv->buf), fd);
-    } else if (fd >= 0) {
-        /* Another server has another page and other ids: not ours */
-        close(fd);
+    handle_message(s, conn, ldq_le_p(srv->buf),
+                   qemu_chr_fe_get_msgfd(&srv->chr));
+    if (srv->next.phase == IDT_NTB_CONN_CLIENTS && srv->next.own_fd >= 0) {
+        adopt(s);
     }
 }
 
@@ -245,10 +387,20 @@ static void receive(void *opaque, const uint8_t *buf, int size)
 static void event(void *opaque, QEMUChrEvent event)
 {
     IDTNTBState *s = opaque;
+    IDTNTBServer *srv = &s->server;
 
-    if (event == CHR_EVENT_CLOSED && !s->server.lost) {
-        s->server.lost = true;
-        idt_ntb_peer_server_lost(s);
+    if (event == CHR_EVENT_CLOSED) {
+        srv->have = 0;
+        conn_release(&srv->next);
+        if (!srv->lost) {
+            srv->lost = true;
+            idt_ntb_peer_server_lost(s);
+        }
+    } else if (event == CHR_EVENT_OPENED && srv->lost) {
+        srv->have = 0;
+        conn_release(&srv->next);
+        conn_init(&srv->next, IDT_NTB_CONN_VERSION);
+        srv->next.pid = server_pid(s);
     }
 }
 
@@ -262,39 +414,12 @@ void idt_ntb_server_stop(IDTNTBState *s)
 {
     IDTNTBServer *srv = &s->server;
 
-    if (!srv->clients) {
+    if (!srv->conn.clients) {
         return;
     }
     qemu_chr_fe_set_handlers(&srv->chr, NULL, NULL, NULL, NULL, NULL, NULL,
                              false);
-    if (srv->own_fd >= 0) {
-        qemu_set_fd_handler(srv->own_fd, NULL, NULL, NULL);
-        close(srv->own_fd);
-        srv->own_fd = -1;
-    }
-    g_hash_table_destroy(srv->clients);
-    srv->clients = NULL;
-}
-
-int idt_ntb_server_eventfd(const IDTNTBState *s, uint32_t id)
-{
-    IDTNTBClient *client = g_hash_table_lookup(s->server.clients,
-                                               GUINT_TO_POINTER(id));
-
-    return client ? client->fd : IDT_NTB_NO_EVENTFD;
-}
-
-void idt_ntb_server_forget(IDTNTBState *s, uint32_t id)
-{
-    g_hash_table_remove(s->server.clients, GUINT_TO_POINTER(id));
-}
-
-void idt_ntb_server_forget_gone(IDTNTBState *s, uint32_t id)
-{
-    IDTNTBClient *client = g_hash_table_lookup(s->server.clients,
-                                               GUINT_TO_POINTER(id));
-
-    if (client && client->gone) {
-        idt_ntb_server_forget(s, id);
-    }
+    close_own_eventfd(&srv->last_own_fd);
+    conn_release(&srv->next);
+    conn_release(&srv->conn);
 }

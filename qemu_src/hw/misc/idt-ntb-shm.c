@@ -45,6 +45,7 @@ void idt_ntb_shm_init(IDTNTBShm *shm)
     shm->lock_fd = -1;
     shm->claimed = -1;
     shm->nonce = 0;
+    shm->dev = shm->ino = 0;
 }
 
 /*
@@ -90,12 +91,22 @@ bool idt_ntb_shm_map(IDTNTBShm *shm, int fd, Error **errp)
         goto fail;
     }
     shm->base = base;
+    shm->dev = st.st_dev;
+    shm->ino = st.st_ino;
     close(fd);
     return true;
 
 fail:
     close(fd);
     return false;
+}
+
+bool idt_ntb_shm_is_same(const IDTNTBShm *shm, int fd)
+{
+    struct stat st;
+
+    return shm->base && fstat(fd, &st) == 0 && st.st_dev == shm->dev &&
+           st.st_ino == shm->ino;
 }
 
 static bool lock_init(IDTNTBShm *shm, Error **errp)

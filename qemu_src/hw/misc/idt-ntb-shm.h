@@ -33,6 +33,7 @@ typedef struct IDTNTBShm {
     int lock_fd;        /* own open file description, holds the byte locks */
     int claimed;        /* partition whose lock is held, or -1 */
     uint64_t nonce;     /* the switch's, as it was when the port was claimed */
+    uint64_t dev, ino;  /* of the file */
 } IDTNTBShm;
 
 /* Where a guest's RAM lies in its RAM file */
@@ -46,6 +47,9 @@ void idt_ntb_shm_init(IDTNTBShm *shm);
 
 /* Map the file that ivshmem-server sent. Takes ownership of @fd. */
 bool idt_ntb_shm_map(IDTNTBShm *shm, int fd, Error **errp);
+
+/* Is @fd the file that is mapped? */
+bool idt_ntb_shm_is_same(const IDTNTBShm *shm, int fd);
 
 /* Become the owner of @part; sets the page up if nobody else uses it */
 bool idt_ntb_shm_claim(IDTNTBShm *shm, unsigned part, unsigned port,

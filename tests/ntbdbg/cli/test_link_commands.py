@@ -203,7 +203,7 @@ def test_decode_nt_port(linked, run) -> None:
     rows = {line.split()[1]: line.split()[2:] for line in out.splitlines() if line[:1] == "+"}
     assert rows["state"] == ["0x2", "attached"]
     assert rows["seg[0].len"][0] == "0xf00000"
-    assert "rsvd_02c" not in rows
+    assert "rsvd_030" not in rows
 
 
 def test_decode_shared_page(linked, run) -> None:
@@ -213,7 +213,7 @@ def test_decode_shared_page(linked, run) -> None:
     header = {member["name"]: member["value"] for member in parts[0]["members"]}
     assert header["nports"] == 2
     _, out, _ = run("decode", "qemu1", "shared_page", "--all")
-    assert "rsvd_02c" in out
+    assert "rsvd_030" in out
     assert "left out" not in out
 
 

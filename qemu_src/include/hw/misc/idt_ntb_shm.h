@@ -105,7 +105,8 @@ struct idt_ntb_shm_port {
     uint64_t pid;                               /* 0x018 */
     uint64_t start_ns;                          /* 0x020 CLOCK_REALTIME at attach, ns */
     uint32_t flags;                             /* 0x028 */
-    uint32_t rsvd_02c[5];                       /* 0x02c */
+    uint32_t server_pid;                        /* 0x02c of ivshmem-server; ivshmem_id is its */
+    uint32_t rsvd_030[4];                       /* 0x030 */
 
     /* levels that decide about the link, published before any event about them */
     uint32_t linkup;                            /* 0x040 */
@@ -160,7 +161,10 @@ struct idt_ntb_shm_port {
     uint32_t rsvd_320[16];                      /* 0x320 */
 
     uint32_t swpmsgctl[IDT_NTB_SHM_NUM_MSG];    /* 0x360 message routes, for tools */
-    uint32_t rsvd_370[4];                       /* 0x370 */
+    uint32_t tmpctl;                            /* 0x370 temperature sensor, for tools */
+    uint32_t tmpsts;                            /* 0x374 */
+    uint32_t tmpalarm;                          /* 0x378 */
+    uint32_t tmpadj;                            /* 0x37c */
     uint64_t bar_addr[IDT_NTB_SHM_NUM_BARS];    /* 0x380 where the guest mapped its BARs */
     uint32_t rsvd_3b0[20];                      /* 0x3b0 */
 
