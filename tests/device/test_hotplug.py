@@ -10,8 +10,10 @@ import pytest
 
 from tests.device import port as nt
 from tests.device.deadline import eventually
+from tests.device.firmware import READ, looping_rom
 from tests.device.port import Port
 from tests.device.qtest import Qemu, base_argv
+from tests.device.soak import REPETITIONS
 
 if TYPE_CHECKING:
     from tests.device.conftest import Bench
@@ -78,12 +80,12 @@ def test_plug_and_unplug(bench: Bench) -> None:
     qemu = Qemu(argv, bench.folder, "hot")
     bench.stack.callback(lambda: qemu.kill() if qemu.alive() else None)
     files = 0
-    for turn in range(5):
+    for turn in range(REPETITIONS + 2):
         plug(bench, qemu)
         eventually(lambda: a.gasa_read(nt.SWPORTSTS + 0x40) & 0x10, "the port to appear")
         assert bench.page.get(1, "state") == 2
-        a.write(nt.OUTDBELLSET, 1 << turn)
-        eventually(lambda t=turn: a.page.get(1, "indbellsts") == 1 << t, "the doorbell")  # type: ignore[misc]
+        a.write(nt.OUTDBELLSET, 1 << turn % 32)
+        eventually(lambda t=turn: a.page.get(1, "indbellsts") == 1 << t % 32, "the doorbell")  # type: ignore[misc]
         unplug(qemu)
         eventually(lambda: not a.gasa_read(nt.SWPORTSTS + 0x40) & 0x10, "the port to vanish")
         assert bench.page.get(1, "state") == 0
@@ -98,21 +100,6 @@ ROOT_BUS, CHILD_BUS = 0, 1
 SLTCTL = 0x18
 POWER_ON, POWER_CUT, POWER_OFF = 0x0100, 0x0500, 0x0700  # the indicator lit, lit, out
 POLLED_BAR0 = 0xFE000000
-
-
-def polling_firmware(address: int) -> bytes:
-    """A 64 KiB ROM whose code enters 32-bit mode and reads `address` for ever."""
-    rom = bytearray(0x10000)
-    base = 0x1_0000_0000 - len(rom)
-    code = bytes.fromhex("fa 662e0f01163000 0f20c0 0c01 0f22c0")  # cli, lgdt, CR0.PE
-    code += b"\x66\xea" + (base + 0x18).to_bytes(4, "little") + b"\x08\x00"
-    code += bytes.fromhex("66b81000 8ed8 bb") + address.to_bytes(4, "little")
-    code += bytes.fromhex("8b03 ebfc")  # load from [ebx], again
-    rom[: len(code)] = code
-    rom[0x30:0x36] = (23).to_bytes(2, "little") + (base + 0x40).to_bytes(4, "little")
-    rom[0x48:0x58] = bytes.fromhex("ffff0000009acf00 ffff00000092cf00")
-    rom[0xFFF0:0xFFF3] = bytes.fromhex("e90d00")
-    return bytes(rom)
 
 
 def set_up_root_port(qemu: Qemu) -> int:
@@ -146,7 +133,7 @@ def pcie_capability(qemu: Qemu, config: int) -> int:
 def test_unplug_while_a_processor_reads_registers(bench: Bench) -> None:
     """An access that was on its way when the guest took the slot's power away."""
     firmware = bench.folder / "firmware"
-    firmware.write_bytes(polling_firmware(POLLED_BAR0 + nt.NTINTSTS))
+    firmware.write_bytes(looping_rom(POLLED_BAR0 + nt.NTINTSTS, READ))
     argv = base_argv(bench.build, bench.ram(1), 64 << 20)
     argv = [word.replace("accel=qtest", "accel=tcg") for word in argv]
     argv += ["-bios", str(firmware)]

@@ -204,6 +204,7 @@ struct IDTNTBState {
     uint32_t down_epoch;
     unsigned flush_pending;     /* vCPUs that may still hold a closed window */
     unsigned warnings_left;
+    bool quiesce_warned;
 
     /* interrupt state */
     uint32_t irq_seen;          /* NTINTSTS bits already signalled */

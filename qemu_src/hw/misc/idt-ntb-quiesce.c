@@ -135,6 +135,18 @@ static uint32_t poll_local_ports(const IDTNTBState *s)
     return mask;
 }
 
+static void warn_timeout(IDTNTBState *s, uint32_t mask)
+{
+    IDT_NTB_COUNT(s, quiesce_timeouts);
+    trace_idt_ntb_quiesce_timeout(s->part, mask);
+    if (!s->quiesce_warned) {
+        s->quiesce_warned = true;
+        idt_ntb_warn(s, "ports of partitions 0x%x did not close their windows "
+                     "within %u ms; further such closes are only counted",
+                     mask, s->quiesce_timeout_ms);
+    }
+}
+
 /*
  * ntb_link_disable() promises that no more writes arrive when it returns, so
  * the register write that closes this port waits until all have let go.
@@ -149,10 +161,7 @@ void idt_ntb_quiesce(IDTNTBState *s)
     while (s->own &&
            (mask = quiesce_remaining(s, mask & quiesce_targets(s)))) {
         if (qemu_clock_get_us(QEMU_CLOCK_REALTIME) >= end) {
-            IDT_NTB_COUNT(s, quiesce_timeouts);
-            trace_idt_ntb_quiesce_timeout(s->part, mask);
-            idt_ntb_warn(s, "ports of partitions 0x%x did not close their "
-                         "windows within %u ms", mask, s->quiesce_timeout_ms);
+            warn_timeout(s, mask);
             break;
         }
         /* Two ports that do this together serve each other */
