@@ -384,6 +384,8 @@ bool idt_ntb_ram_holds(IDTNTBPeerRam *ram, uint64_t end);
 bool idt_ntb_server_connect(IDTNTBState *s, int *shm_fd, Error **errp);
 void idt_ntb_server_start(IDTNTBState *s);
 void idt_ntb_server_stop(IDTNTBState *s);
+/* Wake all clients, ports or not, attached or not */
+void idt_ntb_server_ring_all(IDTNTBState *s);
 
 /* idt-ntb-client.c */
 GHashTable *idt_ntb_client_table(void);

@@ -158,6 +158,8 @@ void idt_ntb_link_rejoined(IDTNTBState *s)
     s->flags &= ~IDT_NTB_SHM_F_SERVER_LOST;
     idt_ntb_link_publish(s);
     trace_idt_ntb_server_back(s->part, s->server.conn.id);
+    /* Others may see this port as down until now, and wait for nothing */
+    idt_ntb_server_ring_all(s);
     idt_ntb_link_try_attach(s);
     /* Whoever had the wrong eventfd of this port has left its news in memory */
     idt_ntb_link_poll(s);

@@ -112,6 +112,11 @@ static void ring_client(gpointer key, gpointer value, gpointer opaque)
     idt_ntb_client_ring(client->fd);
 }
 
+void idt_ntb_server_ring_all(IDTNTBState *s)
+{
+    g_hash_table_foreach(s->server.conn.clients, ring_client, NULL);
+}
+
 /*
  * The new connection is complete. The eventfd of the old one is kept, because
  * ports that do not know the new one yet go on ringing it.
@@ -140,7 +145,6 @@ static void adopt(IDTNTBState *s)
     srv->next = (IDTNTBConn) { .own_fd = -1, .shm_fd = -1 };
     srv->lost = false;
     qemu_set_fd_handler(srv->conn.own_fd, own_eventfd_read, NULL, s);
-    g_hash_table_foreach(srv->conn.clients, ring_client, NULL);
     idt_ntb_link_rejoined(s);
 }
 
