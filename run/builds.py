@@ -32,6 +32,7 @@ class Request:
     :param qemu_source: folder or tarball instead of Debian's package
     :param mirror: URL of a Debian mirror instead of the host's own
     :param policy: when missing system packages are installed
+    :param sanitize: QEMU with sanitizers
     """
 
     what: Sequence[str] = ALL
@@ -40,6 +41,7 @@ class Request:
     qemu_source: Path | None = None
     mirror: str | None = None
     policy: Policy = Policy.ROOT
+    sanitize: bool = False
 
 
 def make(steps: Steps, paths: Paths, request: Request) -> list[QemuInstall | GuestImage]:
@@ -67,6 +69,7 @@ def _qemu(steps: Steps, paths: Paths, request: Request) -> QemuInstall:
         source=request.qemu_source,
         mirror=request.mirror,
         force=request.force,
+        sanitize=request.sanitize,
     )
 
 

@@ -48,6 +48,11 @@ class Paths:
         return self.build / "qemu"
 
     @property
+    def sanitized(self) -> Paths:
+        """Where a QEMU with sanitizers is built, beside the one for use."""
+        return Paths(self.build / "sanitized")
+
+    @property
     def guest(self) -> Path:
         return self.build / "guest"
 

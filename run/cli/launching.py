@@ -40,8 +40,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 EXTRAS = {
     "ivshmem-common-opts": "properties for the NTB device, KEY=VALUE,… ; default"
     " `-device idt-ntb-ivshmem,vectors=3,chardev=ivshmem,number=N"
-    " -chardev socket,path=SOCKET,id=ivshmem,reconnect-ms=1000`. The override replaces both words; in it %n"
-    " stands for the guest's index from 0, %s for SOCKET",
+    " -chardev socket,path=SOCKET,id=ivshmem,reconnect-ms=1000`. The override replaces both"
+    " words; in it %n stands for the guest's index from 0, %s for SOCKET",
     "cmdline-common": "words for the guests' kernel command line; default `console=ttyS0"
     " ntbdbg.hostname=NAME tsc=reliable no_timer_check rcupdate.rcu_expedited=1`, on VM 1"
     " also `ivshmem_master`",

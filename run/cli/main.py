@@ -26,6 +26,7 @@ COMMANDS = {
     "console": ("run.cli.commands.console", "The serial console of a guest."),
     "stop": ("run.cli.commands.stop", "Stop a lab and clean up after it."),
     "test": ("run.cli.commands.test", "Run the project's tests."),
+    "fuzz": ("run.cli.commands.fuzz", "Hostile guests against the device."),
     "doctor": ("run.cli.commands.doctor", "Say what this host lacks, and how to mend it."),
 }
 

@@ -39,12 +39,14 @@ def build_qemu(
     source: Path | None = None,
     mirror: str | None = None,
     force: bool = False,
+    sanitize: bool = False,
 ) -> QemuInstall:
     """Build QEMU, or take it from the cache; gives what stands in the build folder.
 
     :param source: a QEMU source folder or tarball instead of Debian's
     :param mirror: URL of a Debian mirror, where the apt configuration names none
     :param force: compile everything anew
+    :param sanitize: with sanitizers, for fuzzing; a build of its own
     """
     apt = open_apt(paths, SUITE, mirror, types="deb deb-src")
     store = Store(paths.cache / "builds")
@@ -52,7 +54,7 @@ def build_qemu(
         mine = Path(scratch) / "overlay"
         overlay.snapshot(OVERLAY, mine)
         refresh(steps, apt, "qemu: package lists")
-        inputs = _inputs(apt, source, mine)
+        inputs = _inputs(apt, source, mine, sanitize=sanitize)
         if force:
             store.forget("qemu", inputs.key)
         elif (install := _standing(paths, inputs.key)) is not None:
@@ -60,7 +62,7 @@ def build_qemu(
         elif store.find("qemu", inputs.key) is None:
             # Old lists name packages that the mirror no longer has.
             refresh(steps, apt, "qemu: package lists", max_age=3600.0)
-            inputs = _inputs(apt, source, mine)
+            inputs = _inputs(apt, source, mine, sanitize=sanitize)
 
         def fill(folder: Path) -> None:
             Compilation(steps, paths, apt, inputs, store, jobs).build(folder, force=force)
@@ -71,13 +73,14 @@ def build_qemu(
         return _install(done, paths, inputs.key)
 
 
-def _inputs(apt: Apt, source: Path | None, mine: Path) -> Inputs:
+def _inputs(apt: Apt, source: Path | None, mine: Path, *, sanitize: bool) -> Inputs:
     return Inputs(
         of_debian(apt) if source is None else of_path(source),
         mine,
         apt.show(tools.MESON_PACKAGES),
         apt.show(tuple(tools.FIRMWARE)),
         tools.toolchain(),
+        sanitize,
     )
 
 

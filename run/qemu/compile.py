@@ -26,22 +26,28 @@ CONFIGURE = (
     "--disable-docs",
     "--disable-install-blobs",
 )
+#: what finds an access outside of an object, and what C leaves undefined
+SANITIZE = ("--enable-asan", "--enable-ubsan")
 TARGETS = ("qemu-system-x86_64", "contrib/ivshmem-server/ivshmem-server")
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """All that decides what a build looks like."""
+    """All that decides what a build looks like.
+
+    :param sanitize: with AddressSanitizer and UndefinedBehaviorSanitizer
+    """
 
     source: QemuSource
     overlay: Path
     meson: list[Package]
     firmware: list[Package]
     host: list[str]
+    sanitize: bool = False
 
     @property
     def configure(self) -> tuple[str, ...]:
-        return (*CONFIGURE, *self.source.configure)
+        return (*CONFIGURE, *self.source.configure, *(SANITIZE if self.sanitize else ()))
 
     @property
     def line(self) -> str:

@@ -120,6 +120,15 @@ class Qemu:
             if words[0] != "IRQ":
                 raise AssertionError(f"qtest: {line}: {' '.join(words)}")
 
+    def begin(self, lines: Sequence[str]) -> None:
+        """Send many commands at once; `finish` takes their answers."""
+        self._qtest.send("\n".join(lines))
+
+    def finish(self, count: int) -> None:
+        for _ in range(count):
+            answer = self._qtest.receive()
+            assert answer.startswith("OK"), f"qtest: {answer}"
+
     def read(self, address: int, size: int = 4) -> int:
         return int(self.command(f"read{'_bw_l___q'[size]} {address:#x}")[0], 16)
 

@@ -129,7 +129,7 @@ def test_nothing_passes_once_the_link_is_disabled(
         writer.work_on()
         assert received(bench) == before
         reopen(reader)
-        eventually(lambda: arriving(bench), "writes to arrive again")  # noqa: B023
+        eventually(lambda: arriving(bench), "writes to arrive again")
     assert reader.stat("quiesce_timeouts") == 0
     writer.port.qemu.stop()
     reader.qemu.stop()

@@ -16,7 +16,7 @@ from run.config import CHECKOUT, Paths
 from run.errors import RunError
 from run.host.install import Policy, require
 from run.steps import Steps
-from run.store import digest
+from run.testtools import install_test_tools
 
 
 @click.command(
@@ -51,23 +51,10 @@ def command(
     policy = Policy.of(yes=yes, no_install=no_install)
     purposes = ("test", "run") if no_build else ("test", "run", "guest", "qemu")
     require(steps, *purposes, policy=policy)
-    _install_extra(steps)
+    install_test_tools(steps)
     if not no_build:
         make(steps, paths, Request(jobs=jobs, mirror=debian_mirror, policy=policy))
     return _pytest(paths, list(arguments))
-
-
-def _install_extra(steps: Steps) -> None:
-    """pytest and what else only tests need, into .venv; nothing if that was done."""
-    project = CHECKOUT / "pyproject.toml"
-    stamp = Path(sys.prefix) / ".ntbdbg-test-stamp"
-    wanted = digest([project.read_bytes(), sys.version])
-    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
-        return
-    with steps.step("test: install pytest and its like") as step:
-        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
-        step.run([*pip, "install", "--editable", f"{CHECKOUT}[test]"])
-    stamp.write_text(wanted, encoding="utf-8")
 
 
 def _pytest(paths: Paths, arguments: list[str]) -> int:

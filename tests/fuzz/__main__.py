@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""`python3 -m tests.fuzz --seconds N`: one campaign against the QEMU that the tests use."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import sys
+import time
+
+# Leaks at the end of a process are QEMU's business.
+os.environ.setdefault("ASAN_OPTIONS", "detect_leaks=0:detect_odr_violation=0")
+os.environ.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
+
+from tests.device.conftest import qemu_build
+from tests.fuzz.campaign import Campaign, Violation, run, summary
+
+REPORT_EVERY = 10.0
+
+
+class Clock:
+    """Tells when it is enough, and how far it is."""
+
+    def __init__(self, seconds: int) -> None:
+        self.begun = time.monotonic()
+        self._end = self.begun + seconds
+        self._next = self.begun + REPORT_EVERY
+
+    def enough(self, campaign: Campaign) -> bool:
+        now = time.monotonic()
+        if now >= self._next:
+            self._next += REPORT_EVERY
+            print(f"fuzz: {campaign.operations:,} accesses after {now - self.begun:.0f} s")
+            sys.stdout.flush()
+        return now >= self._end
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="tests.fuzz")
+    parser.add_argument("--seconds", type=int, required=True)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
+    options = parser.parse_args()
+    build = qemu_build()
+    print(f"fuzz: seed {options.seed}, {options.seconds} s, {build.qemu}")
+    sys.stdout.flush()
+    clock = Clock(options.seconds)
+    try:
+        campaign = run(build, options.seed, clock.enough)
+    except Violation as violation:
+        print(f"fuzz: FAILED: {violation}")
+        return 1
+    print(summary(campaign, clock.begun, build.qemu))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
