@@ -30,6 +30,7 @@ from run.machine import Machine
 from run.options import LaunchOptions
 from run.plan import GuestPlan, LabPaths, forwarded_ssh_port, plan_guests, telnet_port
 from run.records import guest_record
+from run.requests import StartRequest
 from run.switch import Switch
 
 #: seconds for ivshmem-server to make its socket, and for QEMU's monitor to greet
@@ -155,6 +156,9 @@ class Lab:
 
     def look(self) -> bool:
         """Take note of guests that ended or panicked; False when none is left."""
+        for index, machine in enumerate(self.machines):
+            if StartRequest(self.paths, machine.name).is_made():
+                self._serve(index)
         for machine in self.machines:
             if machine.runs and not machine.poll():
                 self._note(machine)
@@ -197,6 +201,41 @@ class Lab:
             self._lock = None
 
     # -- inside --------------------------------------------------------------------------
+
+    def _serve(self, index: int) -> None:
+        """Start a guest again because somebody asked for it, and tell them how that went."""
+        machine = self.machines[index]
+        request = StartRequest(self.paths, machine.name)
+        if machine.poll():
+            request.done(failure=f"{machine.name} runs")
+            return
+        try:
+            self._restart(index)
+        except RunError as error:
+            self._say(str(error))
+            request.done(failure=str(error))
+        else:
+            self._say(f"{machine.name} was started again")
+            request.done()
+
+    def _restart(self, index: int) -> None:
+        """The same command line, a new RAM file; raises RunError."""
+        old = self.machines[index]
+        machine = Machine(old.plan, old.argv, sleep=self._sleep)
+        ports.check([machine.plan])
+        leftovers.keep_logs(self.paths, machine.name)
+        handle = ram.create(machine.plan.ram, self.options.memory * MIB)
+        try:
+            status = os.fstat(handle)
+            machine.start(handle)
+        finally:
+            os.close(handle)
+        self.machines[index] = machine
+        file = dataclasses.replace(
+            self._ledger.of(machine).ram, device=status.st_dev, inode=status.st_ino
+        )
+        self._ledger.guest(machine, ram=file)
+        machine.connect(self._deadline(START))
 
     @contextmanager
     def _step(self, goal: State) -> Iterator[None]:

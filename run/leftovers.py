@@ -86,6 +86,15 @@ def remove_files(paths: LabPaths, *, keep_ram: bool) -> None:
             entry.unlink(missing_ok=True)
 
 
+def keep_logs(paths: LabPaths, guest: str) -> None:
+    """Put a guest's logs aside before it is started again, and make way for its monitors."""
+    for log in (paths.log(guest), paths.console_log(guest)):
+        with suppress(FileNotFoundError):
+            log.rename(log.with_suffix(".previous.log"))
+    for socket in (paths.qmp(guest), paths.qmp_launcher(guest)):
+        socket.unlink(missing_ok=True)
+
+
 def make_private(paths: LabPaths) -> None:
     """Make the lab's folder in /dev/shm; raises HostError if the name is somebody else's."""
     try:

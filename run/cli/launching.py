@@ -26,8 +26,8 @@ from run.options import (
     DEFAULT_CONSOLE_PORT,
     DEFAULT_MEMORY,
     DEFAULT_SSH_PORT,
-    Extra,
     MOST_GUESTS,
+    Extra,
     LaunchOptions,
     choose_memory,
 )

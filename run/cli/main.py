@@ -21,6 +21,7 @@ COMMANDS = {
     "build": ("run.cli.commands.build", "Build QEMU with our device, and a guest."),
     "vm": ("run.cli.commands.vm", "Start one VM."),
     "vms": ("run.cli.commands.vms", "Start two or more VMs joined by an NTB."),
+    "start": ("run.cli.commands.start", "Start a VM again that ended."),
     "status": ("run.cli.commands.status", "Show what runs, and how what ended ended."),
     "ssh": ("run.cli.commands.ssh", "A shell, or one command, in a guest."),
     "console": ("run.cli.commands.console", "The serial console of a guest."),

@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from ntbdbg.target.manifest import DEFAULT_LAB
 from run.status import GuestStatus, LabStatus, ago, duration
 
 _STYLES = {"running": "green", "panicked": "bold red", "ended": "red", "paused": "yellow"}
@@ -72,9 +73,14 @@ class LabView:
         when = f" {ago(guest.ended, self.now)}" if guest.ended else ""
         what = f"{guest.how}{when}" if guest.how else "panicked; it stays to be looked at"
         yield Text(f"  {guest.name} {what}", "bold")
+        if guest.how and self.lab.launcher_runs and self.lab.state != "stopped":
+            yield Text(f"    'python3 run start {guest.number}{self._name()}' starts it again")
         for source, lines in (("QEMU", guest.log_tail), ("console", guest.console_tail)):
             for line in lines:
                 yield Text(f"    {source + ':':<9}{line}", "dim", overflow="fold")
+
+    def _name(self) -> str:
+        return "" if self.lab.name == DEFAULT_LAB else f" --name {self.lab.name}"
 
     def _link(self) -> Text:
         link = self.lab.link

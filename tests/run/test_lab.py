@@ -153,6 +153,52 @@ def test_killed_guest_is_shown_until_stop(launcher):
     assert only_logs_are_left(launcher)
 
 
+def test_a_dead_guest_is_started_again(launcher):
+    launcher.vms("--name", "left", "--vms=3", "--vm3-opts-override=")
+    one, two, three = launcher.manifest("left").guests
+    Path(two.log).write_text("former words\n")
+    kill(two.process)
+    until(lambda: launcher.manifest("left").guests[1].exit is not None)
+    assert "'python3 run start 2 --name left' starts it again" in launcher("status").stdout
+    launcher("start", "2", "--name", "left")
+    now = launcher.manifest("left").guests
+    assert (now[0], now[2]) == (one, three)
+    assert now[1].process.is_alive()
+    assert now[1].exit is None
+    assert now[1].argv == two.argv
+    assert now[1].ram.inode != two.ram.inode
+    assert (now[1].ram.size, now[1].ram.segments) == (two.ram.size, two.ram.segments)
+    assert Path(two.ram.path).stat().st_ino == now[1].ram.inode
+    assert Path(two.log).with_suffix(".previous.log").read_text() == "former words\n"
+    assert "fake qemu starts" in Path(two.log).read_text()
+    assert "qemu2 was started again" in launcher.paths("left").launcher_log.read_text()
+    assert [g["state"] for g in launcher.status()[0]["guests"]] == ["running"] * 3
+    kill(now[1].process)
+    until(lambda: launcher.manifest("left").guests[1].exit is not None)
+    launcher("start", "qemu2")
+    launcher("stop")
+    assert only_logs_are_left(launcher, "left")
+
+
+def test_what_cannot_be_started_again(launcher, monkeypatch):
+    assert "no lab 'default'" in launcher("start", "1", expect=1).stderr
+    launcher.vms()
+    assert "qemu1 runs" in launcher("start", "1", expect=1).stderr
+    assert "no guest '3'" in launcher("start", "3", expect=2).stderr
+    guest = launcher.manifest().guests[1]
+    kill(guest.process)
+    until(lambda: launcher.manifest().guests[1].exit is not None)
+    program = Path(guest.argv[0])
+    program.rename(program.with_suffix(".away"))
+    failed = launcher("start", "2", expect=1).stderr
+    program.with_suffix(".away").rename(program)
+    assert "cannot be run" in failed
+    launcher("start", "2")  # nothing of the failure is left
+    kill(launcher.manifest().launcher)
+    kill(launcher.manifest().guests[1].process)
+    assert "nobody looks after lab 'default'" in launcher("start", "2", expect=1).stderr
+
+
 def test_when_all_guests_ended_the_rest_stays_to_be_looked_at(launcher):
     launcher.vms()
     for guest in launcher.manifest().guests:

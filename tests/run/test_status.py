@@ -83,6 +83,7 @@ lab default: linked, started 3 min ago
   qemu2 RAM: /dev/shm/qemu2 (gone)
   link: ivshmem-server pid 4705, shared page /dev/shm/p/page
   qemu2 was killed by SIGKILL 12 s ago
+    'python3 run start 2' starts it again
     QEMU:    qemu: a warning
     console: [    1.0] booting
     console: [bold]not markup[/bold]

@@ -19,6 +19,7 @@ from ntbdbg.ntb.page import PORT_OFF, PORT_STRIDE, layout
 from ntbdbg.target.manifest import Manifest
 from ntbdbg.target.qmp import Qmp
 from run.deadline import Deadline
+from run.options import MOST_GUESTS
 
 CHECKOUT = Path(__file__).parents[2]
 BUILD_DIR = Path(os.environ.get("NTBDBG_BUILD_DIR", CHECKOUT / "build"))
@@ -42,7 +43,9 @@ class Lab:
     name: str
     options: Sequence[str] = ()
     kind: str = "vms"
-    ports: tuple[int, int] = field(default_factory=lambda: (free_ports(2), free_ports(2)))
+    ports: tuple[int, int] = field(
+        default_factory=lambda: (free_ports(MOST_GUESTS), free_ports(MOST_GUESTS))
+    )
 
     # -- life ----------------------------------------------------------------------------
 
