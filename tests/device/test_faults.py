@@ -92,11 +92,10 @@ def test_peer_killed_during_writes(writing: Scene) -> None:
     for _ in range(REPETITIONS):
         a.quiet()
         reader.qemu.kill()
-        killed = time.monotonic()
         eventually(lambda: not a.link_up(reader), "link down", LINK_DOWN_WITHIN)  # noqa: B023
-        assert time.monotonic() - killed < LINK_DOWN_WITHIN
         assert a.read(nt.NTINTSTS) == nt.SEVENT
         assert a.qemu.read(a.bar2, 8) == 2**64 - 1
+        writer.work_on()  # nobody waits for a processor to let go of a dead guest's RAM
         before = digest(bench.ram(1))
         writer.work_on()
         assert digest(bench.ram(1)) == before
