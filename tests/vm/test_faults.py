@@ -130,8 +130,9 @@ def test_link_disable_does_not_wait_for_a_frozen_peer(lab, attempt):
 
 @pytest.mark.parametrize("attempt", ROUNDS)
 def test_unloading_and_loading_the_driver(lab, attempt):
-    """Without any buffer: to remove ntb_tool while it has one crashes Linux 6.1."""
-    lab.sh(2, f"cd {tool.PEER} && echo 0 > mw_trans0")
+    """Without buffer and translation: to remove ntb_tool while it has one crashes Linux 6.1."""
+    lab.ssh(1, f"cd {tool.PEER} && echo 0:0 > peer_mw_trans0")
+    lab.ssh(2, f"cd {tool.PEER} && echo 0 > mw_trans0")
     for number in (1, 2):
         lab.sh(number, "rmmod ntb_tool && rmmod ntb_hw_idt")
         lab.until(lambda n=3 - number: lab.sh(n, tool.LINK_STATE) == "N", timeout=10)
