@@ -23,7 +23,18 @@ def descriptors(qemu: Qemu) -> int:
     return len(list(Path(f"/proc/{qemu.process.pid}/fd").iterdir()))
 
 
-def plug(bench: Bench, qemu: Qemu) -> None:
+def maps(qemu: Qemu, path: Path) -> bool:
+    let_go_of_memory_maps(qemu)
+    return str(path) in Path(f"/proc/{qemu.process.pid}/maps").read_text()
+
+
+def let_go_of_memory_maps(qemu: Qemu) -> None:
+    """A processor that runs a tight loop holds on to those of old."""
+    qemu.qmp("stop")
+    qemu.qmp("cont")
+
+
+def plug(bench: Bench, qemu: Qemu, **properties: object) -> None:
     address = {"type": "unix", "data": {"path": str(bench.switch.socket)}}
     qemu.qmp(
         "chardev-add",
@@ -38,6 +49,7 @@ def plug(bench: Bench, qemu: Qemu) -> None:
         chardev="hot",
         number=1,
         **{"mem-path": str(bench.mem_path)},
+        **{name.replace("_", "-"): value for name, value in properties.items()},
     )
 
 
@@ -59,8 +71,7 @@ def unplugged(qemu: Qemu) -> None:
 
     def released() -> bool:
         """The chardev is busy until the last reference to the device is dropped."""
-        qemu.qmp("stop")  # one that runs a tight loop holds on to memory maps of old
-        qemu.qmp("cont")
+        let_go_of_memory_maps(qemu)
         try:
             qemu.qmp("chardev-remove", id="hot")
         except AssertionError:
@@ -100,6 +111,8 @@ ROOT_BUS, CHILD_BUS = 0, 1
 SLTCTL = 0x18
 POWER_ON, POWER_CUT, POWER_OFF = 0x0100, 0x0500, 0x0700  # the indicator lit, lit, out
 POLLED_BAR0 = 0xFE000000
+POLLED_BAR2 = POLLED_BAR0 + 0x10000
+TARGET = 0x1000000
 
 
 def set_up_root_port(qemu: Qemu) -> int:
@@ -113,9 +126,9 @@ def set_up_root_port(qemu: Qemu) -> int:
     return pcie_capability(qemu, root) + SLTCTL
 
 
-def plug_with_power(bench: Bench, qemu: Qemu, slot_control: int) -> None:
+def plug_with_power(bench: Bench, qemu: Qemu, slot_control: int, **properties: object) -> None:
     qemu.write(slot_control, POWER_ON, 2)
-    plug(bench, qemu)
+    plug(bench, qemu, **properties)
     eventually(lambda: bench.page.get(1, "state") == 2, "the port to attach")
     device = nt.ECAM + (CHILD_BUS << 20)
     qemu.write(device + 0x10, POLLED_BAR0)
@@ -130,10 +143,10 @@ def pcie_capability(qemu: Qemu, config: int) -> int:
     return config + at
 
 
-def test_unplug_while_a_processor_reads_registers(bench: Bench) -> None:
-    """An access that was on its way when the guest took the slot's power away."""
+def polling_qemu(bench: Bench, address: int) -> Qemu:
+    """A machine whose processor reads `address` for ever; its hot-plug slot is empty."""
     firmware = bench.folder / "firmware"
-    firmware.write_bytes(looping_rom(POLLED_BAR0 + nt.NTINTSTS, READ))
+    firmware.write_bytes(looping_rom(address, READ))
     argv = base_argv(bench.build, bench.ram(1), 64 << 20)
     argv = [word.replace("accel=qtest", "accel=tcg") for word in argv]
     argv += ["-bios", str(firmware)]
@@ -141,12 +154,45 @@ def test_unplug_while_a_processor_reads_registers(bench: Bench) -> None:
     argv += ["-device", "pcie-root-port,id=root,addr=3"]
     qemu = Qemu(argv, bench.folder, "polling")
     bench.stack.callback(lambda: qemu.kill() if qemu.alive() else None)
+    return qemu
+
+
+def test_unplug_while_a_processor_reads_registers(bench: Bench) -> None:
+    """An access that was on its way when the guest took the slot's power away."""
+    qemu = polling_qemu(bench, POLLED_BAR0 + nt.NTINTSTS)
     slot_control = set_up_root_port(qemu)
     for _ in range(10):
         plug_with_power(bench, qemu, slot_control)
         qemu.qmp("device_del", id="port")
         qemu.write(slot_control, POWER_OFF, 2)
         unplugged(qemu)
+        assert qemu.alive(), qemu.log_text()
+    qemu.stop()
+
+
+@pytest.mark.parametrize(("skew", "opened"), [(0, 1), (4, 1), (1 << 40, 0)])
+def test_unplug_while_a_processor_reads_a_window(bench: Bench, skew: int, opened: int) -> None:
+    """Mapped, copied, or closed: the peer's RAM file goes away with the port."""
+    shape = {"bar2_size": 64 << 10, "bar4_mode": "off"}
+    a = bench.start(0, **shape)
+    a.link_enable()
+    qemu = polling_qemu(bench, POLLED_BAR2)
+    slot_control = set_up_root_port(qemu)
+    for _ in range(5):
+        plug_with_power(bench, qemu, slot_control, **shape)
+        b = Port(qemu, bench.page, 1, slot=32)
+        b.bar0 = POLLED_BAR0
+        b.move_window(POLLED_BAR2)
+        b.link_enable()
+        eventually(lambda b=b: a.link_up(b) and b.link_up(a), "the link")  # type: ignore[misc]
+        b.set_window(TARGET + skew, 64 << 10)
+        a.qemu.write(TARGET + skew % (1 << 40), 0x600D, 8)
+        assert (b.stat("mw_open"), b.stat("mw_trapped")) == (opened, opened and bool(skew))
+        assert qemu.read(POLLED_BAR2, 8) == (0x600D if opened else 2**64 - 1)
+        qemu.qmp("device_del", id="port")
+        qemu.write(slot_control, POWER_OFF, 2)
+        unplugged(qemu)
+        eventually(lambda: not maps(qemu, bench.ram(0)), "the peer's RAM to be unmapped")
         assert qemu.alive(), qemu.log_text()
     qemu.stop()
 
