@@ -69,6 +69,13 @@ def test_doorbells_reach_all_others(ports: list[Port]) -> None:
         assert port.take_msi()
 
 
+def test_doorbell_routing_is_shown(ports: list[Port]) -> None:
+    for port in ports:
+        for doorbell in range(32):
+            assert port.gasa_read(nt.GODBELLMSK + 4 * doorbell) == 0xC0
+            assert port.gasa_read(nt.GIDBELLMSK + 4 * doorbell) == 0xC0 | 1 << port.part
+
+
 def test_messages_reach_one(ports: list[Port]) -> None:
     for sender in ports:
         receiver = ports[(sender.part + 1) % 6]
@@ -158,3 +165,40 @@ def test_one_leaves_and_comes_back(six: tuple[Bench, list[Port]]) -> None:
     ports[5].link_enable()
     for port in ports[:5]:
         eventually(lambda port=port: port.link_up(ports[5]), "the link to come up")
+        port.settle()
+        assert port.gasa_read(nt.SELINKUPSTS) == 1 << 12
+        assert port.read(nt.NTINTSTS) & nt.SEVENT
+
+
+@pytest.mark.parametrize("nports", [3, 4, 5])
+def test_switches_of_other_sizes(bench: Bench, nports: int) -> None:
+    """What is configured works; partitions that are not do not exist."""
+    ports = [bench.start(part, nports=nports) for part in range(nports)]
+    for port in ports:
+        port.link_enable()
+    eventually(lambda: all(p.link_up(q) for p in ports for q in ports if p is not q), "all links")
+    everybody = set(range(nports))
+    for port in ports:
+        assert {p for p in ALL if port.gasa_read(nt.SWPORTSTS + 0x20 * PORTS[p])} == everybody
+        assert {p for p in ALL if port.gasa_read(nt.SWPARTSTS + 0x20 * p)} == everybody
+        port.write(nt.OUTDBELLSET, 1 << port.part)
+        for part in range(8):
+            reached = part in everybody - {port.part}
+            port.send_message(3, part, port.part % 4, 0x500 + port.part)
+            refused = port.read(nt.MSGSTS) >> 3 & 1
+            # two of five share a register, and the second finds it full
+            assert refused == (not reached or (port.part == 4 and part != 0))
+            port.write(nt.MSGSTS, 8)
+            port.set_entry(part, TARGET + port.part * WINDOW_SIZE, part=part)
+            assert port.window_open(1 + part) == reached
+            port.qemu.write(port.bar4 + part * WINDOW_SIZE, 0xAB00 + port.part, 8)
+    for port in ports:
+        port.settle()
+        assert port.read(nt.INDBELLSTS) == (1 << nports) - 1 & ~(1 << port.part)
+        for sender in range(nports):
+            value = port.qemu.read(TARGET + sender * WINDOW_SIZE, 8)
+            assert value == (0 if sender == port.part else 0xAB00 + sender)
+        for sender in everybody - {port.part}:
+            if sender < 4 or port.part == 0:
+                assert port.read(nt.INMSG0 + 4 * (sender % 4)) == 0x500 + sender
+                assert port.read(nt.INMSGSRC0 + 4 * (sender % 4)) == sender
