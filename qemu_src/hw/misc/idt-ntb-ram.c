@@ -214,7 +214,7 @@ static IDTNTBPeerRam *map_file(IDTNTBState *s, int fd, const IDTNTBRamTable *t)
 
 /*
  * A peer that is still starting has no file yet, or an empty one. Anything else
- * is a mistake that somebody should hear of, once: a peer can repeat it at will.
+ * is a mistake to be heard of, once: a peer can repeat it at will.
  */
 static void reject(IDTNTBState *s, unsigned part, const char *path,
                    const char *why, bool expected)
@@ -277,7 +277,7 @@ void idt_ntb_ram_new_incarnation(IDTNTBState *s, unsigned part)
     s->peer[part].ram_warned = false;
 }
 
-/* Called on every kick of the peer, so a file that was missing is found later */
+/* Called on every kick of the peer: a file that was missing is found later */
 void idt_ntb_ram_refresh(IDTNTBState *s, unsigned part)
 {
     IDTNTBPeer *peer = &s->peer[part];
