@@ -87,6 +87,24 @@ SWITCH_EVENTS = (
     _bit("LINKDN", 1, "a port's link went down"),
     _bit("GSIGNAL", 5, "global signal"),
 )
+TEMPERATURE_CONTROL = (
+    Field("LTH", 7, 0, "lowest threshold, half degrees; 0: none"),
+    Field("MTH", 15, 8, "middle threshold"),
+    Field("HTH", 23, 16, "highest threshold"),
+    Field("IRQ", 29, 24, "alarms that interrupt"),
+    _bit("PDOWN", 31, "the sensor is off"),
+)
+TEMPERATURE_STATUS = (
+    Field("TEMP", 7, 0, "now, half degrees Celsius"),
+    Field("LTEMP", 15, 8, "lowest so far"),
+    Field("HTEMP", 23, 16, "highest so far"),
+)
+TEMPERATURE_ALARM = (
+    Field("LTEMP", 15, 8, "lowest so far; a write sets it"),
+    Field("HTEMP", 23, 16, "highest so far; a write sets it"),
+    Field("IRQ", 29, 24, "thresholds crossed: falling and rising, of the lowest first"),
+)
+TEMPERATURE_OFFSET = (Field("OFFSET", 7, 0, "added to the sensor, signed half degrees"),)
 PORT_BITS = (Field("PORTS", 31, 0, "bit n: switch port n"),)
 PARTITION_BITS = (Field("PARTS", 7, 0, "bit n: partition n"),)
 ROUTE = (

@@ -90,6 +90,15 @@ def _routes() -> list[Register]:
     ]
 
 
+def _temperature() -> list[Register]:
+    return [
+        Register("TMPCTL", 0x3F1D4, "RW", 1 << 31, "temperature sensor", bits.TEMPERATURE_CONTROL),
+        Register("TMPSTS", 0x3F1D8, "RO", 0, "temperatures", bits.TEMPERATURE_STATUS),
+        Register("TMPALARM", 0x3F1DC, "RW", 0, "temperature alarms", bits.TEMPERATURE_ALARM),
+        Register("TMPADJ", 0x3F1E0, "RW", 0, "temperature offset", bits.TEMPERATURE_OFFSET),
+    ]
+
+
 REGISTERS: tuple[Register, ...] = (
     Register("PCICMDSTS", 0x004, "RW", 0, "PCI command and status", bits.COMMAND, basic=True),
     Register("PCIELCTLSTS", 0x050, "RO", 0x00420000, "PCIe link", bits.LINK_STATUS),
@@ -129,6 +138,7 @@ REGISTERS: tuple[Register, ...] = (
     Register("NTCEEM", 0x4F4, "RO", 0, "correctable error emulation"),
     *_switch_events(),
     *_routes(),
+    *_temperature(),
 )
 
 BY_NAME: Mapping[str, Register] = MappingProxyType({r.name: r for r in REGISTERS})

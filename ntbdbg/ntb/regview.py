@@ -99,7 +99,8 @@ def _dedicated() -> dict[str, tuple[str, Getter]]:
     }
     names = "indbellmsk msgstsmsk ntintmsk semsk sepmsk"
     events = "selinkupsts selinkupmsk selinkdnsts selinkdnmsk segsigsts segsigmsk"
-    for name in f"{names} {events}".split():
+    sensor = "tmpctl tmpsts tmpalarm tmpadj"
+    for name in f"{names} {events} {sensor}".split():
         found[name.upper()] = ("mirror", _word(name))
     for n in range(4):
         found[f"INMSG{n}"] = ("inbox", _message(n, lambda m, own: m.data))

@@ -87,6 +87,25 @@ def test_event_masks_reset_to_all_ones_and_are_banked(pair: Pair) -> None:
         assert b.gasa_read(address) == nt.ALL_ONES
 
 
+def test_reset_and_failover_events_never_come(pair: Pair) -> None:
+    a, b = pair
+    for status in (0x3EC1C, 0x3EC24):
+        a.gasa_write(status, nt.ALL_ONES)
+        assert a.gasa_read(status) == 0
+    for mask in (0x3EC20, 0x3EC28, 0x3EC2C):
+        assert a.gasa_read(mask) == nt.ALL_ONES
+        a.gasa_write(mask, 0x5)
+        assert a.gasa_read(mask) == 0x5
+        assert b.gasa_read(mask) == nt.ALL_ONES
+
+
+def test_protection_registers_read_zero(pair: Pair) -> None:
+    a, _ = pair
+    for address in (0x3E700, *range(0x3E710, 0x3E730, 4)):
+        a.gasa_write(address, nt.ALL_ONES)
+        assert a.gasa_read(address) == 0
+
+
 def test_message_routes_are_writable_by_their_owner(pair: Pair) -> None:
     a, b = pair
     for m in range(4):

@@ -204,8 +204,15 @@ static uint32_t switch_read(IDTNTBState *s, uint32_t addr)
         return s->selinkdnsts;
     case GASA_SELINKDNMSK:
         return s->selinkdnmsk;
-    case GASA_SEFRSTSTS ... GASA_SEFOVRMSK:
-        return s->se_other[(addr - GASA_SEFRSTSTS) / 4];
+    case GASA_SEFRSTSTS:
+    case GASA_SEHRSTSTS:
+        return 0;               /* no such event comes to an NT port here */
+    case GASA_SEFRSTMSK:
+        return s->sefrstmsk;
+    case GASA_SEHRSTMSK:
+        return s->sehrstmsk;
+    case GASA_SEFOVRMSK:
+        return s->sefovrmsk;
     case GASA_SEGSIGSTS:
         return s->segsigsts;
     case GASA_SEGSIGMSK:
@@ -247,8 +254,17 @@ static void switch_write(IDTNTBState *s, uint32_t addr, uint32_t val)
     case GASA_SELINKDNMSK:
         s->selinkdnmsk = val;
         break;
-    case GASA_SEFRSTSTS ... GASA_SEFOVRMSK:
-        s->se_other[(addr - GASA_SEFRSTSTS) / 4] = val;
+    case GASA_SEFRSTSTS:
+    case GASA_SEHRSTSTS:
+        break;                  /* nothing is ever set that could be cleared */
+    case GASA_SEFRSTMSK:
+        s->sefrstmsk = val;
+        break;
+    case GASA_SEHRSTMSK:
+        s->sehrstmsk = val;
+        break;
+    case GASA_SEFOVRMSK:
+        s->sefovrmsk = val;
         break;
     case GASA_SEGSIGSTS:
         s->segsigsts &= ~val;

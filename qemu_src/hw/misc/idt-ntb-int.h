@@ -233,7 +233,7 @@ struct IDTNTBState {
     uint32_t selinkupsts, selinkupmsk;
     uint32_t selinkdnsts, selinkdnmsk;
     uint32_t segsigsts, segsigmsk;
-    uint32_t se_other[5];       /* reset and failover events: storage */
+    uint32_t sefrstmsk, sehrstmsk, sefovrmsk;   /* of events that never come */
     IDTNTBTemp temp;
 };
 

@@ -370,7 +370,7 @@ void idt_ntb_regs_reset(IDTNTBState *s)
     s->semsk = s->sepmsk = ~0u;
     s->selinkupsts = s->selinkdnsts = s->segsigsts = 0;
     s->selinkupmsk = s->selinkdnmsk = s->segsigmsk = ~0u;
-    memset(s->se_other, 0, sizeof(s->se_other));
+    s->sefrstmsk = s->sehrstmsk = s->sefovrmsk = ~0u;
     idt_ntb_temp_reset(s);
 }
 
