@@ -43,7 +43,7 @@ def guest_record(
             release=image.release,
             image=image.kernel,
             initramfs=image.initramfs,
-            cmdline=kernel_command_line(options, plan),
+            cmdline=kernel_command_line(options, plan, build.accelerator),
             vmlinux=image.vmlinux,
             modules=image.modules,
         ),

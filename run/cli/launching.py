@@ -43,7 +43,7 @@ EXTRAS = {
     " -chardev socket,path=SOCKET,id=ivshmem,reconnect-ms=1000`. The override replaces both"
     " words; in it %n stands for the guest's index from 0, %s for SOCKET",
     "cmdline-common": "words for the guests' kernel command line; default `console=ttyS0"
-    " ntbdbg.hostname=NAME tsc=reliable no_timer_check rcupdate.rcu_expedited=1`, on VM 1"
+    " ntbdbg.hostname=NAME tsc=… no_timer_check rcupdate.rcu_expedited=1`, on VM 1"
     " also `ivshmem_master`",
     "common-opts": "QEMU options of every guest; default `-machine q35 -smp N -accel A -cpu C"
     " -nodefaults -nographic -monitor null`",

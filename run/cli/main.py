@@ -28,6 +28,7 @@ COMMANDS = {
     "stop": ("run.cli.commands.stop", "Stop a lab and clean up after it."),
     "test": ("run.cli.commands.test", "Run the project's tests."),
     "fuzz": ("run.cli.commands.fuzz", "Hostile guests against the device."),
+    "selftest": ("run.cli.commands.selftest", "Run Linux' own NTB test between two VMs."),
     "doctor": ("run.cli.commands.doctor", "Say what this host lacks, and how to mend it."),
 }
 

@@ -58,6 +58,7 @@ def build_guest(
                 libraries=[debs[p.name] for p in libraries],
                 modules=folder / "modules",
                 release=packages.release,
+                selftest=folder / "ntb_test.sh",
             )
             initramfs.write_archive(root, folder / "initramfs")
             shutil.rmtree(root)

@@ -17,6 +17,9 @@ from run.steps import Step
 #: our own files of the root file system
 OWN_FILES = Path(__file__).parent / "rootfs"
 
+#: the kernel's own test of NTB drivers, in the guest
+SELFTEST = Path("usr/lib/selftests/ntb/ntb_test.sh")
+
 _LIBRARY_DIR = Path("usr/lib/x86_64-linux-gnu")
 _EMPTY_DIRS = ("dev", "proc", "sys", "tmp", "run", "var/log", "root", "etc/dropbear", "usr/lib64")
 
@@ -38,12 +41,14 @@ def build_tree(
     libraries: Iterable[Path],
     modules: Path,
     release: str,
+    selftest: Path,
 ) -> None:
     """Fill the empty folder `root`.
 
     :param programs: .deb files whose programs are all wanted
     :param libraries: .deb files from which only needed libraries are taken
     :param modules: the kernel's modules, indexed
+    :param selftest: a script of the kernel's source, wanted at `SELFTEST`
     """
     _skeleton(root)
     for deb in programs:
@@ -54,6 +59,9 @@ def build_tree(
     _copy_libraries(step, scratch / "libraries", root, binaries)
     shutil.copytree(modules, root / "usr/lib/modules" / release, symlinks=True)
     shutil.copytree(OWN_FILES, root, dirs_exist_ok=True, symlinks=True)
+    (root / SELFTEST).parent.mkdir(parents=True)
+    shutil.copy(selftest, root / SELFTEST)
+    (root / SELFTEST).chmod(0o755)
     _link_applets(root)
     (root / "init").symlink_to(_BUSYBOX)
 

@@ -25,6 +25,9 @@ _CONFIG = {
     "CONFIG_NTB_PERF": "m",
 }
 
+#: the kernel's own test of NTB hardware and drivers
+SELFTEST = "tools/testing/selftests/ntb/ntb_test.sh"
+
 #: modules of Debian's own build that a guest needs: network, disk, entropy, panic and power button
 _STOCK_MODULES = (
     "drivers/acpi/button.ko",
@@ -44,7 +47,8 @@ _STOCK_MODULES = (
 def build_kernel(
     steps: Steps, packages: KernelPackages, debs: Mapping[str, Path], target: Path, jobs: int
 ) -> None:
-    """Fill `target` with ``kernel`` (bzImage), ``vmlinux`` and ``modules/`` (as in /lib/modules).
+    """Fill `target` with ``kernel`` (bzImage), ``vmlinux``, ``modules/`` (as in /lib/modules) and
+    the kernel's own test of NTB drivers, ``ntb_test.sh``.
 
     :param debs: package name -> .deb
     """
@@ -69,7 +73,7 @@ def build_kernel(
             deb(packages.source),
             f"./usr/src/linux-source-{series}.tar.xz",
             work / "source",
-            ["*/drivers/ntb/*", "*/scripts/extract-vmlinux"],
+            ["*/drivers/ntb/*", "*/scripts/extract-vmlinux", f"*/{SELFTEST}"],
         )
     with steps.step("guest: extract vmlinux") as step:
         image = work / "image" / "boot" / f"vmlinuz-{packages.release}"
@@ -77,6 +81,7 @@ def build_kernel(
         script = 'bash "$1" "$2" > "$3"'
         extract = work / "source" / "scripts" / "extract-vmlinux"
         step.run(["bash", "-c", script, "extract", extract, image, target / "vmlinux"])
+    shutil.copy(work / "source" / SELFTEST, target)
     modules = target / "modules"
     shutil.copytree(work / "image" / "lib" / "modules" / packages.release, modules)
     _build_ntb(steps, packages, work, target, jobs)
