@@ -305,7 +305,7 @@ static void reset_hold(Object *obj, ResetType type)
     IDTNTBState *s = IDT_NTB(obj);
     PCIDevice *pdev = PCI_DEVICE(s);
 
-    /* PCI clears it unheard, and with a slot's power only after our exit phase */
+    /* PCI clears it unheard, with a slot's power only after our exit phase */
     pci_word_test_and_clear_mask(pdev->config + PCI_COMMAND,
                                  pci_get_word(pdev->wmask + PCI_COMMAND));
     idt_ntb_regs_reset(s);

@@ -308,7 +308,7 @@ static bool open_connection(IDTNTBState *s, Error **errp)
                    "connected to ivshmem-server");
         return false;
     }
-    /* The next call has no end with reconnect-ms, and this guest runs already */
+    /* With reconnect-ms the next call has no end, and this guest runs */
     if (DEVICE(s)->hotplugged && chr->state != TCP_CHARDEV_STATE_CONNECTED) {
         error_setg(errp, "ivshmem-server is not connected yet");
         return false;
