@@ -28,7 +28,11 @@ CONFIGURE = (
 )
 #: what finds an access outside of an object, and what C leaves undefined
 SANITIZE = ("--enable-asan", "--enable-ubsan")
-TARGETS = ("qemu-system-x86_64", "contrib/ivshmem-server/ivshmem-server")
+TARGETS = (
+    "qemu-system-x86_64",
+    "contrib/ivshmem-server/ivshmem-server",
+    "tests/qtest/idt-ntb-test",
+)
 
 
 @dataclass(frozen=True)

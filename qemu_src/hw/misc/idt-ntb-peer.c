@@ -10,6 +10,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "system/runstate.h"
 #include "idt-ntb-int.h"
 #include "trace.h"
 
@@ -290,8 +291,11 @@ void idt_ntb_peer_server_lost(IDTNTBState *s)
 {
     s->flags |= IDT_NTB_SHM_F_SERVER_LOST;
     trace_idt_ntb_server_lost(s->part);
-    idt_ntb_warn(s, "ivshmem-server is gone; links stay up, but no port can "
-                 "join any more");
+    /* At its end QEMU closes the connection itself */
+    if (!runstate_check(RUN_STATE_SHUTDOWN)) {
+        idt_ntb_warn(s, "ivshmem-server is gone; links stay up, but no port "
+                     "can join until it is back");
+    }
     if (!s->own) {
         return;
     }
