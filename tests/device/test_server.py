@@ -290,6 +290,33 @@ def test_server_that_lies(lied_to: tuple[Bench, Port, Port], lie: str) -> None:
     eventually(lambda: [open_files(port) for port in (a, b)] <= files, "files to be closed")
 
 
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/null", "/etc/passwd"])
+@pytest.mark.parametrize("client", [5, 6], ids=["own", "other"])
+def test_vectors_that_are_no_eventfds(
+    lied_to: tuple[Bench, Port, Port], path: str, client: int
+) -> None:
+    """One that can always be read would keep a processor busy for ever."""
+    bench, a, b = lied_to
+
+    def talk(fake: FakeServer) -> None:
+        fake.send(VERSION)
+        fake.send(5)
+        vector, page = os.open(path, os.O_RDONLY), os.open(bench.switch.shm, os.O_RDWR)
+        fake.send(SHM, [page])
+        fake.send(client, [vector])
+        os.close(vector)
+        os.close(page)
+
+    files = [open_files(port) for port in (a, b)]
+    fake = with_fake_server(bench, talk)
+    for port in (a, b):
+        port.read(nt.NTCTL)
+        assert lost(port)
+    fake.close()
+    assert_doorbells_pass(a, b)
+    eventually(lambda: [open_files(port) for port in (a, b)] <= files, "files to be closed")
+
+
 def open_files(port: Port) -> int:
     return len(os.listdir(f"/proc/{port.qemu.process.pid}/fd"))
 

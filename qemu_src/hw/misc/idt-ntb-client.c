@@ -43,6 +43,17 @@ GHashTable *idt_ntb_client_table(void)
     return g_hash_table_new_full(NULL, NULL, NULL, client_destroy);
 }
 
+/* Anything else could be readable for ever, or take what is written to it */
+bool idt_ntb_client_is_eventfd(int fd)
+{
+    static const char wanted[] = "anon_inode:[eventfd]";
+    g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", fd);
+    char target[sizeof(wanted)];
+    ssize_t len = readlink(path, target, sizeof(target));
+
+    return len == strlen(wanted) && !memcmp(target, wanted, len);
+}
+
 /*
  * All clients share the description of an eventfd, and a chardev that receives
  * one makes it blocking. A reader that left it full must not hang its peers.

@@ -395,6 +395,7 @@ void idt_ntb_client_forget(GHashTable *clients, IDTNTBClient *client);
 IDTNTBClient *idt_ntb_client_ref(IDTNTBClient *client);
 void idt_ntb_client_unref(IDTNTBClient *client);
 void idt_ntb_client_set_nonblocking(int fd);
+bool idt_ntb_client_is_eventfd(int fd);
 /* Wake the reader of @fd; never blocks */
 bool idt_ntb_client_ring(int fd);
 

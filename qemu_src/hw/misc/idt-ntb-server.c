@@ -173,7 +173,8 @@ static void refuse(IDTNTBState *s, IDTNTBConn *conn, int64_t msg)
 /* Takes @fd */
 static void handle_client(IDTNTBState *s, IDTNTBConn *conn, int64_t msg, int fd)
 {
-    if (msg < 0 || msg > MAX_CLIENT_ID) {
+    if (msg < 0 || msg > MAX_CLIENT_ID ||
+        (fd >= 0 && !idt_ntb_client_is_eventfd(fd))) {
         if (fd >= 0) {
             close(fd);
         }

@@ -16,8 +16,11 @@
 #include "qemu/timer.h"
 #include "idt-ntb-shm.h"
 
-/* Another port initialises the header in microseconds */
-#define INIT_LOCK_TIMEOUT_MS    2000
+/*
+ * Another port initialises the header in microseconds. The guest stands still
+ * while we wait, if it runs already.
+ */
+#define INIT_LOCK_TIMEOUT_MS    500
 
 /* A writer interrupted in the middle of its RAM table must not hang a reader */
 #define SEQ_RETRIES             64
