@@ -16,6 +16,7 @@ from tests.device import port as nt
 from tests.device.conftest import RAM_SIZE, Bench
 from tests.device.deadline import eventually
 from tests.device.port import WINDOW_SIZE, Port
+from tests.device.soak import REPETITIONS
 from tests.device.switch import PORT_OFF, PORT_SIZE, PORT_STRIDE
 from tests.device.test_window import digest
 
@@ -78,7 +79,7 @@ def test_damaged_port_block(bench: Bench, block: str) -> None:
     rng = random.Random(SEED)
     offset, size = BLOCKS[block]
     for part in (0, 1):
-        for _ in range(6):
+        for _ in range(3 + REPETITIONS):
             at = PORT_OFF + part * PORT_STRIDE + offset
             bench.page.bytes[at : at + size] = rng.randbytes(size)
             # a kick that is believed to be pending is never sent
