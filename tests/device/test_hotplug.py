@@ -107,6 +107,20 @@ def test_plug_and_unplug(bench: Bench) -> None:
     assert a.qemu.alive()
 
 
+def test_plug_without_a_server_is_refused(bench: Bench) -> None:
+    """Waiting for one, as at the start of QEMU, would stop a guest that runs."""
+    argv = base_argv(bench.build, bench.ram(1), 64 << 20)
+    argv += ["-device", "pcie-root-port,id=root,addr=3"]
+    qemu = Qemu(argv, bench.folder, "hot")
+    bench.stack.callback(lambda: qemu.kill() if qemu.alive() else None)
+    address = {"type": "unix", "data": {"path": str(bench.folder / "nobody")}}
+    socket = {"addr": address, "server": False, "reconnect-ms": 60_000}
+    qemu.qmp("chardev-add", id="hot", backend={"type": "socket", "data": socket})
+    with pytest.raises(AssertionError, match="not connected yet"):
+        qemu.qmp("device_add", driver="idt-ntb-ivshmem", id="port", bus="root", chardev="hot")
+    qemu.stop()
+
+
 ROOT_BUS, CHILD_BUS = 0, 1
 SLTCTL = 0x18
 POWER_ON, POWER_CUT, POWER_OFF = 0x0100, 0x0500, 0x0700  # the indicator lit, lit, out

@@ -75,6 +75,29 @@ def test_server_comes_back_with_its_page(
     assert a.stat("win_map") == 1
 
 
+def test_no_kick_is_lost_while_servers_change(new_bench: Callable[..., Bench]) -> None:
+    """Ports change servers at different moments, and each server gives out other ids."""
+    bench = new_bench()
+    ports = [bench.start(part, reconnect=True, nports=3) for part in (2, 0, 1)]
+    for port in ports:
+        port.link_enable()
+    for port in ports:
+        eventually(lambda: all(port.sees_port(other) for other in ports), "all ports")  # noqa: B023
+    for turn in range(REPETITIONS):
+        for port in ports:
+            port.write(nt.INDBELLSTS, nt.ALL_ONES)
+        bench.restart_server(same_page=True)
+        rung = [0, 0, 0]
+        while not rung[0] or any(lost(port) for port in ports):
+            for n, port in enumerate(ports):
+                bit = 1 << (turn + n * 8) % 32
+                port.write(nt.OUTDBELLSET, bit)
+                rung[n] |= bit
+        for n, port in enumerate(ports):
+            port.settle()  # a kick that went to somebody else would be pending for ever
+            assert port.read(nt.INDBELLSTS) == rung[n - 1] | rung[n - 2]
+
+
 def test_new_guest_joins_after_the_server_is_back(
     reconnecting: tuple[Bench, Port, Port],
 ) -> None:
