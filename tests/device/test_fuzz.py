@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
 
+from tests.device import port as nt
 from tests.device.qtest import Build
-from tests.fuzz.campaign import run, summary
+from tests.fuzz.campaign import Campaign, Violation, run, summary
 
 SEED = 20261123
 OPERATIONS = 200_000
@@ -23,3 +26,34 @@ def test_two_hostile_guests(build: Build, capsys: pytest.CaptureFixture[str]) ->
         print(f"\n{summary(campaign, begun, build.qemu)}")
     assert campaign.operations >= OPERATIONS
     assert campaign.scribbles > 0
+
+
+def change_a_register(campaign: Campaign) -> None:
+    campaign.ports[1].write(nt.NTSDATA, 1)
+
+
+def change_the_senders_ram(campaign: Campaign) -> None:
+    campaign.ports[0].qemu.write(0x800000, 1)
+
+
+def kill_one(campaign: Campaign) -> None:
+    campaign.ports[0].qemu.process.kill()
+
+
+DEEDS = {
+    change_a_register: "registers of the other port changed: 0x40c",
+    change_the_senders_ram: "the hostile guest's RAM changed",
+    kill_one: "exit code -9",
+}
+
+
+@pytest.mark.parametrize("deed", DEEDS, ids=lambda deed: deed.__name__)
+def test_a_campaign_notices(
+    build: Build, deed: Callable[[Campaign], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it must never find, done to it by hand while the first guest is hostile."""
+    with ExitStack() as stack:
+        campaign = Campaign(build, stack, SEED)
+        monkeypatch.setattr(campaign, "batch", lambda *_, **__: deed(campaign))
+        with pytest.raises(Violation, match=DEEDS[deed]):
+            campaign.run(lambda: False)

@@ -51,9 +51,9 @@ class Campaign:
         self.rounds = 0
         self._bench = Bench(build, stack)
         self._rng = random.Random(seed)
-        self._ports = [self._start(part) for part in (0, 1)]
+        self.ports = [self._start(part) for part in (0, 1)]
         self._guests = [
-            Guest(port, RAM_SIZE, random.Random(self._rng.getrandbits(64))) for port in self._ports
+            Guest(port, RAM_SIZE, random.Random(self._rng.getrandbits(64))) for port in self.ports
         ]
         self._revive()
         self._scribbler = Scribbler(self._bench.page, self._rng)
@@ -72,7 +72,7 @@ class Campaign:
                 if hostile == 2:
                     self._both_hostile()
                 else:
-                    self._one_hostile(self._guests[hostile], self._ports[1 - hostile])
+                    self._one_hostile(self._guests[hostile], self.ports[1 - hostile])
                 self._revive()
                 self._check_host()
                 self.rounds += 1
@@ -82,7 +82,7 @@ class Campaign:
     def stop(self) -> None:
         """End both QEMUs, which must end well."""
         try:
-            for port in self._ports:
+            for port in self.ports:
                 port.qemu.stop()
         except AssertionError as error:
             raise Violation(self._story(error)) from error
@@ -104,7 +104,7 @@ class Campaign:
         attacker.qemu.write(attacker.msi_address, 0)
         own_ram = digest(self._bench.ram(attacker.part))
         for _ in range(BATCHES):
-            self._batch([guest])
+            self.batch([guest])
         attacker.qemu.write(attacker.msi_address, 0)
         after = [victim.read(register) for register in PRIVATE]
         changed = [hex(r) for r, a, b in zip(PRIVATE, before, after, strict=True) if a != b]
@@ -113,10 +113,10 @@ class Campaign:
 
     def _both_hostile(self) -> None:
         for _ in range(BATCHES):
-            self._batch(self._guests, meanwhile=self._scribbler.damage)
+            self.batch(self._guests, meanwhile=self._scribbler.damage)
         self._scribbler.repair()
 
-    def _batch(self, guests: list[Guest], meanwhile: Callable[[], None] | None = None) -> None:
+    def batch(self, guests: list[Guest], meanwhile: Callable[[], None] | None = None) -> None:
         """Let all guests work at once; damage the page while they do."""
         sent: list[tuple[Qemu, int]] = []
         for guest in guests:
@@ -134,10 +134,10 @@ class Campaign:
 
     def _revive(self) -> None:
         """Reset both; the link comes up and carries doorbells."""
-        a, b = self._ports
+        a, b = self.ports
         for guest in self._guests:
             guest.bar2 = guest.home
-        for port in self._ports:
+        for port in self.ports:
             port.bar2 = nt.BAR2 + nt.BAR_SPACING
             port.reset()
             port.setup()
@@ -164,7 +164,7 @@ class Campaign:
         return sorted(["bystander", "ram1", "ram2", "server.log", "server.sock", *qemus])
 
     def _check_logs(self) -> None:
-        for port in self._ports:
+        for port in self.ports:
             text = port.qemu.log_text()
             assert "AddressSanitizer" not in text, text
             ours = [line for line in text.splitlines() if "runtime error" in line]
@@ -173,7 +173,7 @@ class Campaign:
 
     def _story(self, error: BaseException) -> str:
         parts = [f"seed {self.seed}, round {self.rounds}, {self.operations:,} accesses: {error}"]
-        for port in self._ports:
+        for port in self.ports:
             with contextlib.suppress(Exception):
                 port.qemu.process.wait(2)
             text = port.qemu.log_text()[-8000:]

@@ -47,7 +47,8 @@ def command(
 
     Random and structured traffic to registers, configuration space and windows of two linked
     ports. Ends with 1 if a QEMU dies, a sanitizer complains, or anything changes that these guests
-    must not reach. The first run with sanitizers builds a QEMU, which takes some minutes.
+    must not reach. The first run with sanitizers builds a QEMU, which takes a quarter
+    of an hour on two processors.
 
     \b
     python3 run fuzz
