@@ -87,6 +87,7 @@ class Guest:
         self.contents = contents
         self.rng = random.Random(seed)
         self.arrived = dict.fromkeys(model.targets, 0)
+        self.programs = 0
 
     def address(self, span: int) -> int:
         near = self.rng.choice(EDGES) + self.rng.choice(
@@ -110,7 +111,9 @@ class Guest:
         size, rng, port = bar.size, self.rng, self.port
         within = rng.choice([0, 1, PAGE, size, size - 1, size + 1, 1 << 33, rng.randrange(size)])
         limit = rng.choice([bar.base + within, bar.base + within, 0, rng.getrandbits(64)])
+        self.programs += 1
         what = bar.translations[0]
+        what.when = self.programs
         what.part, what.address, what.limit = self.partition(8), self.address(size), limit
         at = nt.BARSETUP0 + 0x10 * bar.number
         values = {
@@ -128,7 +131,9 @@ class Guest:
         part, valid = self.partition(16), self.rng.random() < 0.8
         address = self.address(bar.aperture)
         if entry < len(bar.translations):
+            self.programs += 1
             what = bar.translations[entry]
+            what.when = self.programs
             what.part, what.address, what.valid = part, address, valid
         self.port.set_entry(entry, address, part=part, bar=bar.number, valid=valid)
 
@@ -180,38 +185,44 @@ SHAPES = {
 }
 
 
-def three_ports(bench: Bench, shape: tuple[str, int, str, int]) -> list[Port]:
-    """A port to send, one to receive with 64 MiB, one with 4 GiB; all links are up."""
+RAM_SIZES = [RAM_SIZE, RAM_SIZE, BIG_RAM]
+RAM_LAYOUTS = [SMALL, SMALL, BIG]
+
+
+def linked_ports(
+    bench: Bench, count: int, shape: tuple[str, int, str, int], **properties: object
+) -> list[Port]:
+    """A port to send, one to receive with 64 MiB, perhaps one with 4 GiB; all links are up."""
     words = dict(zip(("bar2_mode", "bar2_size", "bar4_mode", "bar4_size"), shape, strict=True))
-    sizes = [RAM_SIZE, RAM_SIZE, BIG_RAM]
-    ports = [bench.start(part, ram_size=size, nports=3, **words) for part, size in enumerate(sizes)]
+    ports = [
+        bench.start(part, ram_size=RAM_SIZES[part], nports=count, **words, **properties)
+        for part in range(count)
+    ]
     for port in ports:
         port.link_enable()
     eventually(lambda: all(p.link_up(q) for p in ports for q in ports if p is not q), "the links")
     return ports
 
 
-def model_of(port: Port, shape: tuple[str, int, str, int]) -> PortModel:
-    bars = [BarModel(2, *shape[:2], port.bar2), BarModel(4, *shape[2:], port.bar4)]
-    return PortModel(port.part, bars, {1: Target(SMALL), 2: Target(BIG)})
-
-
-@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
-def test_every_byte_is_where_the_registers_say(
-    bench: Bench, shape: tuple[str, int, str, int]
+def exercise(
+    bench: Bench, ports: list[Port], shape: tuple[str, int, str, int], mirrors: bool = False
 ) -> None:
-    ports = three_ports(bench, shape)
-    contents = Contents([bench.ram(part) for part in range(3)])
-    guest = Guest(ports[0], model_of(ports[0], shape), contents, SEED)
+    """Program, close, move and use the first port's windows, and miss nothing that changes."""
+    sender, *receivers = ports
+    bars = [BarModel(2, *shape[:2], sender.bar2), BarModel(4, *shape[2:], sender.bar4)]
+    targets = {port.part: Target(RAM_LAYOUTS[port.part]) for port in receivers}
+    model = PortModel(sender.part, bars, targets, mirrors=mirrors)
+    contents = Contents([bench.ram(port.part) for port in ports])
+    guest = Guest(sender, model, contents, SEED)
     rng = random.Random(SEED)
     for step in range(STEPS):
         rng.choices([guest.program, guest.move, guest.stop_or_go], [20, 1, 1])[0]()
         if rng.random() < 0.05:
-            receiver = rng.choice(ports[1:])
+            receiver = rng.choice(receivers)
             admits = rng.random() < 0.6
-            guest.model.targets[receiver.part].admits = admits
+            model.targets[receiver.part].admits = admits
             receiver.write(nt.NTCTL, nt.CPEN * admits)
-            guest.port.settle()
+            sender.settle()
         guest.check_masks()
         for _ in range(6):
             guest.access()
@@ -221,6 +232,20 @@ def test_every_byte_is_where_the_registers_say(
     assert min(guest.arrived.values()) > STEPS  # the chances above leave enough to look at
     for port in ports:
         port.qemu.stop()
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
+def test_every_byte_is_where_the_registers_say(
+    bench: Bench, shape: tuple[str, int, str, int]
+) -> None:
+    exercise(bench, linked_ports(bench, 3, shape), shape)
+
+
+@pytest.mark.parametrize("name", ["default", "table first", "two tables"])
+def test_mirrored_windows_lead_nowhere_else(bench: Bench, name: str) -> None:
+    shape = SHAPES[name]
+    ports = linked_ports(bench, 2, shape, x_mirror_mw="on")
+    exercise(bench, ports, shape, mirrors=True)
 
 
 Act = Callable[[Port, random.Random], None]

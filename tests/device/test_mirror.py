@@ -77,3 +77,15 @@ def test_reset_forgets_the_order(mirrored: Pair) -> None:
     a.setup()
     a.link_enable()
     assert a.stat("mw_open") == 0
+
+
+def test_a_window_that_a_move_opens_counts_as_well(mirrored: Pair, bench: Bench) -> None:
+    """A limit is absolute: where the BAR is decides whether there is a translation."""
+    a, _ = mirrored
+    home = a.bar2
+    a.set_entry(3, TARGET)
+    a.set_window(TARGET + WINDOW_SIZE, limit=home)
+    assert_open(a, bench.ram(1), here(a, 0), TARGET)
+    a.move_window(home - WINDOW_SIZE)
+    assert_open(a, bench.ram(1), 0, TARGET + WINDOW_SIZE)
+    assert_open(a, bench.ram(1), here(a, 0), TARGET + WINDOW_SIZE)

@@ -46,6 +46,7 @@ class Translation:
     address: int = 0
     limit: int = 0
     valid: bool = False
+    when: int = 0  # the later it was programmed, the higher
 
 
 @dataclass
@@ -84,18 +85,35 @@ class PortModel:
     bars: list[BarModel]
     targets: dict[int, Target]
     sends: bool = True
+    mirrors: bool = False
 
     def byte(self, bar: BarModel, offset: int) -> tuple[int, int] | None:
         """The partition and the offset in its RAM file that a byte of a BAR leads to."""
         index, rest = divmod(offset, bar.aperture)
-        if index >= len(bar.translations) or rest >= bar.extent(index):
+        if index >= len(bar.translations):
             return None
-        translation = bar.translations[index]
+        translation, extent = self.in_effect(bar, index)
+        if rest >= extent:
+            return None
         target = self._open_target(translation)
         if target is None:
             return None
         at = target.file_offset(translation.address + rest)
         return None if at is None else (translation.part, at)
+
+    def in_effect(self, bar: BarModel, index: int) -> tuple[Translation, int]:
+        """A window's translation, or the one that it borrows, and how far it reaches."""
+        own = bar.translations[index], bar.extent(index)
+        if own[1] or not self.mirrors:
+            return own
+        others = [
+            (other.translations[i], other.extent(i))
+            for other in self.bars
+            if other.aperture == bar.aperture
+            for i in range(len(other.translations))
+            if other.extent(i)
+        ]
+        return max(others, key=lambda found: found[0].when, default=own)
 
     def _open_target(self, translation: Translation) -> Target | None:
         target = self.targets.get(translation.part)
@@ -114,9 +132,9 @@ class PortModel:
 
     def _pieces(self, bar: BarModel, entry: int) -> list[tuple[int, int, int]]:
         """Offset in the BAR, offset in the file, and size of what a window reaches."""
-        translation = bar.translations[entry]
+        translation, extent = self.in_effect(bar, entry)
         target = self._open_target(translation)
-        first, end = translation.address, translation.address + bar.extent(entry)
+        first, end = translation.address, translation.address + extent
         found = []
         for segment in target.segments if target else ():
             low, high = max(first, segment.gpa), min(end, segment.gpa + segment.size)

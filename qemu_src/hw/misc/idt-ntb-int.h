@@ -104,7 +104,7 @@ typedef struct IDTNTBPiece {
 typedef struct IDTNTBWindow {
     IDTNTBWindowBar *bar;
     unsigned entry;
-    uint64_t programmed;        /* the higher, the later; 0: not translated */
+    uint64_t programmed;        /* the higher, the later; 0: never */
     MemoryRegion alias[IDT_NTB_SHM_MAX_SEGS];
     unsigned naliases;
     IDTNTBPiece piece[IDT_NTB_MAX_PIECES];

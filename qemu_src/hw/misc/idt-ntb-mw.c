@@ -277,13 +277,6 @@ static IDTNTBTranslation mirrored(IDTNTBWindow *w)
     return latest;
 }
 
-static void programmed(IDTNTBWindow *w)
-{
-    IDTNTBState *s = w->bar->s;
-
-    w->programmed = translation_of(w).extent ? ++s->mw_stamp : 0;
-}
-
 void idt_ntb_mw_programmed(IDTNTBState *s, const IDTNTBShmLut *entry)
 {
     for (unsigned i = 0; i < s->nwindows; i++) {
@@ -291,7 +284,7 @@ void idt_ntb_mw_programmed(IDTNTBState *s, const IDTNTBShmLut *entry)
 
         if (w->bar->lut_entries &&
             entry == &s->lut[w->bar - s->wbar][w->entry]) {
-            programmed(w);
+            w->programmed = ++s->mw_stamp;
         }
     }
     idt_ntb_mw_update(s);
@@ -305,7 +298,7 @@ void idt_ntb_mw_bar_programmed(IDTNTBState *s, unsigned num)
         /* The next BAR's registers hold the high half of a limit */
         if (bar->size && !bar->lut_entries &&
             (bar->num == num || bar->num + 1 == num)) {
-            programmed(&s->win[bar->first]);
+            s->win[bar->first].programmed = ++s->mw_stamp;
         }
     }
     idt_ntb_mw_update(s);
