@@ -308,16 +308,19 @@ def test_reset_of_the_sender_closes(linked: Pair) -> None:
     assert_closed(a)
 
 
-def test_nothing_passes_after_link_disable(linked: Pair, rams: tuple[Path, Path]) -> None:
+@pytest.mark.parametrize("skew", [0, 4], ids=["mapped", "copied"])
+def test_nothing_passes_after_link_disable(
+    linked: Pair, rams: tuple[Path, Path], skew: int
+) -> None:
     """ntb_link_disable()'s promise, against a sender that never stops writing."""
     a, b = linked
-    a.set_window(TARGET)
+    a.set_window(TARGET - skew)
     stop, writes = threading.Event(), 0
 
     def hammer() -> None:
         nonlocal writes
         while not stop.is_set():
-            a.qemu.write(a.bar2, writes)
+            a.qemu.write(a.bar2 + skew, writes)
             writes += 1
 
     thread = threading.Thread(target=hammer)
