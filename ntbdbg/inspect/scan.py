@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Finding bytes in a buffer fast, whatever guest memory is full of.
 
-The C library's memmem is fast on most memory, and lets other threads run. It crawls through
-zeros when the needle holds zeros; there memchr for the needle's rarest byte flies, unless that
-byte is common. Which one wins depends on the memory, so a sample of it is searched by both, and
-the faster one is taken. The matches are the same.
+The C library's memmem is fast on most memory, and needs no copy of it. It crawls through zeros
+when the needle has zeros side by side. Then memmem for a part of the needle without such a pair
+may be faster, or memchr for its rarest byte, unless that byte is common. Which one wins depends
+on the memory, so a sample of it is searched by all, and the fastest is taken. The matches are
+the same.
 """
 
 from __future__ import annotations
@@ -25,20 +26,26 @@ SAMPLES, SAMPLE_SIZE, TRIES = 64, 4096, 3
 
 
 class Scanner(ABC):
-    """Finds a fixed, non-empty needle."""
+    """Finds a fixed, non-empty needle.
+
+    :ivar in_place: whether `scan` takes a view of memory; otherwise it wants a bytearray
+    """
+
+    in_place = False
 
     def __init__(self, needle: bytes) -> None:
         self.needle = needle
 
     @abstractmethod
-    def scan(self, buffer: bytearray, start: int, end: int) -> Iterator[int]:
+    def scan(self, buffer: bytearray | memoryview, start: int, end: int) -> Iterator[int]:
         """Offsets of every occurrence that lies in `buffer[start:end]`, ascending."""
 
 
 class FindScanner(Scanner):
     """`bytes.find`."""
 
-    def scan(self, buffer: bytearray, start: int, end: int) -> Iterator[int]:
+    def scan(self, buffer: bytearray | memoryview, start: int, end: int) -> Iterator[int]:
+        assert isinstance(buffer, bytearray)
         needle, find = self.needle, buffer.find
         at = find(needle, start, end)
         while at >= 0:
@@ -53,7 +60,8 @@ class AnchorScanner(Scanner):
         super().__init__(needle)
         self.anchor = anchor
 
-    def scan(self, buffer: bytearray, start: int, end: int) -> Iterator[int]:
+    def scan(self, buffer: bytearray | memoryview, start: int, end: int) -> Iterator[int]:
+        assert isinstance(buffer, bytearray)
         needle, find, anchor = self.needle, buffer.find, self.anchor
         byte = needle[anchor : anchor + 1]
         last = end - (len(needle) - 1 - anchor)
@@ -67,29 +75,31 @@ class AnchorScanner(Scanner):
 
 
 class MemmemScanner(Scanner):
-    """``memmem`` of the C library."""
+    """``memmem`` of the C library for a part of the needle, then a look at the rest."""
 
-    def __init__(self, needle: bytes) -> None:
-        import ctypes
+    in_place = True
+
+    def __init__(self, needle: bytes, low: int = 0, high: int | None = None) -> None:
+        from ntbdbg.inspect import rawbytes
 
         super().__init__(needle)
-        self._memmem = ctypes.CDLL(None).memmem
-        self._memmem.restype = ctypes.c_void_p
-        self._memmem.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
-        self._char = ctypes.c_char
-        self._addressof = ctypes.addressof
+        self.low = low
+        self.high = len(needle) if high is None else high
+        self._raw = rawbytes
 
-    def scan(self, buffer: bytearray, start: int, end: int) -> Iterator[int]:
-        # `held` keeps the buffer where it is while its address is in use.
-        held = (self._char * len(buffer)).from_buffer(buffer)
-        base = self._addressof(held)
-        needle, size, memmem = self.needle, len(self.needle), self._memmem
-        while start + size <= end:
-            found = memmem(base + start, end - start, needle, size)
-            if found is None:
-                return
-            yield found - base
-            start = found - base + 1
+    def scan(self, buffer: bytearray | memoryview, start: int, end: int) -> Iterator[int]:
+        memmem, memcmp = self._raw.memmem, self._raw.memcmp
+        needle, low = self.needle, self.low
+        part = needle[low : self.high]
+        whole = part == needle
+        with self._raw.Pinned(buffer) as base:
+            at = base + start + low
+            last = base + end - (len(needle) - self.high)
+            while at < last:
+                at = memmem(at, last - at, part, len(part)) or last
+                if at < last and (whole or not memcmp(at - low, needle, len(needle))):
+                    yield at - low - base
+                at += 1
 
 
 def choose_scanner(memory: PhysicalMemory, needle: bytes, regions: list[AddressRange]) -> Scanner:
@@ -97,9 +107,24 @@ def choose_scanner(memory: PhysicalMemory, needle: bytes, regions: list[AddressR
     total = sum(region.size for region in regions)
     if total <= SMALL or len(set(needle)) == 1:
         return FindScanner(needle)
+    low, high = _core(needle)
+    if high - low == len(needle):
+        return MemmemScanner(needle)
     sample = _sample(memory, regions, total)
     candidates = [MemmemScanner(needle), AnchorScanner(needle, _rarest(needle, sample))]
+    if high - low > 2:  # memmem for two bytes is slow
+        candidates.append(MemmemScanner(needle, low, high))
     return min(candidates, key=lambda scanner: _seconds(scanner, sample))
+
+
+def _core(needle: bytes) -> tuple[int, int]:
+    """Where the longest part of `needle` is that has no two adjoining zeros."""
+    low, best = 0, (0, 1)
+    for high in range(2, len(needle) + 1):
+        if needle[high - 2 : high] == b"\0\0":
+            low = high - 1
+        best = max(best, (low, high), key=lambda part: part[1] - part[0])
+    return best
 
 
 def _rarest(needle: bytes, sample: bytearray) -> int:

@@ -4,13 +4,16 @@
 Memory is read in chunks that overlap, so a match may lie across chunks and across segments
 whose addresses adjoin, never across a hole. Pages that were never touched are zeros; they
 are skipped where a match cannot lie in them, and never allocated by reading.
+
+Copying is half of the work. A literal search of much memory looks at it where it lies
+instead: in worker processes, which a truncated file may end, and never at untouched pages.
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ntbdbg.errors import FaultError, UsageError
@@ -26,6 +29,12 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20
 """Bytes per read of a literal search."""
+
+BATCH = 4 << 20
+"""Bytes that one worker takes at a time."""
+
+IN_PLACE = 1 << 17
+"""Bytes of touched memory from which looking at it where it lies is faster than a copy."""
 
 REGEX_CHUNK = 1 << 16
 """Bytes per read of a regex search; short, as an expression may look at all of it per match."""
@@ -135,26 +144,32 @@ def _literal_matches(
     reach = len(needle) - 1
     regions = runs if not any(needle) else _touched(memory, runs, reach)
     scanner = choose_scanner(memory, needle, regions)
-    chunks = list(_chunks(regions, CHUNK))
-    buffer = bytearray(max((chunk.size for chunk in chunks), default=0) + reach)
-
-    def work(chunk: _Chunk) -> Iterator[int]:
-        length = min(chunk.size + reach, chunk.region.end - chunk.address)
-        memory.readinto(chunk.address, memoryview(buffer)[:length])
-        for at in _aligned(scanner, buffer, length, chunk.address, align):
-            yield chunk.address + at
-
     # A process with threads cannot be forked safely; then one worker is this one.
     alone = threading.active_count() == 1 and usable_workers() > 1
-    parallel = alone and sum(chunk.size for chunk in chunks) >= PARALLEL
-    results = in_workers(work, chunks) if parallel else (work(chunk) for chunk in chunks)
+    parallel = alone and sum(region.size for region in regions) >= PARALLEL
+    split = _split if parallel and scanner.in_place else _copied
+    batches = list(_batches(split(memory, regions, reach)))
+    buffer = bytearray(CHUNK + reach)
+
+    def work(batch: _Batch) -> Iterator[int]:
+        for chunk in batch.chunks:
+            length = min(chunk.size + reach, chunk.region.end - chunk.address)
+            data: bytearray | memoryview = buffer
+            if chunk.in_place:
+                data = memory.view(chunk.address, length)
+            else:
+                memory.readinto(chunk.address, memoryview(buffer)[:length])
+            for at in _aligned(scanner, data, length, chunk.address, align):
+                yield chunk.address + at
+
+    results = in_workers(work, batches, memory) if parallel else (work(b) for b in batches)
     with contextlib.closing(results):
-        for found in _reported(results, chunks, progress):
+        for found in _reported(results, batches, progress):
             yield from (Match(address, needle) for address in found)
 
 
 def _aligned(
-    scanner: Scanner, buffer: bytearray, length: int, address: int, align: int
+    scanner: Scanner, buffer: bytearray | memoryview, length: int, address: int, align: int
 ) -> Iterator[int]:
     """Offsets of matches in `buffer[:length]` whose address is a multiple of `align`."""
     if not isinstance(scanner, FindScanner) or align == 1:
@@ -162,6 +177,7 @@ def _aligned(
             if (address + at) % align == 0:
                 yield at
         return
+    assert isinstance(buffer, bytearray)
     # Jump from one aligned address to the next: whole pages of zeros match at every byte.
     start = -address % align
     while (at := buffer.find(scanner.needle, start, length)) >= 0:
@@ -183,7 +199,7 @@ def _regex_matches(
     regions = runs if regex.search(bytes(3 * SPAN)) else _touched(memory, runs, SPAN)
     free = 0  # address from which on the next match may start
     chunks = list(_chunks(regions, REGEX_CHUNK))
-    for region, address, size in _reported(chunks, chunks, progress):
+    for region, address, size, _ in _reported(chunks, chunks, progress):
         start = max(region.start, address - SPAN)
         end = min(region.end, address + size + SPAN)
         data = memory.read(start, end - start)
@@ -229,24 +245,74 @@ def _touched(memory: PhysicalMemory, runs: list[AddressRange], reach: int) -> li
 
 
 class _Chunk(NamedTuple):
-    """`size` bytes at `address`, which lie in `region`."""
+    """`size` bytes at `address`, which lie in `region`: matches that start there.
+
+    :ivar in_place: all of `region` is touched memory of one segment, so it can be viewed
+    """
 
     region: AddressRange
     address: int
     size: int
+    in_place: bool = False
 
 
-def _chunks(regions: list[AddressRange], step: int) -> Iterator[_Chunk]:
+def _chunks(regions: Iterable[AddressRange], step: int) -> Iterator[_Chunk]:
     for region in regions:
-        for address in range(region.start, region.end, step):
-            yield _Chunk(region, address, min(step, region.end - address))
+        yield from _cut(region, region.start, region.end, step)
 
 
-def _reported(results: Iterable[T], chunks: list[_Chunk], progress: Progress) -> Iterator[T]:
-    """`results`, one for each chunk, with a call of `progress` after each."""
-    total = sum(chunk.size for chunk in chunks)
+def _cut(
+    region: AddressRange, start: int, end: int, step: int, in_place: bool = False
+) -> Iterator[_Chunk]:
+    for address in range(start, end, step):
+        yield _Chunk(region, address, min(step, end - address), in_place)
+
+
+def _copied(_: PhysicalMemory, regions: list[AddressRange], reach: int) -> Iterator[_Chunk]:
+    """All to be copied; `reach` is read beyond each chunk anyway."""
+    return _chunks(regions, CHUNK)
+
+
+def _split(memory: PhysicalMemory, regions: list[AddressRange], reach: int) -> Iterator[_Chunk]:
+    """In place what lies, with the `reach` bytes that a match may take more, in one extent."""
+    for region in regions:
+        done = region.start
+        for extent in memory.extents(region):
+            last = extent.end - reach
+            if last - extent.start >= IN_PLACE:
+                yield from _cut(region, done, extent.start, CHUNK)
+                yield from _cut(extent, extent.start, last, BATCH, in_place=True)
+                done = last
+        yield from _cut(region, done, region.end, CHUNK)
+
+
+class _Batch(NamedTuple):
+    """Chunks that are worked on in one go, so that small ones do not cost much."""
+
+    chunks: list[_Chunk]
+    size: int
+
+
+def _batches(chunks: Iterable[_Chunk]) -> Iterator[_Batch]:
+    batch: list[_Chunk] = []
+    size = 0
+    for chunk in chunks:
+        batch.append(chunk)
+        size += chunk.size
+        if size >= BATCH:
+            yield _Batch(batch, size)
+            batch, size = [], 0
+    if batch:
+        yield _Batch(batch, size)
+
+
+def _reported(
+    results: Iterable[T], parts: Sequence[_Chunk | _Batch], progress: Progress
+) -> Iterator[T]:
+    """`results`, one for each part, with a call of `progress` after each."""
+    total = sum(part.size for part in parts)
     done = 0
-    for result, chunk in zip(results, chunks, strict=True):
+    for result, part in zip(results, parts, strict=True):
         yield result
-        done += chunk.size
+        done += part.size
         progress(done, total)

@@ -5,6 +5,9 @@ Copying a file's pages is most of the work, it is the kernel's, and Python's own
 into each other's way around it. Worker `k` of `n` takes chunks k, k + n, k + 2n, … and
 writes what it finds to a pipe; the parent reads the pipes in turns, so order is kept and a
 worker that is far ahead waits.
+
+A worker may look at memory where it lies, by `PhysicalMemory.view`: should somebody truncate
+the file meanwhile, the SIGBUS ends the worker only, and the parent says what happened.
 """
 
 from __future__ import annotations
@@ -13,11 +16,15 @@ import contextlib
 import fcntl
 import marshal
 import os
+import resource
 import signal
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ntbdbg.errors import NtbdbgError, TargetError
+
+if TYPE_CHECKING:
+    from ntbdbg.memory.base import PhysicalMemory
 
 Chunk = TypeVar("Chunk")
 
@@ -32,26 +39,36 @@ def usable_workers() -> int:
 
 
 def in_workers(
-    work: Callable[[Chunk], Iterable[Any]], chunks: Sequence[Chunk]
+    work: Callable[[Chunk], Iterable[Any]],
+    chunks: Sequence[Chunk],
+    *memories: PhysicalMemory,
 ) -> Generator[Iterator[Any], None, None]:
     """What `work` finds in each chunk, in order; take them one after the other.
 
     :param work: runs in the workers; what it yields must be fit for `marshal`
+    :param memories: what `work` looks at
     :raises TargetError: an NtbdbgError that `work` raised, or a worker died
     """
-    workers = [_Worker(work, chunks[k :: usable_workers()]) for k in range(usable_workers())]
+    count = usable_workers()
+    workers = [_Worker(work, chunks[k::count], memories) for k in range(count)]
     try:
         for number in range(len(chunks)):
-            yield workers[number % len(workers)].found()
+            yield workers[number % count].found()
     finally:
         for worker in workers:
             worker.stop()
 
 
 class _Worker:
-    """A forked process that works on `chunks`."""
+    """A forked process that works on `chunks`, and looks at `memories` for it."""
 
-    def __init__(self, work: Callable[[Chunk], Iterable[Any]], chunks: Sequence[Chunk]) -> None:
+    def __init__(
+        self,
+        work: Callable[[Chunk], Iterable[Any]],
+        chunks: Sequence[Chunk],
+        memories: Sequence[PhysicalMemory],
+    ) -> None:
+        self._memories = memories
         reading, writing = os.pipe()
         with contextlib.suppress(OSError):
             fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
@@ -67,9 +84,7 @@ class _Worker:
             try:
                 kind, *values = marshal.load(self._pipe)
             except EOFError:
-                raise TargetError(
-                    "a process that helped was killed", hint="run the command again"
-                ) from None
+                raise self._death() from None
             if kind == _END:
                 return
             if kind == _ERROR:
@@ -79,10 +94,29 @@ class _Worker:
     def stop(self) -> None:
         """End the process, whatever it is doing."""
         self._pipe.close()
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(self._pid, 0)
+        if self._pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+            self._wait()
+
+    def _death(self) -> TargetError:
+        """Why it ended before its work was done."""
+        status = self._wait()
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGBUS:
+            for memory in self._memories:
+                memory.check_backing()
+            return TargetError(
+                "memory vanished while it was looked at", hint="run the command again"
+            )
+        return TargetError("a process that helped was killed", hint="run the command again")
+
+    def _wait(self) -> int:
+        """Its status as of waitpid; its number may be another process's from now on."""
+        pid, self._pid = self._pid, 0
+        try:
+            return os.waitpid(pid, 0)[1]
+        except ChildProcessError:
+            return 0
 
 
 _FOUND, _END, _ERROR = range(3)
@@ -94,6 +128,9 @@ def _live(
     """The life of a worker; it must not run anything that the parent left to be run at exit."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+        # Die of a truncated mapping without a word, and without a core file of guest memory.
+        signal.signal(signal.SIGBUS, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         with open(writing, "wb", buffering=1 << 16) as pipe:
             try:
                 for chunk in chunks:

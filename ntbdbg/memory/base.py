@@ -48,8 +48,9 @@ class PhysicalMemory(ABC):
     def view(self, address: int, size: int) -> memoryview:
         """Zero-copy, read-only look at a range inside one segment; same errors as `read`.
 
-        What it shows follows the guest. Do not hold it while the guest may be stopped and
-        its file removed; bulk scans use `read` or `extents`.
+        What it shows follows the guest. Looking at it allocates holes (see `extents`), and
+        ends the process by SIGBUS where the backing was truncated meanwhile: long work uses
+        `read`, or looks at extents only, in a process of its own.
         """
 
     @abstractmethod
@@ -66,6 +67,10 @@ class PhysicalMemory(ABC):
             part = segment.range if within is None else segment.range.overlap(within)
             if part is not None:
                 yield part
+
+    @abstractmethod
+    def check_backing(self) -> None:
+        """Raise TargetError if what the bytes lie in vanished, shrank or was replaced."""
 
     def check(self, address: int, size: int) -> None:
         """Raise FaultError or UsageError unless all of `[address, address + size)` is RAM."""

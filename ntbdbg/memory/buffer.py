@@ -40,6 +40,9 @@ class BufferMemory(PhysicalMemory):
         segment = self.check_view(address, size)
         return self._slice(segment, address, size).toreadonly()
 
+    def check_backing(self) -> None:
+        pass  # nothing but this process can take it away
+
     def write(self, address: int, data: bytes) -> None:
         self.check(address, len(data))
         if self._data.readonly:

@@ -51,13 +51,13 @@ class RamFile(PhysicalMemory):
 
     def read(self, address: int, size: int) -> bytes:
         self.check(address, size)
-        self.file.check()
+        self.check_backing()
         pieces = self.segments.pieces(address, size)
         return b"".join(self.file.read(_offset(seg, at), length) for seg, at, length in pieces)
 
     def readinto(self, address: int, buffer: memoryview) -> None:
         self.check(address, len(buffer))
-        self.file.check()
+        self.check_backing()
         done = 0
         for segment, start, size in self.segments.pieces(address, len(buffer)):
             self.file.readinto(_offset(segment, start), buffer[done : done + size])
@@ -65,7 +65,7 @@ class RamFile(PhysicalMemory):
 
     def view(self, address: int, size: int) -> memoryview:
         segment = self.check_view(address, size)
-        self.file.check()
+        self.check_backing()
         if self._mapping is None:
             self._mapping = self._map()
         offset = _offset(segment, address)
@@ -73,7 +73,7 @@ class RamFile(PhysicalMemory):
 
     def write(self, address: int, data: bytes) -> None:
         self.check(address, len(data))
-        self.file.check()
+        self.check_backing()
         old = self.read(address, len(data))
         fd = self.file.open_writable()
         try:
@@ -91,7 +91,7 @@ class RamFile(PhysicalMemory):
 
     def extents(self, within: AddressRange | None = None) -> Iterator[AddressRange]:
         """Ranges with pages allocated to them; the others are holes, which read as zeros."""
-        self.file.check()
+        self.check_backing()
         for part in super().extents(within):
             segment = self.segments.find(part.start)
             assert segment is not None
@@ -99,9 +99,12 @@ class RamFile(PhysicalMemory):
             for start, end in self.file.data_ranges(part.start + shift, part.end + shift):
                 yield AddressRange(start - shift, end - shift)
 
+    def check_backing(self) -> None:
+        self.file.check()
+
     def allocated(self) -> int:
         """Bytes of host memory (or disk) that the whole file takes."""
-        self.file.check()
+        self.check_backing()
         return os.fstat(self.file.fd).st_blocks * 512
 
     def _map(self) -> mmap.mmap:

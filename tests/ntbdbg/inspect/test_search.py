@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
+import random
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -55,10 +57,19 @@ def test_all_scanners_agree(data: bytes, needle: bytes, start: int) -> None:
     expected = [at for at in every(data, needle) if at >= start]
     scanners: list[scan.Scanner] = [scan.FindScanner(needle), scan.MemmemScanner(needle)]
     scanners += [scan.AnchorScanner(needle, at) for at in range(len(needle))]
+    size = len(needle)
+    scanners += [
+        scan.MemmemScanner(needle, low, high)
+        for low in range(size)
+        for high in range(low + 1, size + 1)
+    ]
+    inside = [at for at in expected if at + size <= len(data) // 2]
     for scanner in scanners:
-        assert list(scanner.scan(bytearray(data), start, len(data))) == expected
-        inside = [at for at in expected if at + len(needle) <= len(data) // 2]
-        assert list(scanner.scan(bytearray(data), start, len(data) // 2)) == inside
+        places: list[bytearray | memoryview] = [bytearray(data)]
+        places += [memoryview(data)] * scanner.in_place
+        for place in places:
+            assert list(scanner.scan(place, start, len(data))) == expected
+            assert list(scanner.scan(place, start, len(data) // 2)) == inside
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -206,6 +217,102 @@ def test_a_file_that_vanishes_between_chunks(sparse: RamFile) -> None:
     Path(sparse.file.path).unlink()
     with pytest.raises(TargetError, match="does not exist"):
         list(matches)
+
+
+@pytest.fixture
+def in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three workers, who look at even the smallest extents where they lie."""
+    monkeypatch.setattr(scan, "SMALL", 0)
+    monkeypatch.setattr(search, "PARALLEL", 0)
+    monkeypatch.setattr(search, "IN_PLACE", 1)
+    monkeypatch.setattr(search, "BATCH", 8192)
+    monkeypatch.setattr(search, "CHUNK", 4096)
+    monkeypatch.setattr(search, "usable_workers", lambda: 3)
+    monkeypatch.setattr(workers, "usable_workers", lambda: 3)
+
+
+@pytest.mark.usefixtures("in_place")
+@pytest.mark.parametrize("seed", range(6))
+def test_memory_looked_at_in_place_gives_the_same(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    pages, half = 96, 48 * 4096
+    path = tmp_path / "ram"
+    with path.open("wb") as file:
+        file.truncate(pages * 4096)
+        for page in rng.sample(range(pages), 70):
+            file.seek(page * 4096)
+            file.write(bytes(rng.choice(b"\0\0\1\2") for _ in range(4096)))
+    # The halves of the file are swapped: matches may lie across their border as well.
+    ram = RamFile(str(path), [Segment(half, half, 0), Segment(0, half, half)])
+    before = ram.allocated()
+    data = ram.read(0, 2 * half)
+    viewed = []
+    for needle in (b"\1\2\1\2", b"\0\0\1\2\0", b"\2\1\0\0", bytes(9), b"\1\1\1\1\1"):
+        regions = search._touched(ram, list(ram.segments.runs()), len(needle) - 1)
+        viewed += [c for c in search._split(ram, regions, len(needle) - 1) if c.in_place]
+        for align in (1, 4):
+            expected = [at for at in every(data, needle) if at % align == 0]
+            assert addresses(ram, needle, align=align) == expected
+    assert viewed
+    assert ram.allocated() == before
+
+
+@pytest.mark.usefixtures("in_place")
+@pytest.mark.parametrize("left", [0, 4096])
+def test_a_file_truncated_under_a_worker_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "ram"
+    path.write_bytes(b"\1\2" * MIB)
+    ram = RamFile(str(path), [Segment(0, 2 * MIB, 0)], name="qemu1")
+    real = RamFile.view
+
+    def truncated(self: RamFile, address: int, size: int) -> memoryview:
+        view = real(self, address, size)
+        os.truncate(path, left)
+        return view
+
+    monkeypatch.setattr(RamFile, "view", truncated)
+    # Only one: the others would notice before they look.
+    monkeypatch.setattr(workers, "usable_workers", lambda: 1)
+    children = children_made(monkeypatch)
+    with pytest.raises(TargetError, match=r"qemu1.* shrank below its 0x200000 bytes; somebody"):
+        addresses(ram, b"\2\1\1")
+    assert len(children) == 1
+    with pytest.raises(ChildProcessError):  # it was waited for
+        os.waitpid(children[0], os.WNOHANG)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("in_place")
+def test_memory_that_came_back_is_an_error_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bus_error(self: RamFile, address: int, size: int) -> memoryview:
+        os.kill(os.getpid(), signal.SIGBUS)
+        raise AssertionError
+
+    path = tmp_path / "ram"
+    path.write_bytes(b"\1\2" * MIB)
+    monkeypatch.setattr(RamFile, "view", bus_error)
+    with pytest.raises(TargetError, match="vanished while it was looked at"):
+        addresses(RamFile(str(path), [Segment(0, 2 * MIB, 0)]), b"\2\1\1")
+
+
+@pytest.mark.parametrize(
+    ("needle", "core"),
+    [
+        (b"a", b"a"),
+        (b"\0a\0", b"\0a\0"),
+        (b"\0\0\0a", b"\0a"),
+        (b"ab\0\0\0\0c", b"ab\0"),
+        (b"\0\0abc\0\0", b"\0abc\0"),
+        (b"ee\xff\xff", b"ee\xff\xff"),
+    ],
+)
+def test_the_part_without_zeros_side_by_side(needle: bytes, core: bytes) -> None:
+    low, high = scan._core(needle)
+    assert needle[low:high] == core
 
 
 def test_workers_find_the_same(sparse: RamFile, monkeypatch: pytest.MonkeyPatch) -> None:
