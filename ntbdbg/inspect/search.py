@@ -142,13 +142,13 @@ def _literal_matches(
     needle = pattern.literal
     assert needle
     reach = len(needle) - 1
-    regions = runs if not any(needle) else _touched(memory, runs, reach)
-    scanner = choose_scanner(memory, needle, regions)
+    regions = _touched(memory, runs, reach) if any(needle) else [_Region(run, []) for run in runs]
+    wholes = [region.whole for region in regions]
+    scanner = choose_scanner(memory, needle, wholes)
     # A process with threads cannot be forked safely; then one worker is this one.
     alone = threading.active_count() == 1 and usable_workers() > 1
-    parallel = alone and sum(region.size for region in regions) >= PARALLEL
-    split = _split if parallel and scanner.in_place else _copied
-    batches = list(_batches(split(memory, regions, reach)))
+    parallel = alone and sum(whole.size for whole in wholes) >= PARALLEL
+    batches = list(_batches(_split(regions, reach, parallel and scanner.in_place)))
     buffer = bytearray(CHUNK + reach)
 
     def work(batch: _Batch) -> Iterator[int]:
@@ -196,9 +196,10 @@ def _regex_matches(
 ) -> Iterator[Match]:
     regex = pattern.regex
     assert regex
-    regions = runs if regex.search(bytes(3 * SPAN)) else _touched(memory, runs, SPAN)
+    everywhere = regex.search(bytes(3 * SPAN)) is not None
+    regions = runs if everywhere else [part.whole for part in _touched(memory, runs, SPAN)]
     free = 0  # address from which on the next match may start
-    chunks = list(_chunks(regions, REGEX_CHUNK))
+    chunks = [c for part in regions for c in _cut(part, part.start, part.end, REGEX_CHUNK)]
     for region, address, size, _ in _reported(chunks, chunks, progress):
         start = max(region.start, address - SPAN)
         end = min(region.end, address + size + SPAN)
@@ -228,20 +229,29 @@ def _regex_scan(
         begin = match.end()
 
 
-def _touched(memory: PhysicalMemory, runs: list[AddressRange], reach: int) -> list[AddressRange]:
+class _Region(NamedTuple):
+    """Memory to be searched, and which parts of it are surely touched."""
+
+    whole: AddressRange
+    extents: list[AddressRange]
+
+
+def _touched(memory: PhysicalMemory, runs: list[AddressRange], reach: int) -> list[_Region]:
     """Parts of `runs` with content other than untouched zeros, and `reach` bytes around."""
-    parts: list[AddressRange] = []
+    regions: list[_Region] = []
     for run in runs:
         fresh = True  # never join across a hole
         for extent in memory.extents(run):
             start = max(run.start, extent.start - reach)
             end = min(run.end, extent.end + reach)
-            if not fresh and start <= parts[-1].end + _GAP:
-                parts[-1] = AddressRange(parts[-1].start, end)
+            if not fresh and start <= regions[-1].whole.end + _GAP:
+                low, extents = regions[-1].whole.start, regions[-1].extents
+                extents.append(extent)
+                regions[-1] = _Region(AddressRange(low, end), extents)
             else:
-                parts.append(AddressRange(start, end))
+                regions.append(_Region(AddressRange(start, end), [extent]))
             fresh = False
-    return parts
+    return regions
 
 
 class _Chunk(NamedTuple):
@@ -256,11 +266,6 @@ class _Chunk(NamedTuple):
     in_place: bool = False
 
 
-def _chunks(regions: Iterable[AddressRange], step: int) -> Iterator[_Chunk]:
-    for region in regions:
-        yield from _cut(region, region.start, region.end, step)
-
-
 def _cut(
     region: AddressRange, start: int, end: int, step: int, in_place: bool = False
 ) -> Iterator[_Chunk]:
@@ -268,22 +273,17 @@ def _cut(
         yield _Chunk(region, address, min(step, end - address), in_place)
 
 
-def _copied(_: PhysicalMemory, regions: list[AddressRange], reach: int) -> Iterator[_Chunk]:
-    """All to be copied; `reach` is read beyond each chunk anyway."""
-    return _chunks(regions, CHUNK)
-
-
-def _split(memory: PhysicalMemory, regions: list[AddressRange], reach: int) -> Iterator[_Chunk]:
-    """In place what lies, with the `reach` bytes that a match may take more, in one extent."""
-    for region in regions:
-        done = region.start
-        for extent in memory.extents(region):
+def _split(regions: list[_Region], reach: int, in_place: bool) -> Iterator[_Chunk]:
+    """In place, if allowed, what lies in one extent with the `reach` bytes a match may go on."""
+    for whole, extents in regions:
+        done = whole.start
+        for extent in extents if in_place else ():
             last = extent.end - reach
             if last - extent.start >= IN_PLACE:
-                yield from _cut(region, done, extent.start, CHUNK)
+                yield from _cut(whole, done, extent.start, CHUNK)
                 yield from _cut(extent, extent.start, last, BATCH, in_place=True)
                 done = last
-        yield from _cut(region, done, region.end, CHUNK)
+        yield from _cut(whole, done, whole.end, CHUNK)
 
 
 class _Batch(NamedTuple):
