@@ -140,7 +140,8 @@ def _seconds(scanner: Scanner, sample: bytearray) -> float:
 
 def _once(scanner: Scanner, sample: bytearray) -> float:
     start = time.perf_counter()
-    for _ in scanner.scan(sample, 0, len(sample)):
+    buffer = sample if scanner.in_place else bytearray(sample)  # as a search would have to
+    for _ in scanner.scan(buffer, 0, len(sample)):
         pass
     return time.perf_counter() - start
 
