@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Two memories compared: blocks, then pages, then runs of bytes.
 
-Bytes are copied by pread into buffers that are used again and again; equal blocks cost one
-memcmp. Stretches that are holes of both files are skipped. Everything reported comes from
-copies that were compared, so a line is true for its moment even on a running guest.
+Worker processes compare much memory where it lies, as far as both sides are touched; the rest
+is copied by pread into buffers that are used again and again. Equal blocks cost one memcmp.
+Stretches that are holes of both files are skipped. Everything reported comes from copies that
+were compared, so a line is true for its moment even on a running guest.
 
 numpy is left out on purpose: its import takes as long as comparing 200 MiB.
 """
@@ -17,16 +18,23 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ntbdbg.inspect.workers import in_workers, usable_workers
+from ntbdbg.inspect.rawbytes import Pinned, memcmp
+from ntbdbg.inspect.workers import Batch, in_batches, in_workers, usable_workers
 from ntbdbg.memory.base import AddressRange, PhysicalMemory
 
 PAGE = 4096
-GROUP = 16 * PAGE
+GROUP = 8 * PAGE
 BLOCK = 128 * 1024
 """Bytes read at once: two of them stay in the processor's second-level cache."""
 
-STRIDE = 64 * BLOCK
+STRIDE = 32 * BLOCK
 """Bytes between two reports of progress, and what one worker takes at a time."""
+
+IN_PLACE = 1 << 17
+"""Bytes that both sides have touched from which comparing them where they lie is faster."""
+
+LINE = 64
+"""What is reported of a page starts and ends at multiples of so many bytes."""
 
 PARALLEL = 32 << 20
 """Bytes from which a second process pays off."""
@@ -64,7 +72,7 @@ class Run(NamedTuple):
 class PageDiff:
     """A page (of the first memory's addresses) that differs, both versions of it.
 
-    A span that starts or ends inside a page gives a shorter one.
+    It may be short: a span may start or end inside a page, and see `trimmed`.
 
     :ivar a: address in the first memory
     :ivar b: address in the second
@@ -109,6 +117,13 @@ class PageDiff:
         low, high = self.extent
         # Between the outermost ones only: bytes.count takes its time over many hits.
         return high - low - self.mixed.count(0, low, high)
+
+    def trimmed(self) -> PageDiff:
+        """The same without the equal lines (of `LINE` bytes) before and after the differences."""
+        low, high = self.extent
+        low = max(0, low - (self.a + low) % LINE)
+        high += -(self.a + high) % LINE
+        return PageDiff(self.a + low, self.b + low, self.old[low:high], self.new[low:high])
 
     def runs(self) -> Iterator[Run]:
         """The bytes that differ, in order."""
@@ -162,35 +177,42 @@ def differing_pages(
     chunks = [chunk for span in spans for chunk in _chunks(a, b, span)]
     total = sum(chunk.size for chunk in chunks)
     parallel = total >= PARALLEL and usable_workers() > 1
-    found = _compare_in_workers(a, b, chunks) if parallel else _compare_here(a, b, chunks)
+    batches = list(in_batches(chunks, STRIDE))
+    found = _compare_in_workers(a, b, batches) if parallel else _compare_here(a, b, batches)
     done = 0
     with contextlib.closing(found):
-        for chunk, pages in zip(chunks, found, strict=True):
+        for batch, pages in zip(batches, found, strict=True):
             if progress:
                 progress(done, total)
             yield from pages
-            done += chunk.size
+            done += batch.size
 
 
 def _compare_here(
-    a: PhysicalMemory, b: PhysicalMemory, chunks: Sequence[Span]
+    a: PhysicalMemory, b: PhysicalMemory, batches: Sequence[Batch[_Chunk]]
 ) -> Generator[Iterator[PageDiff], None, None]:
     buffers = bytearray(BLOCK), bytearray(BLOCK)
-    for chunk in chunks:
-        yield _compare_chunk(a, b, chunk, *buffers)
+    for batch in batches:
+        yield (page for chunk in batch.parts for page in _compare_copies(a, b, chunk, *buffers))
 
 
 def _compare_in_workers(
-    a: PhysicalMemory, b: PhysicalMemory, chunks: Sequence[Span]
+    a: PhysicalMemory, b: PhysicalMemory, batches: Sequence[Batch[_Chunk]]
 ) -> Generator[Iterator[PageDiff], None, None]:
     """As `_compare_here`, by forked processes."""
     buffers = bytearray(BLOCK), bytearray(BLOCK)
 
-    def compare(chunk: Span) -> Iterator[tuple[int, int, bytes, bytes]]:
-        for page in _compare_chunk(a, b, chunk, *buffers):
-            yield page.a, page.b, page.old, page.new
+    def compare(batch: Batch[_Chunk]) -> Iterator[tuple[int, int, bytes, bytes]]:
+        for chunk in batch.parts:
+            if chunk.in_place:
+                pages = _compare_in_place(a, b, chunk)
+            else:
+                pages = _compare_copies(a, b, chunk, *buffers)
+            for page in pages:
+                short = page.trimmed()
+                yield short.a, short.b, short.old, short.new
 
-    with contextlib.closing(in_workers(compare, chunks)) as results:
+    with contextlib.closing(in_workers(compare, batches, a, b)) as results:
         for pages in results:
             yield (PageDiff(*page) for page in pages)
 
@@ -205,21 +227,53 @@ def common_spans(a: PhysicalMemory, b: PhysicalMemory) -> tuple[Span, ...]:
     )
 
 
-def _compare_chunk(
-    a: PhysicalMemory, b: PhysicalMemory, chunk: Span, left: bytearray, right: bytearray
+class _Chunk(NamedTuple):
+    """`size` bytes to compare, as in a `Span`.
+
+    :ivar in_place: both sides are touched memory of one segment, so they can be viewed
+    """
+
+    a: int
+    b: int
+    size: int
+    in_place: bool
+
+
+def _compare_in_place(a: PhysicalMemory, b: PhysicalMemory, chunk: _Chunk) -> Iterator[PageDiff]:
+    """The pages that differ, by looking where they lie; only for a worker (see there)."""
+    left, right = a.view(chunk.a, chunk.size), b.view(chunk.b, chunk.size)
+    with Pinned(left) as mine, Pinned(right) as theirs:
+
+        def equal(start: int, end: int) -> bool:
+            return not memcmp(mine + start, theirs + start, end - start)
+
+        for low, high in _unequal(equal, 0, chunk.size, chunk.a):
+            # A guest may write meanwhile: what is reported are these two copies.
+            old, new = bytes(left[low:high]), bytes(right[low:high])
+            if old != new:
+                yield PageDiff(chunk.a + low, chunk.b + low, old, new)
+
+
+def _compare_copies(
+    a: PhysicalMemory, b: PhysicalMemory, chunk: _Chunk, left: bytearray, right: bytearray
 ) -> Iterator[PageDiff]:
-    """The pages of one span that differ.
+    """The pages that differ, by copies of a block at a time.
 
     :param left: room for `BLOCK` bytes of the first memory
     :param right: the same for the second
     """
     mine, theirs = memoryview(left), memoryview(right)
+
+    def equal(start: int, end: int) -> bool:
+        # A memcmp that copies nothing; comparing views would go byte by byte.
+        return left.startswith(theirs[start:end], start)
+
     start = 0
     while start < chunk.size:
         size = min(BLOCK - (chunk.a + start) % PAGE, chunk.size - start)
         a.readinto(chunk.a + start, mine[:size])
         b.readinto(chunk.b + start, theirs[:size])
-        for low, high in _unequal(left, theirs, 0, size, chunk.a + start):
+        for low, high in _unequal(equal, 0, size, chunk.a + start):
             where = start + low
             old, new = bytes(mine[low:high]), bytes(theirs[low:high])
             yield PageDiff(chunk.a + where, chunk.b + where, old, new)
@@ -227,38 +281,55 @@ def _compare_chunk(
 
 
 def _unequal(
-    left: bytearray, right: memoryview, start: int, end: int, address: int, step: int = GROUP
+    equal: Callable[[int, int], bool], start: int, end: int, address: int, step: int = GROUP
 ) -> Iterator[tuple[int, int]]:
     """Pages of `[start, end)` that differ: groups of pages first, then page by page.
 
-    `bytearray.startswith` is a memcmp that copies nothing; comparing views would go byte by
-    byte.
-
-    :param address: what buffer offset 0 stands for, which decides where pages end
+    :param equal: compares both sides between two offsets
+    :param address: what offset 0 stands for, which decides where pages end
     """
     while start < end:
         until = min(end, start + step - (address + start) % step)
-        if not left.startswith(right[start:until], start):
+        if not equal(start, until):
             if step == PAGE:
                 yield start, until
             else:
-                yield from _unequal(left, right, start, until, address, PAGE)
+                yield from _unequal(equal, start, until, address, PAGE)
         start = until
 
 
-def _chunks(a: PhysicalMemory, b: PhysicalMemory, span: Span) -> Iterator[Span]:
+def _chunks(a: PhysicalMemory, b: PhysicalMemory, span: Span) -> Iterator[_Chunk]:
     """The parts of a span where at least one side is not a hole, `STRIDE` bytes at most each."""
-    found = _offsets(a, span.a, span.size) + _offsets(b, span.b, span.size)
-    done = 0
-    for start, end in sorted(found):
-        for at in range(max(start, done), end, STRIDE):
-            yield Span(span.a + at, span.b + at, min(STRIDE, end - at))
-        done = max(done, end)
+    mine, theirs = _offsets(a, span.a, span.size), _offsets(b, span.b, span.size)
+    for start, end, in_place in _stretches(mine, theirs):
+        for at in range(start, end, STRIDE):
+            yield _Chunk(span.a + at, span.b + at, min(STRIDE, end - at), in_place)
 
 
-def _offsets(memory: PhysicalMemory, address: int, size: int) -> list[tuple[int, int]]:
+Extent = tuple[int, int]
+
+
+def _offsets(memory: PhysicalMemory, address: int, size: int) -> list[Extent]:
     within = AddressRange(address, address + size)
     return [(e.start - address, e.end - address) for e in memory.extents(within)]
+
+
+def _stretches(mine: list[Extent], theirs: list[Extent]) -> list[tuple[int, int, bool]]:
+    """What the extents of either side cover, and whether it is worth a look in place."""
+    edges = [
+        (at, step) for extent in mine + theirs for at, step in zip(extent, (1, -1), strict=True)
+    ]
+    found: list[tuple[int, int, bool]] = []
+    start = sides = 0
+    for at, step in sorted(edges):
+        if sides and at > start:
+            in_place = sides == 2 and at - start >= IN_PLACE
+            joins = found and found[-1][1:] == (start, False)
+            if joins and not in_place:
+                start = found.pop()[0]
+            found.append((start, at, in_place))
+        start, sides = at, sides + step
+    return found
 
 
 def _xor(a: bytes, b: bytes) -> bytes:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ntbdbg.errors import FaultError, UsageError
 from ntbdbg.inspect.scan import FindScanner, Scanner, choose_scanner
-from ntbdbg.inspect.workers import in_workers, usable_workers
+from ntbdbg.inspect.workers import Batch, in_batches, in_workers, usable_workers
 from ntbdbg.memory.segments import AddressRange
 
 if TYPE_CHECKING:
@@ -148,11 +148,11 @@ def _literal_matches(
     # A process with threads cannot be forked safely; then one worker is this one.
     alone = threading.active_count() == 1 and usable_workers() > 1
     parallel = alone and sum(whole.size for whole in wholes) >= PARALLEL
-    batches = list(_batches(_split(regions, reach, parallel and scanner.in_place)))
+    batches = list(in_batches(_split(regions, reach, parallel and scanner.in_place), BATCH))
     buffer = bytearray(CHUNK + reach)
 
-    def work(batch: _Batch) -> Iterator[int]:
-        for chunk in batch.chunks:
+    def work(batch: Batch[_Chunk]) -> Iterator[int]:
+        for chunk in batch.parts:
             length = min(chunk.size + reach, chunk.region.end - chunk.address)
             data: bytearray | memoryview = buffer
             if chunk.in_place:
@@ -286,28 +286,8 @@ def _split(regions: list[_Region], reach: int, in_place: bool) -> Iterator[_Chun
         yield from _cut(whole, done, whole.end, CHUNK)
 
 
-class _Batch(NamedTuple):
-    """Chunks that are worked on in one go, so that small ones do not cost much."""
-
-    chunks: list[_Chunk]
-    size: int
-
-
-def _batches(chunks: Iterable[_Chunk]) -> Iterator[_Batch]:
-    batch: list[_Chunk] = []
-    size = 0
-    for chunk in chunks:
-        batch.append(chunk)
-        size += chunk.size
-        if size >= BATCH:
-            yield _Batch(batch, size)
-            batch, size = [], 0
-    if batch:
-        yield _Batch(batch, size)
-
-
 def _reported(
-    results: Iterable[T], parts: Sequence[_Chunk | _Batch], progress: Progress
+    results: Iterable[T], parts: Sequence[_Chunk | Batch[_Chunk]], progress: Progress
 ) -> Iterator[T]:
     """`results`, one for each part, with a call of `progress` after each."""
     total = sum(part.size for part in parts)

@@ -19,7 +19,7 @@ import os
 import resource
 import signal
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar
 
 from ntbdbg.errors import NtbdbgError, TargetError
 
@@ -57,6 +57,42 @@ def in_workers(
     finally:
         for worker in workers:
             worker.stop()
+
+
+class Sized(Protocol):
+    """Part of a memory."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+
+Part = TypeVar("Part", bound=Sized)
+
+
+class Batch(Generic[Part]):
+    """Parts to be worked on in one go, as asking for small ones one by one would cost much.
+
+    :ivar size: bytes in all
+    """
+
+    def __init__(self, parts: list[Part]) -> None:
+        self.parts = parts
+        self.size = sum(part.size for part in parts)
+
+
+def in_batches(parts: Iterable[Part], size: int) -> Iterator[Batch[Part]]:
+    """`parts` in order, grouped so that all batches but the last have at least `size` bytes."""
+    batch: list[Part] = []
+    room = size
+    for part in parts:
+        batch.append(part)
+        room -= part.size
+        if room <= 0:
+            yield Batch(batch)
+            batch, room = [], size
+    if batch:
+        yield Batch(batch)
 
 
 class _Worker:
