@@ -120,9 +120,15 @@ class PageDiff:
 
     def trimmed(self) -> PageDiff:
         """The same without the equal lines (of `LINE` bytes) before and after the differences."""
-        low, high = self.extent
-        low = max(0, low - (self.a + low) % LINE)
-        high += -(self.a + high) % LINE
+        low, high, step = 0, len(self.old), PAGE // 2
+        if self.a % LINE or high % LINE:
+            return self
+        while step >= LINE:
+            if self.old[low : low + step] == self.new[low : low + step]:
+                low += step
+            if self.old[max(high - step, 0) : high] == self.new[max(high - step, 0) : high]:
+                high -= step
+            step //= 2
         return PageDiff(self.a + low, self.b + low, self.old[low:high], self.new[low:high])
 
     def runs(self) -> Iterator[Run]:

@@ -104,6 +104,12 @@ class CheckedFile:
 
     def data_ranges(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """Parts of `[start, end)` that have pages allocated; the others read as zeros."""
+        status = os.fstat(self.fd)
+        if status.st_blocks * 512 >= status.st_size:
+            # No hole, so the kernel need not walk over all the pages to look for one.
+            if start < min(end, status.st_size):
+                yield start, min(end, status.st_size)
+            return
         while start < end:
             try:
                 start = os.lseek(self.fd, start, os.SEEK_DATA)
