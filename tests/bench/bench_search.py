@@ -29,7 +29,7 @@ def escaped(needle: bytes) -> str:
     return "".join(f"\\x{byte:02x}" for byte in needle)
 
 
-def contests(ram: Path) -> list[Contest]:
+def contests(ram: Path, what: str) -> list[Contest]:
     locale = os.environ | {"LC_ALL": "C"}
     found = []
     for name, needle in NEEDLES.items():
@@ -37,14 +37,15 @@ def contests(ram: Path) -> list[Contest]:
         ours = process(*ntbdbg(), *words)
         grep: Work = process("grep", "-obUaP", escaped(needle), ram, env=locale)
         rg: Work = process("rg", "-a", "-o", "-b", "--no-unicode", f"(?-u){escaped(needle)}", ram)
-        found.append(Contest(f"search of 256 MiB, {name} : grep", ours, grep, 1.0))
-        found.append(Contest(f"search of 256 MiB, {name} : rg", ours, rg, 3.0))
+        found.append(Contest(f"search of {what}, {name} : grep", ours, grep, 1.0))
+        found.append(Contest(f"search of {what}, {name} : rg", ours, rg, 3.0))
     return found
 
 
 if __name__ == "__main__":
     need("grep", "rg")
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
-        path = Path(folder) / "ram"
-        fill(path, SIZE)
-        sys.exit(run(contests(path), 7))
+        full, sparse = Path(folder) / "full", Path(folder) / "sparse"
+        fill(full, SIZE)
+        fill(sparse, SIZE, holes=0.6)
+        sys.exit(run(contests(full, "256 MiB") + contests(sparse, "40 % of it"), 7))
