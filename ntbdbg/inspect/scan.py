@@ -2,10 +2,9 @@
 """Finding bytes in a buffer fast, whatever guest memory is full of.
 
 The C library's memmem is fast on most memory, and needs no copy of it. It crawls through zeros
-when the needle has zeros side by side. Then memmem for a part of the needle without such a pair
-may be faster, or memchr for its rarest byte, unless that byte is common. Which one wins depends
-on the memory, so a sample of it is searched by all, and the fastest is taken. The matches are
-the same.
+when the needle has zeros side by side; there memchr for the needle's rarest byte flies, unless
+that byte is common. Which one wins depends on the memory, so a sample of it is searched by both,
+and the faster one is taken. The matches are the same.
 """
 
 from __future__ import annotations
@@ -75,31 +74,27 @@ class AnchorScanner(Scanner):
 
 
 class MemmemScanner(Scanner):
-    """``memmem`` of the C library for a part of the needle, then a look at the rest."""
+    """``memmem`` of the C library."""
 
     in_place = True
 
-    def __init__(self, needle: bytes, low: int = 0, high: int | None = None) -> None:
+    def __init__(self, needle: bytes) -> None:
         from ntbdbg.inspect import rawbytes
 
         super().__init__(needle)
-        self.low = low
-        self.high = len(needle) if high is None else high
-        self._raw = rawbytes
+        self._memmem = rawbytes.memmem
+        self._pinned = rawbytes.Pinned
 
     def scan(self, buffer: bytearray | memoryview, start: int, end: int) -> Iterator[int]:
-        memmem, memcmp = self._raw.memmem, self._raw.memcmp
-        needle, low = self.needle, self.low
-        part = needle[low : self.high]
-        whole = part == needle
-        with self._raw.Pinned(buffer) as base:
-            at = base + start + low
-            last = base + end - (len(needle) - self.high)
-            while at < last:
-                at = memmem(at, last - at, part, len(part)) or last
-                if at < last and (whole or not memcmp(at - low, needle, len(needle))):
-                    yield at - low - base
-                at += 1
+        needle, size, memmem = self.needle, len(self.needle), self._memmem
+        with self._pinned(buffer) as base:
+            at, last = base + start, base + end
+            while at + size <= last:
+                found = memmem(at, last - at, needle, size)
+                if found is None:
+                    return
+                yield found - base
+                at = found + 1
 
 
 def choose_scanner(memory: PhysicalMemory, needle: bytes, regions: list[AddressRange]) -> Scanner:
@@ -107,24 +102,11 @@ def choose_scanner(memory: PhysicalMemory, needle: bytes, regions: list[AddressR
     total = sum(region.size for region in regions)
     if total <= SMALL or len(set(needle)) == 1:
         return FindScanner(needle)
-    low, high = _core(needle)
-    if high - low == len(needle):
+    if b"\0\0" not in needle:
         return MemmemScanner(needle)
     sample = _sample(memory, regions, total)
     candidates = [MemmemScanner(needle), AnchorScanner(needle, _rarest(needle, sample))]
-    if high - low > 2:  # memmem for two bytes is slow
-        candidates.append(MemmemScanner(needle, low, high))
     return min(candidates, key=lambda scanner: _seconds(scanner, sample))
-
-
-def _core(needle: bytes) -> tuple[int, int]:
-    """Where the longest part of `needle` is that has no two adjoining zeros."""
-    low, best = 0, (0, 1)
-    for high in range(2, len(needle) + 1):
-        if needle[high - 2 : high] == b"\0\0":
-            low = high - 1
-        best = max(best, (low, high), key=lambda part: part[1] - part[0])
-    return best
 
 
 def _rarest(needle: bytes, sample: bytearray) -> int:
