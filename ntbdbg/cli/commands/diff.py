@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 import click
@@ -136,7 +135,7 @@ def _list(
     progress: Progress,
 ) -> int:
     """Print `limit` lines (JSON: runs) or somewhat more; gives their number."""
-    width = shutil.get_terminal_size((PIPE_WIDTH, 0)).columns if app.is_terminal else PIPE_WIDTH
+    width = _terminal_width() if app.is_terminal else PIPE_WIDTH
     end = max((max(span.a, span.b) + span.size for span in compared.spans), default=0)
     layout = DiffLayout.fitting(width, color=app.color, end=end)
     listed = 0
@@ -154,6 +153,12 @@ def _list(
         listed += len(lines)
         app.write("\n".join(lines))
     return listed
+
+
+def _terminal_width() -> int:
+    import shutil  # takes its time, for compression formats that nobody wants here
+
+    return shutil.get_terminal_size((PIPE_WIDTH, 0)).columns
 
 
 def _emit_runs(app: AppContext, page: PageDiff) -> int:
