@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The guest's archive and packages, without building a guest."""
 
-from __future__ import annotations
+from __future__ import os
 
 import stat
 import subprocess
@@ -138,6 +138,7 @@ def test_the_best_program_of_each_name_is_in_the_guest(tmp_path: Path) -> None:
     modules.mkdir()
     (modules / "modules.dep").write_text("extra/ntb.ko:\n")
     root.mkdir()
+    (tmp_path / "ntb_test.sh").write_text("#!/bin/bash\n")
     initramfs.build_tree(
         Step("initramfs", tmp_path / "log", None, 0),
         root,
@@ -146,7 +147,9 @@ def test_the_best_program_of_each_name_is_in_the_guest(tmp_path: Path) -> None:
         libraries=libraries,
         modules=modules,
         release="6.1.0-56-amd64",
+        selftest=tmp_path / "ntb_test.sh",
     )
+    assert os.access(root / initramfs.SELFTEST, os.X_OK)
     assert (root / "bin/cat").read_text() == "GNU", "not busybox' own"
     assert (root / "bin/ls").readlink() == Path("busybox")
     assert (root / "sbin/lsmod").readlink() == Path("kmod")
