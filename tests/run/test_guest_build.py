@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The guest's archive and packages, without building a guest."""
 
-from __future__ import os
+from __future__ import annotations
 
 import stat
 import subprocess

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Guests that die, hang, reboot and come back, and what the other one makes of it.
 
-Each fault is repeated; NTBDBG_SOAK says how often.
+Each fault is repeated a few times, or as often as a soak wants.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import pytest
 
 from ntbdbg.target.qmp import Qmp
 from run.demo import tool
+from tests.device.soak import REPETITIONS
 
 pytestmark = pytest.mark.vm
 
-ROUNDS = range(int(os.environ.get("NTBDBG_SOAK", "3")))
+ROUNDS = range(REPETITIONS)
 SIZE = 0x10000
 GO = "/dev/shm/write"
 WRITE_FOR_EVER = (
