@@ -29,6 +29,7 @@ COMMANDS = {
     "test": ("run.cli.commands.test", "Run the project's tests."),
     "fuzz": ("run.cli.commands.fuzz", "Hostile guests against the device."),
     "selftest": ("run.cli.commands.selftest", "Run Linux' own NTB test between two VMs."),
+    "soak": ("run.cli.commands.soak", "Repeat the fault tests many times."),
     "doctor": ("run.cli.commands.doctor", "Say what this host lacks, and how to mend it."),
 }
 
