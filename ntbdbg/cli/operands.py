@@ -112,7 +112,7 @@ def _side(app: AppContext, word: str, address: str | None, size: int | None) -> 
     place = app.guest(name).resolve(expression, size or 1)
     if place.via:
         app.note(f"{place.via} reaches {place.guest.name}:{place.address:#x}")
-    return Side(place.guest.name, place.guest.memory, place.address)
+    return Side(place.guest.name, place.memory, place.address)
 
 
 def _file_at(app: AppContext, path: str, address: str, size: int) -> Side:

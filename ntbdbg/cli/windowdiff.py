@@ -76,7 +76,7 @@ def _other(
         side = Side(f"{owner.name}:{expr.base} in {target.name}", target.memory)
         return side, [(p.offset, p.size, p.gpa) for p in window.reached]
     place = owner.resolve(expr._replace(guest=None), size)
-    return Side(place.guest.name, place.guest.memory), [(0, size, place.address)]
+    return Side(place.guest.name, place.memory), [(0, size, place.address)]
 
 
 def _overlaps(a: list[tuple[int, int, int]], b: list[tuple[int, int, int]]) -> list[Span]:

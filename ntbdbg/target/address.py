@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Address expressions as users write them: ``[GUEST:][pa:|va:]BASE[+OFFSET]``.
+"""Address expressions as users write them:
+``[CAP:][GUEST:][pa:|va:|MODULE:]BASE[@cpu][.member…][+off]``.
 
 BASE is a number (guest-physical, or virtual in the canonical high half), ``mwN`` or ``barN``
 (through the guest's outbound window into the peer), or a kernel symbol. Parsing knows no
-target; `Guest.resolve` finds out what the expression means there.
+target: `Guest.resolve` finds out what the expression means there, and only the kernel tells
+the dots of a symbol (``foo.isra.0``) from those before members.
 """
 
 from __future__ import annotations
@@ -15,15 +17,18 @@ from ntbdbg.errors import UsageError
 from ntbdbg.memory.base import ADDRESS_LIMIT
 from ntbdbg.memory.number import parse_number
 
-EXAMPLES = "an address looks like 0x1000, 4K, mw0+0x40 or qemu2:0x1000"
+EXAMPLES = "an address looks like 0x1000, 4K, mw0+0x40, init_uts_ns.name or qemu2:0x1000"
 
 KERNEL_HALF = 0xFFFF_8000_0000_0000
 """From here on a bare number is a kernel virtual address (x86-64, canonical high half)."""
 
+CAPTURE_SUFFIX = ".cap"
+
 _WINDOW = re.compile(r"(mw|bar)([0-9]{1,3})")
-_SYMBOL = re.compile(r"[A-Za-z_][A-Za-z0-9_.@$]*(:[A-Za-z_][A-Za-z0-9_.@$]*)?")
-_NUMBER = re.compile(r"[+-]?[0-9]|page$", re.IGNORECASE)
+_SYMBOL = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_]*:)?[A-Za-z_][A-Za-z0-9_.@$\[\]]*")
+_NUMBER = re.compile(r"-?[0-9]|page$", re.IGNORECASE)
 _GUEST = re.compile(r"[^:+\s]+")
+_OFFSET = re.compile(r"(.+?)([+-])(.*)", re.DOTALL)
 
 
 class Window(NamedTuple):
@@ -42,8 +47,10 @@ class AddressExpr(NamedTuple):
     :ivar text: as the user wrote it
     :ivar guest: name before the first colon, None if absent
     :ivar space: ``pa`` or ``va`` as written or evident, None for a symbol or window
-    :ivar base: number, window, or symbol (with members, not taken apart here)
-    :ivar offset: bytes added to the base
+    :ivar base: number, window, or the path of a symbol (module, cpu and members included;
+        `ntbdbg.kernel.path` takes it apart)
+    :ivar offset: bytes added to the base; may be negative
+    :ivar capture: path of the capture that the guest is in, None if absent
     """
 
     text: str
@@ -51,6 +58,7 @@ class AddressExpr(NamedTuple):
     space: str | None
     base: int | Window | str
     offset: int
+    capture: str | None = None
 
     @property
     def is_physical(self) -> bool:
@@ -64,39 +72,53 @@ class AddressExpr(NamedTuple):
         :param guests: names that count as guests even where they could be a module's
         :raises UsageError: not an address expression, or beyond 64 bits
         """
-        guest, rest = _split_guest(text.strip(), guests)
+        capture, rest = _split_capture(text.strip())
+        guest, rest = _split_guest(rest, guests, text)
         space, rest = _split_space(rest)
-        word, plus, tail = rest.partition("+")
-        offset = parse_number(tail, what="offset") if plus else 0
+        word, offset = _split_offset(rest)
         base = _parse_base(word, space, text)
         if isinstance(base, int):
-            if base + offset >= ADDRESS_LIMIT:
-                raise UsageError(f"address {text!r} does not fit into 64 bits", hint=EXAMPLES)
+            _check_sum(base, offset, text)
             space = space or ("va" if base >= KERNEL_HALF else "pa")
-        elif isinstance(base, Window) and space:
-            raise UsageError(
-                f"address {text!r}: {base} is a window, neither {space}: nor va:", hint=EXAMPLES
-            )
-        return cls(text, guest, space, base, offset)
+        elif isinstance(base, Window):
+            _check_window(base, space, offset, text)
+        return cls(text, guest, space, base, offset, capture)
 
 
-def _split_guest(text: str, guests: tuple[str, ...]) -> tuple[str | None, str]:
+def _split_capture(text: str) -> tuple[str | None, str]:
     head, colon, tail = text.partition(":")
+    return (head, tail) if colon and head.endswith(CAPTURE_SUFFIX) else (None, text)
+
+
+def _split_guest(rest: str, guests: tuple[str, ...], text: str) -> tuple[str | None, str]:
+    head, colon, tail = rest.partition(":")
     if not colon or head in ("pa", "va"):
-        return None, text
-    if head not in guests and _SYMBOL.fullmatch(text.partition("+")[0]):
+        return None, rest
+    if head not in guests and _SYMBOL.fullmatch(_split_sign(rest)[0]):
         # MODULE:SYMBOL and GUEST:SYMBOL look alike: guests win where they are known.
-        if _WINDOW.fullmatch(tail.partition("+")[0]) or tail.lower() == "page":
+        if _WINDOW.fullmatch(_split_sign(tail)[0]) or tail.lower() == "page":
             return head, tail
-        return None, text
+        return None, rest
     if not _GUEST.fullmatch(head):
-        raise UsageError(f"address {text!r} is not understood", hint=EXAMPLES)
+        raise _not_understood(text)
     return head, tail
 
 
 def _split_space(text: str) -> tuple[str | None, str]:
     head, colon, tail = text.partition(":")
     return (head, tail) if colon and head in ("pa", "va") else (None, text)
+
+
+def _split_sign(text: str) -> tuple[str, str, str]:
+    """Base, sign and digits of the offset; the latter two empty without one."""
+    match = _OFFSET.fullmatch(text)
+    return (match[1], match[2], match[3]) if match else (text, "", "")
+
+
+def _split_offset(text: str) -> tuple[str, int]:
+    word, sign, digits = _split_sign(text)
+    offset = parse_number(digits, what="offset") if sign else 0
+    return word, -offset if sign == "-" else offset
 
 
 def _parse_base(word: str, space: str | None, text: str) -> int | Window | str:
@@ -107,4 +129,24 @@ def _parse_base(word: str, space: str | None, text: str) -> int | Window | str:
         return Window(window[1], int(window[2]))
     if _SYMBOL.fullmatch(word) and space != "pa":
         return word
-    raise UsageError(f"address {text!r:.60} is not understood", hint=EXAMPLES)
+    raise _not_understood(text)
+
+
+def _check_sum(base: int, offset: int, text: str) -> None:
+    if base + offset < 0:
+        raise UsageError(f"address {text!r} is below 0", hint=EXAMPLES)
+    if base + offset >= ADDRESS_LIMIT:
+        raise UsageError(f"address {text!r} does not fit into 64 bits", hint=EXAMPLES)
+
+
+def _check_window(window: Window, space: str | None, offset: int, text: str) -> None:
+    if space:
+        raise UsageError(
+            f"address {text!r}: {window} is a window, neither pa: nor va:", hint=EXAMPLES
+        )
+    if offset < 0:
+        raise UsageError(f"address {text!r} is before its window", hint=f"e.g. {window}+0x40")
+
+
+def _not_understood(text: str) -> UsageError:
+    return UsageError(f"address {text!r:.60} is not understood", hint=EXAMPLES)

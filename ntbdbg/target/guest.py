@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from ntbdbg.errors import KernelError, NtbError, TargetError
+from ntbdbg.errors import KernelError, NtbError, TargetError, UsageError
 from ntbdbg.memory.number import parse_size
 from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.target.address import AddressExpr, Window
@@ -29,13 +29,20 @@ class Place(NamedTuple):
     """Where an address expression leads.
 
     :ivar guest: whose memory it is: another guest's, if it went through a window
-    :ivar address: guest-physical
+    :ivar address: in `memory`
+    :ivar memory: what to read there: the guest's physical memory, or its kernel's virtual one
     :ivar via: the window it went through, ``qemu1:mw0+0x40``, or None
     """
 
     guest: Guest
     address: int
+    memory: PhysicalMemory
     via: str | None = None
+
+    @property
+    def is_virtual(self) -> bool:
+        """Whether `address` is a kernel virtual address."""
+        return self.memory is not self.guest.memory
 
 
 class Guest:
@@ -86,10 +93,15 @@ class Guest:
         :raises KernelError: a kernel address, which needs the kernel to be understood
         """
         if isinstance(address, int):
-            return Place(self, address)
+            return Place(self, address, self.memory)
         expr = address
         if isinstance(expr, str):
             expr = AddressExpr.parse(expr, self.lab.names)
+        if expr.capture is not None:
+            raise UsageError(
+                f"{expr.text} is in a capture, and this is about {self.name} of another lab",
+                hint=f"name the capture in place of the lab: ntbdbg --from {expr.capture}",
+            )
         owner = self if expr.guest is None else self.lab.guest(expr.guest)
         return owner._resolve(expr, size)
 
@@ -97,7 +109,7 @@ class Guest:
         if isinstance(expr.base, Window):
             return self.window_target(expr.base, expr.offset, size)
         if isinstance(expr.base, int) and expr.space == "pa":
-            return Place(self, expr.base + expr.offset)
+            return Place(self, expr.base + expr.offset, self.memory)
         raise KernelError(
             f"{self.name}: {expr.text!r} is a kernel address, "
             "and kernel addresses are not understood by this version",
@@ -114,12 +126,12 @@ class Guest:
         """Copy of `size` bytes; errors as `resolve` and `PhysicalMemory.read`."""
         length = parse_size(size) if isinstance(size, str) else size
         place = self.resolve(address, length)
-        return place.guest.memory.read(place.address, length)
+        return place.memory.read(place.address, length)
 
     def write(self, address: Address, data: bytes) -> None:
         """Store `data` at once, without journal; `patch` is the careful way."""
         place = self.resolve(address, len(data))
-        place.guest.memory.write(place.address, data)
+        place.memory.write(place.address, data)
 
     def patch(
         self,

@@ -32,4 +32,4 @@ def reach_window(guest: Guest, window: Window, offset: int, size: int) -> Place:
         index = found.index
     pieces = reach(link, partition, index, offset, size, name=name)
     peer = guest.lab.guest_of_partition(pieces[0].partition)
-    return Place(peer, pieces[0].gpa, via)
+    return Place(peer, pieces[0].gpa, peer.memory, via)

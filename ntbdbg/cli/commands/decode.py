@@ -113,7 +113,7 @@ def _of_memory(app: AppContext, target: str, definition: StructDef, address: str
         memory, start = guest.memory, _find(app, target, guest)
     else:
         place = guest.resolve(address, zeropage.SIZE)
-        memory, start = place.guest.memory, place.address
+        memory, start = place.memory, place.address
     data = memory.read(start, zeropage.SIZE)
     if address is not None and not zeropage.looks_filled(data):
         app.note(f"what is at {start:#x} does not look like boot parameters")

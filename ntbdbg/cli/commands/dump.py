@@ -115,7 +115,7 @@ def _rendered(
     app: AppContext, place: Place, size: int, form: str, layout: HexLayout
 ) -> Iterator[bytes]:
     line = layout.columns if form == "hex" else 12 if form == "c" else 16
-    parts = chunks(place.guest.memory, place.address, size, line=line)
+    parts = chunks(place.memory, place.address, size, line=line)
     if form == "hex":
         return hexdump(parts, layout, size)
     from ntbdbg.render import dump

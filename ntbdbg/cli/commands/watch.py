@@ -141,8 +141,8 @@ def _memory_probes(app: AppContext, words: tuple[str, ...], width: int) -> list[
         place = guest.resolve(words[at], size)
         if place.via:
             app.note(f"{place.via} reaches {place.guest.name}:{place.address:#x}")
-        memory = place.guest.memory
-        found.append(MemoryProbe(place.guest.name, memory, place.address, size, width=width))
+        probe = MemoryProbe(place.guest.name, place.memory, place.address, size, width=width)
+        found.append(probe)
     return found
 
 

@@ -381,7 +381,7 @@ BAD = [
      "write it like 64, 0x40, 4K, 1M or page"),
     (["dump", "qemu1", "0xfffffffffffffff+0xf000000000000001"], 2,
      "address '0xfffffffffffffff+0xf000000000000001' does not fit into 64 bits; "
-     "an address looks like 0x1000, 4K, mw0+0x40 or qemu2:0x1000"),
+     "an address looks like 0x1000, 4K, mw0+0x40, init_uts_ns.name or qemu2:0x1000"),
     (["dump", "qemu1", "pa:0xffffffffffffffff", "2"], 2,
      "qemu1: 0xffffffffffffffff + 0x2 is outside the 64-bit address space"),
     (["dump", "qemu1", "-5"], 2, "-5 is negative; addresses and sizes start at 0"),
@@ -415,6 +415,9 @@ BAD = [
     (["dump", "qemu1", "0xffff888000000000"], 5,
      "qemu1: '0xffff888000000000' is a kernel address, and kernel addresses are not understood by "
      "this version; give a guest-physical address (0x1000), or a window (mw0)"),
+    (["dump", "qemu1", "before.cap:qemu2:0"], 2,
+     "before.cap:qemu2:0 is in a capture, and this is about qemu1 of another lab; "
+     "name the capture in place of the lab: ntbdbg --from before.cap"),
     (["dump", "qemu1"], 2, "Missing argument 'ADDR'; 'ntbdbg dump --help' shows how it is used"),
     (["dump", "qemu1", "0", "--zzzz"], 2,
      "No such option '--zzzz'; 'ntbdbg dump --help' shows how it is used"),

@@ -40,6 +40,15 @@ GUESTS = ("qemu1", "qemu2")
         ("qemu1:ntb_hw_idt:idt_probe", "qemu1", None, "ntb_hw_idt:idt_probe", 0),
         ("va:init_task", None, "va", "init_task", 0),
         ("mwait_idle", None, None, "mwait_idle", 0),
+        ("init_uts_ns.name.nodename", None, None, "init_uts_ns.name.nodename", 0),
+        ("init_task.comm[3]+1", None, None, "init_task.comm[3]", 1),
+        ("runqueues@1.curr", None, None, "runqueues@1.curr", 0),
+        ("qemu2:ntb_hw_idt:table[2].x", "qemu2", None, "ntb_hw_idt:table[2].x", 0),
+        ("qemu1:tcp_hashinfo", "qemu1", None, "tcp_hashinfo", 0),
+        ("jiffies-8", None, None, "jiffies", -8),
+        ("0x1000-0x10", None, "pa", 0x1000, -0x10),
+        ("va:0xffff800000000000-1", None, "va", 0xFFFF800000000000, -1),
+        ("/tmp/a-b/ram:0x1000-1", "/tmp/a-b/ram", "pa", 0x1000, -1),
     ],
 )
 def test_grammar(
@@ -48,6 +57,28 @@ def test_grammar(
     expr = AddressExpr.parse(text, GUESTS)
     assert (expr.guest, expr.space, expr.base, expr.offset) == (guest, space, base, offset)
     assert expr.text == text
+
+
+@pytest.mark.parametrize(
+    ("text", "capture", "guest", "base"),
+    [
+        ("before.cap:qemu1:0x1000", "before.cap", "qemu1", 0x1000),
+        ("./x/before.cap:qemu1:init_task.comm", "./x/before.cap", "qemu1", "init_task.comm"),
+        ("before.cap:qemu2:ntb_hw_idt:idt_isr", "before.cap", "qemu2", "ntb_hw_idt:idt_isr"),
+        ("before.cap:mw0", "before.cap", None, Window("mw", 0)),
+        ("before.cap", None, None, "before.cap"),
+    ],
+)
+def test_a_capture_may_come_first(
+    text: str, capture: str | None, guest: str | None, base: object
+) -> None:
+    expr = AddressExpr.parse(text, GUESTS)
+    assert (expr.capture, expr.guest, expr.base) == (capture, guest, base)
+
+
+def test_guest_names_win_over_module_names() -> None:
+    assert AddressExpr.parse("ntb:probe", ("ntb",))[1:4] == ("ntb", None, "probe")
+    assert AddressExpr.parse("ntb:probe", GUESTS)[1:4] == (None, None, "ntb:probe")
 
 
 @pytest.mark.parametrize(
@@ -62,6 +93,11 @@ def test_grammar(
         ("0x10000000000000000", "does not fit into 64 bits"),
         ("0xffffffffffffffff+1", "does not fit into 64 bits"),
         ("0xzz", "is not a number"),
+        ("0x1000-0x1001", "is below 0"),
+        ("0x1000-", "offset '' is not a number"),
+        ("mw0-4", "is before its window"),
+        ("qemu1:", "is not understood"),
+        ("before.cap:", "is not understood"),
         ("pa:mw0", "is a window"),
         ("pa:init_task", "is not understood"),
         (":0x1000", "is not understood"),
