@@ -2,8 +2,8 @@
 """run.json: what a launcher says about the lab it started, and what ntbdbg knows of it.
 
 One file per lab, at ``runtime_root()/NAME/run.json``, written atomically with mode 0600 in
-a 0700 folder. This module is shared by the launcher and the toolkit and imports the
-standard library only.
+a 0700 folder. A capture holds one too, of the same schema, with `Manifest.capture` set. This
+module is shared by the launcher and the toolkit and imports the standard library only.
 
 `Manifest` is plain data; `Manifest.load` checks every field, because the file may be stale,
 cut short, or somebody else's.
@@ -99,6 +99,43 @@ class ExitRecord(Record):
     log_tail: tuple[str, ...] = ()
 
 
+class VcpuRecord(Record):
+    """What one virtual processor held while it stood still.
+
+    :param index: QEMU's number of it, which is Linux' number of the CPU
+    :param registers: by lower-case name, unsigned: ``rax`` … ``r15``, ``rip``, ``rflags``;
+        selectors ``cs`` … ``gs``, ``ldt``, ``tr`` and their bases ``cs_base`` …; ``gdt_base``,
+        ``gdt_limit``, ``idt_base``, ``idt_limit``; ``cr0``, ``cr2``, ``cr3``, ``cr4``, ``efer``,
+        ``dr0`` … ``dr7``; ``cpl``, ``halted``
+    """
+
+    index: int
+    registers: dict[str, int]
+
+
+class CaptureRecord(Record):
+    """What makes a run.json that of a capture (docs/captures.md).
+
+    :param version: of the capture's format
+    :param started: seconds since the epoch when the first byte was copied
+    :param moment: seconds since the epoch of what it shows: when all stood still
+    :param standstill: seconds for which guests stood still for it
+    :param consistent: whether all that could change anything stood still
+    :param reason: why it was taken, for people
+    :param program: what wrote it, with version
+    :param notes: what whoever reads it should know
+    """
+
+    version: int
+    started: float
+    moment: float
+    standstill: float
+    consistent: bool
+    reason: str = ""
+    program: str = ""
+    notes: tuple[str, ...] = ()
+
+
 class GuestRecord(Record):
     """One guest of a lab.
 
@@ -111,6 +148,8 @@ class GuestRecord(Record):
     :param console_log: file with everything the serial console printed
     :param log: file with QEMU's own output, trace events included
     :param panicked: seconds since the epoch when its kernel reported a panic, until a reset
+    :param state: in a capture, QEMU's run state before it was stopped, or ``dead``
+    :param vcpus: in a capture, the processors' registers; none of a dead guest
     """
 
     name: str
@@ -131,6 +170,8 @@ class GuestRecord(Record):
     argv: tuple[str, ...] = ()
     exit: ExitRecord | None = None
     panicked: float | None = None
+    state: str | None = None
+    vcpus: tuple[VcpuRecord, ...] = ()
 
     def is_alive(self) -> bool:
         """Whether its QEMU still runs."""
@@ -159,6 +200,7 @@ class Manifest(Record):
         accept ssh) or ``stopped``
     :param created: seconds since the epoch
     :param launcher: the process that started the lab and looks after it
+    :param capture: only in a capture's manifest; paths are names of files in the capture then
     """
 
     lab: str
@@ -167,6 +209,7 @@ class Manifest(Record):
     guests: tuple[GuestRecord, ...]
     link: LinkRecord | None = None
     launcher: ProcessRef | None = None
+    capture: CaptureRecord | None = None
     schema: int = SCHEMA
 
     def guest(self, name: str) -> GuestRecord:
@@ -324,7 +367,7 @@ def _convert(kind: str, value: Any, where: str, path: PathLike) -> Any:
     """Turn JSON `value` into annotation `kind`; `where` is the dotted field name.
 
     Annotations are those of the records above: ``int``, ``str``, ``float``, a record,
-    ``tuple[X, ...]``, each perhaps ``| None``.
+    ``tuple[X, ...]``, ``dict[str, int]``, each perhaps ``| None``.
     """
     if kind.endswith(" | None"):
         return None if value is None else _convert(kind[:-7], value, where, path)
@@ -333,6 +376,10 @@ def _convert(kind: str, value: Any, where: str, path: PathLike) -> Any:
             raise FormatError(path, None, f"{where} should be a list", hint=_REWRITE)
         item = kind[len("tuple[") : -len(", ...]")]
         return tuple(_convert(item, v, f"{where}[{i}]", path) for i, v in enumerate(value))
+    if kind == "dict[str, int]":
+        if not isinstance(value, dict):
+            raise FormatError(path, None, f"{where} should be an object", hint=_REWRITE)
+        return {name: _convert("int", v, f"{where}.{name}", path) for name, v in value.items()}
     scalar: type | None = _SCALARS.get(kind)
     if scalar is None:
         return _convert_record(globals()[kind], value, where, path)
