@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: MIT
+"""The bytes of BTF: header, kinds, and what follows the three words each type begins with.
+
+Source: Linux Documentation/bpf/btf.rst and include/uapi/linux/btf.h, up to 6.18.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from enum import IntEnum
+from typing import Literal, NamedTuple
+
+from ntbdbg.errors import KernelError
+
+MAGIC = 0xEB9F
+VERSION = 1
+HEADER = 24
+"""Bytes of the header that every version has."""
+
+MAX_SIZE = 128 << 20
+"""Bytes; a kernel's BTF has 4 to 10 MiB."""
+
+MAX_TYPES = 1 << 20
+"""As BTF_MAX_TYPE, so that a hostile type section cannot take memory without limit."""
+
+MAX_NAME = 4096
+"""Bytes; the kernel's own limit is 512 (KSYM_NAME_LEN)."""
+
+Order = Literal["little", "big"]
+
+TYPE_WORDS = 3
+"""Each type begins with: name, information (kind, flag, length), size or type."""
+
+
+class Kind(IntEnum):
+    """BTF_KIND_*."""
+
+    VOID = 0
+    INT = 1
+    PTR = 2
+    ARRAY = 3
+    STRUCT = 4
+    UNION = 5
+    ENUM = 6
+    FWD = 7
+    TYPEDEF = 8
+    VOLATILE = 9
+    CONST = 10
+    RESTRICT = 11
+    FUNC = 12
+    FUNC_PROTO = 13
+    VAR = 14
+    DATASEC = 15
+    FLOAT = 16
+    DECL_TAG = 17
+    TYPE_TAG = 18
+    ENUM64 = 19
+
+
+WORDS = {Kind.INT: 1, Kind.ARRAY: 3, Kind.VAR: 1, Kind.DECL_TAG: 1}
+"""Further words of a type, whatever its length."""
+
+ITEM_WORDS = {
+    Kind.STRUCT: 3,
+    Kind.UNION: 3,
+    Kind.ENUM: 2,
+    Kind.FUNC_PROTO: 2,
+    Kind.DATASEC: 3,
+    Kind.ENUM64: 3,
+}
+"""Further words for each of a type's items: members, enumerators, parameters, variables."""
+
+QUALIFIERS = frozenset({Kind.VOLATILE, Kind.CONST, Kind.RESTRICT, Kind.TYPE_TAG})
+COMPOUND = frozenset({Kind.STRUCT, Kind.UNION})
+SIZED = frozenset({Kind.INT, Kind.FLOAT, Kind.ENUM, Kind.ENUM64, Kind.DATASEC, *COMPOUND})
+"""Kinds whose third word is a size in bytes; of the others it is a type."""
+
+INT_SIGNED, INT_CHAR, INT_BOOL = 1, 2, 4
+
+
+class Sections(NamedTuple):
+    """The two sections of one BTF.
+
+    :ivar types: whole 32-bit words, in this machine's byte order
+    :ivar strings: names, each ended by NUL
+    """
+
+    types: bytes
+    strings: bytes
+
+
+def split(data: bytes, who: str, *, has_base: bool) -> Sections:
+    """Header checked, sections cut out; either byte order is read.
+
+    :param who: whose BTF it is, for messages: ``BTF of vmlinux``
+    :param has_base: it continues another BTF, whose strings come first
+    :raises KernelError: not BTF, of an unknown version, or a section reaches outside
+    """
+    if len(data) > MAX_SIZE:
+        raise KernelError(f"{who}: {len(data)} bytes, more than {MAX_SIZE} are not plausible")
+    order = _byte_order(data, who)
+    version, header = data[2], int.from_bytes(data[4:8], order)
+    if version != VERSION or not HEADER <= header <= len(data):
+        raise KernelError(f"{who}: version {version} with a header of {header} bytes is unknown")
+    fields = array("I", data[8:HEADER])
+    if order != sys.byteorder:
+        fields.byteswap()
+    type_offset, type_size, string_offset, string_size = fields
+    types = _section(data, header + type_offset, type_size, f"{who}: types")
+    strings = _section(data, header + string_offset, string_size, f"{who}: strings")
+    if type_size % 4:
+        raise KernelError(f"{who}: types: {type_size:#x} bytes are no whole number of words")
+    if (strings or not has_base) and (strings[-1:] != b"\0" or not (has_base or strings[0] == 0)):
+        raise KernelError(f"{who}: strings do not begin and end with NUL")
+    return Sections(types if order == sys.byteorder else _swapped(types), strings)
+
+
+def _byte_order(data: bytes, who: str) -> Order:
+    if len(data) >= HEADER and data[:2] == MAGIC.to_bytes(2, "little"):
+        return "little"
+    if len(data) >= HEADER and data[:2] == MAGIC.to_bytes(2, "big"):
+        return "big"
+    raise KernelError(f"{who}: {len(data)} bytes that do not begin as BTF does")
+
+
+def _section(data: bytes, start: int, size: int, what: str) -> bytes:
+    if start + size > len(data):
+        raise KernelError(f"{what}: [{start:#x}, {start + size:#x}) of {len(data):#x} bytes")
+    return data[start : start + size]
+
+
+def _swapped(types: bytes) -> bytes:
+    words = array("I", types)
+    words.byteswap()
+    return words.tobytes()

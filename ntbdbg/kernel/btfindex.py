@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""Where each type of a BTF begins: made in one pass, kept as bytes for a cache on disk.
+
+A type's number is its place in the section, and its length depends on its kind, so nobody
+can find type 1,000 without having passed the 999 before it.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from array import array
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import NamedTuple
+
+from ntbdbg.errors import KernelError
+from ntbdbg.kernel.btfformat import ITEM_WORDS, MAX_TYPES, TYPE_WORDS, WORDS, Kind
+
+_HEAD = struct.Struct("=8sIIII")
+_MAGIC = b"ntbBTF1\n"
+
+
+class Index(NamedTuple):
+    """The types of one type section, in order; without those of its base.
+
+    :ivar positions: first word of each type
+    :ivar names: name of each type, as an offset into the strings
+    :ivar partial: why it ends before the section does, None if it does not
+    """
+
+    positions: array[int]
+    names: array[int]
+    partial: str | None
+
+    def to_bytes(self, data: bytes) -> bytes:
+        """What `from_bytes` takes, bound to the very BTF `data` it was made from.
+
+        :raises KernelError: the index is partial; it is not worth keeping
+        """
+        if self.partial is not None:
+            raise KernelError(f"an index that is partial is not kept: {self.partial}")
+        body = self.positions.tobytes() + self.names.tobytes()
+        count, size, checksum = len(self.positions), self.positions.itemsize, zlib.crc32(data)
+        return _HEAD.pack(_MAGIC, count, size, checksum, zlib.crc32(body)) + body
+
+    @classmethod
+    def from_bytes(cls, saved: bytes, data: bytes) -> Index:
+        """The index `saved` of the BTF `data`.
+
+        :raises KernelError: it is damaged, or of another BTF
+        """
+        body = saved[_HEAD.size :]
+        if len(saved) >= _HEAD.size:
+            magic, count, size, checksum, body_checksum = _HEAD.unpack_from(saved)
+            positions, names = array("I"), array("I")
+            intact = zlib.crc32(body) == body_checksum and len(body) == 2 * count * size
+            if magic == _MAGIC and size == positions.itemsize and intact:
+                if checksum != zlib.crc32(data):
+                    raise KernelError("the BTF index belongs to another kernel")
+                positions.frombytes(body[: count * size])
+                names.frombytes(body[count * size :])
+                return cls(positions, names, None)
+        raise KernelError("the BTF index is damaged", hint="delete it, it is made anew")
+
+
+def make_index(words: Sequence[int], first_id: int) -> Index:
+    """Pass over the type section `words`; about 0.05 s for the 100,000 types of a kernel.
+
+    :param first_id: number of the first type in it, for messages
+    """
+    lengths, per_item = _tables()
+    found: list[int] = []
+    position, end, partial = 0, len(words), None
+    # The one hot loop of this room: no calls but one, no look-ups of attributes.
+    append = found.append
+    try:
+        for number in range(first_id, MAX_TYPES):
+            if position >= end:
+                break
+            information = words[position + 1]
+            kind = information >> 24 & 0x1F
+            length = lengths[kind]
+            if not length:
+                partial = f"type {number} is of unknown kind {kind}"
+                break
+            append(position)
+            position += length + (information & 0xFFFF) * per_item[kind]
+        else:
+            partial = f"it has more than {MAX_TYPES} types" if position < end else None
+    except IndexError:
+        partial = f"type {first_id + len(found)} is cut short"
+    if position > end:
+        found.pop()
+        partial = f"type {first_id + len(found)} runs beyond the type section"
+    return Index(array("I", found), _names(words, found), partial)
+
+
+def _tables() -> tuple[list[int], list[int]]:
+    """By kind: words without items (0 for an unknown kind), words for each item."""
+    known = set(Kind) - {Kind.VOID}
+    lengths = [TYPE_WORDS + WORDS.get(Kind(k), 0) if k in known else 0 for k in range(32)]
+    return lengths, [ITEM_WORDS.get(Kind(k), 0) if k in known else 0 for k in range(32)]
+
+
+def _names(words: Sequence[int], positions: list[int]) -> array[int]:
+    if len(positions) < 2:  # itemgetter of one item gives no tuple
+        return array("I", [words[position] for position in positions])
+    return array("I", itemgetter(*positions)(words))

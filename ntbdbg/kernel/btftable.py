@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: MIT
+"""The types of a BTF as numbered rows of words and names; what they mean is `Btf`'s part."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Self
+
+from ntbdbg.errors import KernelError
+from ntbdbg.kernel.btfformat import MAX_NAME, TYPE_WORDS, Kind, split
+from ntbdbg.kernel.btfindex import Index, make_index
+
+ENUMS = frozenset({Kind.ENUM, Kind.ENUM64})
+
+
+class TypeTable:
+    """Rows of one BTF, and of the base that a module's BTF continues.
+
+    :ivar name: ``vmlinux``, or the module's name
+    :ivar base: None for vmlinux
+    :ivar first_id: number of the first type of its own
+    :ivar partial: why types at its end are missing, None if none are
+    """
+
+    partial: str | None
+    _end_of_names: int
+
+    def __init__(self, data: bytes, base: Self | None, name: str, index: bytes | None) -> None:
+        self.name, self.base, self.data = name, base, data
+        if base is not None and base.partial is not None:
+            raise KernelError(f"BTF of {name}: its base is partial: {base.partial}")
+        who = f"BTF of {name}"
+        self._types, self._strings = split(data, who, has_base=base is not None)
+        self._words: Sequence[int] = memoryview(self._types).cast("I") if self._types else ()
+        self.first_id = 1 if base is None else len(base)
+        self._first_name = 0 if base is None else base._end_of_names
+        self._end_of_names = self._first_name + len(self._strings)
+        saved = None if index is None else Index.from_bytes(index, data)
+        self._index = saved or make_index(self._words, self.first_id)
+        self.partial = self._index.partial
+
+    def __len__(self) -> int:
+        """The first number that is no type: so many types there are, base and ``void`` too."""
+        return self.first_id + len(self._index.positions)
+
+    def error(self, number: int, why: str) -> KernelError:
+        """What to raise when type `number` makes no sense."""
+        return KernelError(
+            f"BTF of {self.name}: type {number} {why}",
+            hint="the guest's memory is damaged, or the kernel newer than this version knows",
+        )
+
+    # -- words -----------------------------------------------------------------------------
+
+    def _row(self, number: int) -> tuple[Self, int]:
+        """Whose type it is, and its first word there."""
+        if number < self.first_id and self.base is not None:
+            return self.base._row(number)
+        index = number - self.first_id
+        if 0 <= index < len(self._index.positions):
+            return self, self._index.positions[index]
+        missing = f": {self.partial}" if self.partial else f", only {len(self)} are"
+        raise self.error(number, f"is not there{missing}")
+
+    def _take(self, number: int, count: int, skip: int = 0) -> Sequence[int]:
+        """`count` words of type `number`, after its first `skip`."""
+        owner, position = self._row(number)
+        words = owner._words[position + skip : position + skip + count]
+        if len(words) < count:
+            raise self.error(number, "is cut short")
+        return words
+
+    def _items(self, number: int, count: int, width: int) -> Iterator[tuple[str, Sequence[int]]]:
+        """Name and further words of each of its `count` items of `width` words."""
+        words = self._take(number, count * width, TYPE_WORDS)
+        for start in range(0, count * width, width):
+            yield self._string(words[start]), words[start + 1 : start + width]
+
+    # -- names -----------------------------------------------------------------------------
+
+    def _string(self, offset: int) -> str:
+        if offset < self._first_name and self.base is not None:
+            return self.base._string(offset)
+        start = offset - self._first_name
+        end = self._strings.find(b"\0", start, start + MAX_NAME)
+        if end < 0:
+            raise KernelError(f"BTF of {self.name}: {offset:#x} leads to no name")
+        return self._strings[start:end].decode("utf-8", "backslashreplace")
+
+    def _named(self, name: str) -> Iterator[int]:
+        """Numbers of its own types that are called so, in no order."""
+        names = self._name_bytes
+        for offset in self._offsets(name):
+            yield from (self.first_id + n for n in _find_words(names, _word(offset)))
+
+    def _enums_with(self, name: str) -> Iterator[int]:
+        """Numbers of its own ENUM and ENUM64 types in which a word refers to that name."""
+        for offset in self._offsets(name):
+            needle = _word(offset)
+            for number, start, end in self._enum_rows:
+                if needle in self._types[start:end]:
+                    yield number
+
+    def _offsets(self, name: str) -> Iterator[int]:
+        """Where that name is in its own strings and the base's.
+
+        Only whole strings are found: no writer of BTF lets a name be the tail of another.
+        """
+        if self.base is not None:
+            yield from self.base._offsets(name)
+        needle = name.encode("utf-8", "replace") + b"\0"
+        if needle.find(b"\0") in (0, len(needle) - 2):
+            return
+        if self.base is not None and self._strings.startswith(needle):
+            yield self._first_name
+        at = self._strings.find(b"\0" + needle)
+        while at >= 0:
+            yield self._first_name + at + 1
+            at = self._strings.find(b"\0" + needle, at + len(needle))
+
+    @cached_property
+    def _name_bytes(self) -> bytes:
+        return self._index.names.tobytes()
+
+    @cached_property
+    def _enum_rows(self) -> list[tuple[int, int, int]]:
+        """Number of each enumeration, and the bytes that hold its enumerators."""
+        positions, words = self._index.positions, self._words
+        rows = []
+        for index, position in enumerate(positions):
+            if words[position + 1] >> 24 & 0x1F in ENUMS:
+                end = positions[index + 1] if index + 1 < len(positions) else len(words)
+                rows.append((self.first_id + index, 4 * (position + TYPE_WORDS), 4 * end))
+        return rows
+
+
+def _word(value: int) -> bytes:
+    return value.to_bytes(4, sys.byteorder)
+
+
+def _find_words(data: bytes, word: bytes) -> Iterator[int]:
+    """Index of each 32-bit word of `data` that equals `word`."""
+    at = data.find(word)
+    while at >= 0:
+        if at % 4 == 0:
+            yield at // 4
+        at = data.find(word, at + 1)
