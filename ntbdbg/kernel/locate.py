@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: MIT
+"""Finding the kernels in a guest's RAM by the VMCOREINFO each one keeps there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from ntbdbg.errors import FaultError, KernelError
+from ntbdbg.kernel.paging import PageTables
+from ntbdbg.kernel.virtual import VirtualMemory
+from ntbdbg.kernel.vmcoreinfo import FIRST_KEY, PAGE, Vmcoreinfo
+
+if TYPE_CHECKING:
+    from ntbdbg.memory.base import PhysicalMemory
+
+CHUNK = 1 << 20
+NOTE_HEADER = 24
+"""Bytes before the text where it is an ELF note: sizes, type, ``VMCOREINFO``, padded."""
+
+MOST_TEXTS = 64
+"""Different texts looked at; a hostile guest may be full of them."""
+
+_TEXT_WORD = int.from_bytes(FIRST_KEY[:8], "little")
+_NOTE_WORD = int.from_bytes(b"\0\0\0\0VMCO", "little")  # type 0, and the name's first letters
+_UTS_FIELD = 65  # __NEW_UTS_LEN + 1: sysname, nodename, release, …
+
+Progress = Callable[[int, int], None]
+
+
+def find_vmcoreinfo(
+    memory: PhysicalMemory, *, progress: Progress | None = None
+) -> list[Vmcoreinfo]:
+    """Every kernel in `memory` whose page tables hold, most likely the live one first.
+
+    :param progress: called with bytes done and bytes in all
+    """
+    return [info for info in scan(memory, progress=progress) if implausible(memory, info) is None]
+
+
+def scan(memory: PhysicalMemory, *, progress: Progress | None = None) -> list[Vmcoreinfo]:
+    """Every different VMCOREINFO text that is whole, by address.
+
+    A kernel keeps it twice, each at the start of a page: plain, and as an ELF note.
+    """
+    found: dict[bytes, Vmcoreinfo] = {}
+    for address in _hits(memory, progress):
+        info = read_text(memory, address)
+        if info is not None:
+            found.setdefault(info.text, info)
+            if len(found) == MOST_TEXTS:
+                break
+    return sorted(found.values(), key=lambda info: info.address)
+
+
+def read_text(memory: PhysicalMemory, address: int) -> Vmcoreinfo | None:
+    """The text at a GPA, None if it is none."""
+    segment = memory.segments.find(address)
+    if segment is None:
+        return None
+    return Vmcoreinfo.parse(address, memory.read(address, min(PAGE, segment.end - address)))
+
+
+def page_tables(memory: PhysicalMemory, info: Vmcoreinfo) -> PageTables:
+    """The kernel's own page tables; with page table isolation the half that maps it all."""
+    levels = 5 if info.pgtable_l5 else 4
+    return PageTables(memory, info.page_table_root, levels, ignore=info.sme_mask)
+
+
+def implausible(memory: PhysicalMemory, info: Vmcoreinfo) -> str | None:
+    """Why `info` cannot be a kernel whose memory is whole, as a clause; None if it can."""
+    try:
+        tables = page_tables(memory, info)
+        address, _ = tables.translate(info.swapper_pg_dir)
+    except KernelError as error:
+        return error.message
+    except FaultError as error:
+        return f"its page tables are gone: {error.address:#x} {error.reason}"
+    if address != tables.root:
+        return f"its page tables are gone: they map themselves to {address:#x}"
+    return None
+
+
+def contradiction(memory: PhysicalMemory, info: Vmcoreinfo) -> str | None:
+    """What `init_uts_ns` says against `info`, as a clause; None if both agree."""
+    namespace = info.symbol("init_uts_ns")
+    offset = info.offset("uts_namespace.name")
+    if namespace is None or offset is None:
+        return "it does not say where init_uts_ns is"
+    try:
+        virtual = VirtualMemory(page_tables(memory, info))
+        raw = virtual.read(namespace + offset, 3 * _UTS_FIELD)
+    except FaultError as error:
+        return f"init_uts_ns cannot be read: {error.message}"
+    release = raw[2 * _UTS_FIELD :].partition(b"\0")[0].decode("latin-1")
+    return None if release == info.release else f"init_uts_ns says that it is {release!r}"
+
+
+def _hits(memory: PhysicalMemory, progress: Progress | None) -> Iterator[int]:
+    """GPAs where a text may start."""
+    extents = list(memory.extents())
+    total = sum(extent.size for extent in extents)
+    buffer = bytearray(CHUNK)
+    view, words = memoryview(buffer), memoryview(buffer).cast("Q")
+    done = 0
+    for extent in extents:
+        start = -(-extent.start // PAGE) * PAGE
+        while (size := min(CHUNK, (extent.end - start) // PAGE * PAGE)) > 0:
+            memory.readinto(start, view[:size])
+            yield from (start + offset for offset in _page_starts(words[: size // 8]))
+            start += size
+            done += size
+            if progress is not None:
+                progress(done, total)
+
+
+def _page_starts(words: memoryview) -> Iterator[int]:
+    """Offsets of texts in whole pages; two looks at every page."""
+    step = PAGE // 8
+    for first, word, skip in ((0, _TEXT_WORD, 0), (1, _NOTE_WORD, NOTE_HEADER)):
+        heads = words[first::step].tolist()
+        if word in heads:
+            yield from (i * PAGE + skip for i, head in enumerate(heads) if head == word)

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""Symbols by name and by address."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from itertools import pairwise
+from typing import NamedTuple
+
+IMAGE_START = 0xFFFF_8000_0000_0000
+"""Symbols below are no addresses but values, such as offsets of per-CPU variables."""
+
+
+class Symbol(NamedTuple):
+    """A name for an address.
+
+    :ivar address: VA; for a per-CPU variable its place in every CPU's area (`Kernel.percpu`)
+    :ivar size: bytes to the next symbol, 0 if there is none; kallsyms knows no real sizes
+    :ivar module: which has it, None for vmlinux
+    :ivar letter: as ``nm`` shows it: ``T`` global text, ``d`` local data, …
+    """
+
+    name: str
+    address: int
+    size: int
+    module: str | None = None
+    letter: str = "?"
+
+    @property
+    def is_global(self) -> bool:
+        """Whether other files of the kernel see it."""
+        return self.letter.isupper()
+
+
+class SymbolTable(Sequence[Symbol]):
+    """Symbols of vmlinux, or of one module, by address.
+
+    :param names: each after its letter: ``Tstart_kernel``
+    :param end: where the last one ends, if that is known
+    """
+
+    def __init__(
+        self,
+        addresses: array[int],
+        names: Sequence[str],
+        *,
+        module: str | None = None,
+        end: int | None = None,
+    ) -> None:
+        if any(low > high for low, high in pairwise(addresses)):
+            order = sorted(range(len(addresses)), key=addresses.__getitem__)
+            addresses = array("Q", map(addresses.__getitem__, order))
+            names = [names[index] for index in order]
+        self.addresses = addresses
+        self.names = names
+        self.module = module
+        self._end = end
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]
+        return self._symbol(range(len(self))[index])
+
+    def named(self, name: str) -> list[Symbol]:
+        """Every symbol of that name: global ones first, then by address."""
+        found = [self._symbol(index) for index in self._by_name.get(name, ())]
+        return sorted(found, key=lambda symbol: not symbol.is_global)
+
+    def at(self, address: int) -> Symbol | None:
+        """The symbol that `address` is in; of several at one address a global one, else the first.
+
+        None before the first one, and behind the end of the last one if it is known.
+        """
+        last = bisect_right(self.addresses, address) - 1
+        if last < 0 or (self._end is not None and address >= max(self._end, self.addresses[-1])):
+            return None
+        start = self.addresses[last]
+        if start < IMAGE_START <= address:
+            return None
+        first = bisect_left(self.addresses, start)
+        best = min(range(first, last + 1), key=lambda index: not self.names[index][0].isupper())
+        return self._symbol(best)
+
+    def containing(self, text: str, limit: int) -> Iterator[str]:
+        """At most `limit` names that hold `text`, whatever its case."""
+        wanted = text.lower()
+        hits = (name[1:] for name in self.names if wanted in name.lower())
+        return (name for _, name in zip(range(limit), hits, strict=False))
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for index, name in enumerate(self.names):
+            found.setdefault(name[1:], []).append(index)
+        return found
+
+    def _symbol(self, index: int) -> Symbol:
+        address, name = self.addresses[index], self.names[index]
+        size = max(self._next(address) - address, 0)
+        return Symbol(name[1:], address, size, self.module, name[0])
+
+    def _next(self, address: int) -> int:
+        after = bisect_right(self.addresses, address)
+        if after < len(self.addresses):
+            following = self.addresses[after]
+            # From the last per-CPU variable to the image is no size.
+            return address if address < IMAGE_START <= following else following
+        return self._end or address
+
+
+def nearest(name: str, tables: Iterable[SymbolTable], most: int = 3) -> list[str]:
+    """Names that somebody who wrote `name` may have meant, the likeliest first."""
+    from difflib import get_close_matches
+
+    candidates: set[str] = set()
+    tables = list(tables)
+    # Comparing with all of 100,000 names takes seconds; what shares a beginning is likelier.
+    for length in range(len(name), 2, -1):
+        for table in tables:
+            candidates.update(table.containing(name[:length], 500))
+        if len(candidates) >= most:
+            break
+    return get_close_matches(name, candidates, most, 0.6)

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+"""A guest's memory by kernel virtual address: the same bytes, found through page tables."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+from ntbdbg.errors import FaultError, NtbdbgError, UsageError
+from ntbdbg.memory.base import ADDRESS_LIMIT, PhysicalMemory
+from ntbdbg.memory.segments import Segment, SegmentMap
+
+if TYPE_CHECKING:
+    from ntbdbg.kernel.paging import PageTables
+
+
+class VirtualMemory(PhysicalMemory):
+    """Memory whose addresses are VAs of `tables`; every use translates anew.
+
+    :ivar segments: empty, since which pages are mapped changes from moment to moment
+    """
+
+    def __init__(self, tables: PageTables) -> None:
+        self.tables = tables
+        self.physical = tables.memory
+        self.name = self.physical.name
+        self.is_live = self.physical.is_live
+        self.segments = SegmentMap([])
+        self._limit = sum(segment.size for segment in self.physical.segments)
+
+    def pieces(self, address: int, size: int) -> list[tuple[int, int]]:
+        """`[address, address + size)` as physically contiguous ``(GPA, size)``, in order.
+
+        :raises FaultError: a byte of it is not mapped to RAM; the error names the first one
+        :raises UsageError: negative, beyond 64 bits, or larger than all RAM of the guest
+        """
+        self._check_bounds(address, size)
+        found = []
+        done = 0
+        for run in self.tables.runs(address, size) if size else ():
+            try:
+                self.physical.check(run.address, run.size)
+            except FaultError as error:
+                raise self._not_ram(error, address + done - run.address, size) from None
+            found.append((run.address, run.size))
+            done += run.size
+        return found
+
+    def read(self, address: int, size: int) -> bytes:
+        return b"".join(
+            self.physical.read(gpa, length) for gpa, length in self._some(address, size)
+        )
+
+    def readinto(self, address: int, buffer: memoryview) -> None:
+        done = 0
+        for gpa, length in self._some(address, len(buffer)):
+            self.physical.readinto(gpa, buffer[done : done + length])
+            done += length
+
+    def view(self, address: int, size: int) -> memoryview:
+        self.check_view(address, size)
+        return self.physical.view(self._some(address, size)[0][0], size)
+
+    def write(self, address: int, data: bytes) -> None:
+        pieces = self.pieces(address, len(data))
+        old = [self.physical.read(gpa, length) for gpa, length in pieces]
+        starts = itertools.accumulate((length for _, length in pieces), initial=0)
+        done = 0
+        try:
+            for (gpa, length), start in zip(pieces, starts, strict=False):
+                self.physical.write(gpa, data[start : start + length])
+                done += 1
+        except NtbdbgError:
+            for (gpa, _), before in zip(pieces[:done], old, strict=False):
+                self.physical.write(gpa, before)
+            raise
+
+    def check(self, address: int, size: int) -> None:
+        self._some(address, size)
+
+    def check_view(self, address: int, size: int) -> Segment:
+        pieces = self._some(address, size)
+        if len(pieces) > 1:
+            end = address + pieces[0][1]
+            raise UsageError(
+                f"{self.name}: {size:#x} bytes at {address:#x} are not contiguous in physical "
+                f"memory at {end:#x}, so there is no single view of them",
+                hint="read() joins the pieces",
+            )
+        self.physical.check_view(*pieces[0])
+        return Segment(address, pieces[0][1], pieces[0][0])
+
+    def check_backing(self) -> None:
+        self.physical.check_backing()
+
+    def _some(self, address: int, size: int) -> list[tuple[int, int]]:
+        """As `pieces`; an empty range must be mapped as well, and has a piece of size 0."""
+        if size:
+            return self.pieces(address, size)
+        return [(gpa, 0) for gpa, _ in self.pieces(address, 1)]
+
+    def _check_bounds(self, address: int, size: int) -> None:
+        if size < 0:
+            raise UsageError(f"{self.name}: negative length {size}")
+        if address < 0 or address + size > ADDRESS_LIMIT:
+            raise UsageError(
+                f"{self.name}: {address:#x} + {size:#x} is outside the 64-bit address space"
+            )
+        if size > self._limit:
+            raise UsageError(
+                f"{self.name}: {size:#x} bytes at {address:#x} are more than "
+                f"its {self._limit:#x} bytes of RAM"
+            )
+
+    def _not_ram(self, error: FaultError, shift: int, size: int) -> FaultError:
+        virtual = error.address + shift
+        reason = f"is mapped to physical {error.address:#x}, which {error.reason}"
+        return FaultError(self.name, virtual, error.size, reason)

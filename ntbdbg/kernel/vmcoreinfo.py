@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: MIT
+"""VMCOREINFO: the few hundred facts a Linux kernel keeps in RAM about itself, for crash tools.
+
+A page of text, ``KEY=VALUE`` lines, written by ``crash_save_vmcoreinfo_init`` (kernel
+``kernel/vmcore_info.c``; ``kernel/crash_core.c`` before 6.9) and kept a second time as an ELF
+note. Described in ``Documentation/admin-guide/kdump/vmcoreinfo.rst``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from ntbdbg.errors import KernelError
+
+PAGE = 4096
+FIRST_KEY = b"OSRELEASE="
+
+LONGEST_VALUE = 256
+"""Characters; the longest real one is a release or a build id."""
+
+START_KERNEL_MAP = 0xFFFF_FFFF_8000_0000
+"""Where x86-64 links its kernel: ``__START_KERNEL_map`` (``asm/page_64_types.h``)."""
+
+_LINE = re.compile(r"([A-Z][A-Z0-9_-]*(?:\([\w.]+\))?)=([\x20-\x7e]*)")
+_RELEASE = re.compile(r"(\d{1,3})\.(\d{1,5})(?:\.\d{1,5})?[\w.+~-]*")
+
+
+@dataclass(frozen=True)
+class Vmcoreinfo:
+    """What one kernel says of itself.
+
+    :ivar address: GPA of the text
+    :ivar values: every line, key to value: ``{"SYMBOL(_stext)": "ffffffff81000000", …}``
+    :ivar text: the lines as they are in RAM, without what follows them
+    """
+
+    address: int
+    values: Mapping[str, str]
+    text: bytes = field(repr=False, compare=False, default=b"")
+
+    @classmethod
+    def parse(cls, address: int, page: bytes) -> Vmcoreinfo | None:
+        """The text at the start of `page`, or None if it is none.
+
+        :param page: at most 4096 bytes are looked at; the text ends at the first NUL
+        """
+        text = page[:PAGE].partition(b"\0")[0]
+        if not text.startswith(FIRST_KEY) or not text.endswith(b"\n"):
+            return None
+        values: dict[str, str] = {}
+        for line in text.decode("latin-1").splitlines():
+            match = _LINE.fullmatch(line)
+            if match is None or len(match[2]) > LONGEST_VALUE:
+                return None
+            values[match[1]] = match[2]
+        return cls(address, values, text) if _RELEASE.fullmatch(values["OSRELEASE"]) else None
+
+    @property
+    def release(self) -> str:
+        """As ``uname -r`` says it: ``6.1.0-56-amd64``."""
+        return self.values["OSRELEASE"]
+
+    @property
+    def build_id(self) -> str | None:
+        """GNU build id in hexadecimal; None before 5.14."""
+        value = self.values.get("BUILD-ID", "").lower()
+        return value if re.fullmatch(r"[0-9a-f]{8,64}", value) else None
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Major and minor number: ``(6, 1)``. For messages; code asks structures."""
+        match = _RELEASE.fullmatch(self.release)
+        assert match is not None
+        return int(match[1]), int(match[2])
+
+    @property
+    def kernel_offset(self) -> int:
+        """Bytes by which KASLR moved the image; 0 without KASLR."""
+        return _hexadecimal(self.values.get("KERNELOFFSET")) or 0
+
+    @property
+    def phys_base(self) -> int:
+        """What ``__START_KERNEL_map`` is mapped to, less what it was linked for; may be < 0."""
+        return self._needed_number("phys_base")
+
+    @property
+    def swapper_pg_dir(self) -> int:
+        """VA of the kernel's own top page table."""
+        address = self.symbol("swapper_pg_dir")
+        if address is None:
+            raise self._lacks("SYMBOL(swapper_pg_dir)")
+        return address
+
+    @property
+    def page_table_root(self) -> int:
+        """GPA of the kernel's own top page table."""
+        return self.image_to_physical(self.swapper_pg_dir)
+
+    @property
+    def pgtable_l5(self) -> bool:
+        """Whether page tables have five levels."""
+        return bool(self.number("pgtable_l5_enabled"))
+
+    @property
+    def sme_mask(self) -> int:
+        """The bit of page table entries that means "encrypted" (AMD SME), or 0."""
+        return (self.number("sme_mask") or 0) & (1 << 64) - 1
+
+    def image_to_physical(self, address: int) -> int:
+        """GPA of a VA in the kernel image, which lies in one piece in physical memory."""
+        return (address - START_KERNEL_MAP + self.phys_base) & (1 << 64) - 1
+
+    def symbol(self, name: str) -> int | None:
+        """VA of a symbol, or None if it is not told."""
+        return self._symbols.get(name)
+
+    def number(self, name: str) -> int | None:
+        """A constant or variable, or None."""
+        return _decimal(self.values.get(f"NUMBER({name})"))
+
+    def offset(self, member: str) -> int | None:
+        """Byte offset of ``list_head.next``, or None."""
+        return _decimal(self.values.get(f"OFFSET({member})"))
+
+    def size(self, name: str) -> int | None:
+        """``sizeof`` a structure in bytes, or None."""
+        return _decimal(self.values.get(f"SIZE({name})"))
+
+    def length(self, name: str) -> int | None:
+        """Elements of an array, or None."""
+        return _decimal(self.values.get(f"LENGTH({name})"))
+
+    @cached_property
+    def _symbols(self) -> dict[str, int]:
+        found = {}
+        for key, value in self.values.items():
+            address = _hexadecimal(value) if key.startswith("SYMBOL(") else None
+            if address is not None:
+                found[key[7:-1]] = address
+        return found
+
+    def _needed_number(self, name: str) -> int:
+        value = self.number(name)
+        if value is None:
+            raise self._lacks(f"NUMBER({name})")
+        return value
+
+    def _lacks(self, key: str) -> KernelError:
+        return KernelError(
+            f"VMCOREINFO of Linux {self.release} at {self.address:#x} lacks {key}",
+            hint="only x86-64 kernels since 4.13 tell it",
+        )
+
+
+def _decimal(text: str | None) -> int | None:
+    if text is None or not re.fullmatch(r"-?\d{1,20}", text):
+        return None
+    return int(text)
+
+
+def _hexadecimal(text: str | None) -> int | None:
+    if text is None or not re.fullmatch(r"(?:0x)?[0-9a-fA-F]{1,16}", text):
+        return None
+    return int(text, 16)

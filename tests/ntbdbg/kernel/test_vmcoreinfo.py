@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""The text that a kernel keeps about itself, whole and not."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ntbdbg.errors import KernelError
+from ntbdbg.kernel.vmcoreinfo import Vmcoreinfo
+
+TEXT = b"""\
+OSRELEASE=6.1.0-56-amd64
+BUILD-ID=EB4fbcd037e7253717950bf2b93bd5566f47c56f
+PAGESIZE=4096
+SYMBOL(init_uts_ns)=ffffffffb05fb000
+OFFSET(uts_namespace.name)=0
+SYMBOL(swapper_pg_dir)=ffffffffb0410000
+SIZE(page)=64
+LENGTH(mem_section)=2048
+NUMBER(phys_base)=-667942912
+NUMBER(pgtable_l5_enabled)=1
+NUMBER(sme_mask)=0
+KERNELOFFSET=2e600000
+"""
+
+
+def parse(text: bytes) -> Vmcoreinfo | None:
+    return Vmcoreinfo.parse(0x1000, text + b"\0" * 100)
+
+
+def test_every_kind_of_line():
+    info = parse(TEXT)
+    assert info is not None
+    assert (info.address, info.text) == (0x1000, TEXT)
+    assert (info.release, info.version) == ("6.1.0-56-amd64", (6, 1))
+    assert info.build_id == "eb4fbcd037e7253717950bf2b93bd5566f47c56f"
+    assert info.symbol("init_uts_ns") == 0xFFFFFFFFB05FB000
+    assert (info.offset("uts_namespace.name"), info.size("page")) == (0, 64)
+    assert (info.length("mem_section"), info.number("sme_mask")) == (2048, 0)
+    assert (info.kernel_offset, info.phys_base, info.pgtable_l5) == (0x2E600000, -667942912, True)
+
+
+def test_a_root_from_a_negative_phys_base():
+    info = parse(TEXT)
+    assert info is not None
+    assert info.page_table_root == 0xFFFFFFFFB0410000 - 0xFFFFFFFF80000000 - 667942912
+
+
+@pytest.mark.parametrize("asked", ["symbol", "number", "offset", "size", "length"])
+def test_what_is_not_told_is_none(asked):
+    assert getattr(parse(TEXT), asked)("nothing") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        TEXT[1:],
+        TEXT[:-1],
+        TEXT.replace(b"=4096", b"=4096\xff"),
+        TEXT.replace(b"PAGESIZE=", b"PAGESIZE "),
+        TEXT.replace(b"6.1.0-56-amd64", b"%s"),
+        TEXT.replace(b"4096", b"4" * 300),
+        TEXT.replace(b"PAGESIZE", b"\n"),
+    ],
+)
+def test_a_text_that_is_not_whole_is_none(text):
+    assert parse(text) is None
+
+
+@pytest.mark.parametrize("value", [b"", b"0x", b"12345678901234567", b"-1", b"1 2"])
+def test_a_symbol_that_is_no_number_is_not_told(value):
+    info = parse(TEXT.replace(b"ffffffffb05fb000", value))
+    assert info is not None
+    assert info.symbol("init_uts_ns") is None
+
+
+def test_what_addresses_need_is_named_when_it_lacks():
+    info = parse(TEXT.replace(b"NUMBER(phys_base)", b"NUMBER(other)"))
+    assert info is not None
+    with pytest.raises(KernelError, match=r"lacks NUMBER\(phys_base\)"):
+        _ = info.page_table_root
+
+
+@given(st.binary(max_size=200), st.integers(0, len(TEXT)))
+def test_noise_is_parsed_or_refused(noise, at):
+    info = Vmcoreinfo.parse(0, TEXT[:at] + noise + TEXT[at:])
+    if info is not None:
+        assert info.release
+        assert info.kernel_offset >= 0
