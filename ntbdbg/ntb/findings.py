@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+"""What about the link a person would want to be told first: why it is down, what waits.
+
+Pure reading of registers; each finding says which values made it. A driver in the middle of
+its work leaves some of them for a moment, so they are hints, not verdicts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ntbdbg.ntb.gates import owner_closed, peer_closed
+from ntbdbg.ntb.model import Why
+from ntbdbg.ntb.registers import BY_NAME
+from ntbdbg.ntb.regview import value_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ntbdbg.ntb.model import Link, MessageRegister, NtPort
+
+
+NOT_THE_LINK = frozenset({Why.PEER_IOMMU, Why.PEER_RAM_PRIVATE, Why.PEER_RAM_TABLE})
+"""They close windows into a peer; the link to it is up all the same."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing worth saying.
+
+    :ivar partition: whose port it is about
+    :ivar wrong: something does not work or will not go on; False for what is merely notable
+    """
+
+    partition: int
+    text: str
+    wrong: bool
+
+
+def link_findings(link: Link, names: Mapping[int, str]) -> list[Finding]:
+    """Everything notable about every port, by partition.
+
+    :param names: by partition, the guest
+    """
+    return [finding for port in link.ports for finding in _of_port(link, port, names)]
+
+
+def _of_port(link: Link, port: NtPort, names: Mapping[int, str]) -> Iterator[Finding]:
+    def wrong(text: str) -> Finding:
+        return Finding(port.partition, text, True)
+
+    def notable(text: str) -> Finding:
+        return Finding(port.partition, text, False)
+
+    yield from map(wrong, port.problems)
+    yield from map(wrong, _why_down(link, port, names))
+    yield from map(notable, _doorbells(port))
+    for message in port.messages:
+        yield from map(notable, _message(message, names))
+    yield from map(wrong, _unheard(port))
+    for window in link.windows_of(port.partition):
+        if not window.device_agrees:
+            is_open = "open" if window.device_open else "closed"
+            yield wrong(f"mw{window.index}: the device says {is_open}, the registers do not")
+    if timeouts := _word(port, "quiesce_timeouts"):
+        yield wrong(f"peers did not close their windows in time, {timeouts} times")
+
+
+def _why_down(link: Link, port: NtPort, names: Mapping[int, str]) -> Iterator[str]:
+    """The link to each peer that is down, with its reasons."""
+    for peer in link.ports:
+        if peer.partition == port.partition or link.sees_up(port.partition, peer.partition):
+            continue
+        name = names.get(peer.partition, f"port {peer.number}")
+        reasons = [
+            reason.text
+            for reason in (*owner_closed(port), *peer_closed(peer))
+            if reason.why not in NOT_THE_LINK
+        ]
+        # The one thing that the driver asks for and a window does not, under IDPROTDIS.
+        reasons = reasons or ["its own mapping-table entry is not valid (NTMTBLDATA.VALID=0)"]
+        yield f"link to {name} is down: {'; '.join(reasons)}"
+
+
+def _doorbells(port: NtPort) -> Iterator[str]:
+    bell = port.doorbell
+    if bell.pending:
+        yield f"doorbells {bell.pending:#x} are set and unmasked: its driver has yet to take them"
+    if masked := bell.status & bell.mask:
+        yield f"doorbells {masked:#x} are set but masked (INDBELLMSK {bell.mask:#010x})"
+
+
+def _message(message: MessageRegister, names: Mapping[int, str]) -> Iterator[str]:
+    if message.full:
+        source = names.get(message.source, f"partition {message.source}")
+        masked = ", masked" if message.masked else ""
+        yield (
+            f"message {message.index} holds {message.data:#x} from {source}, not taken yet{masked}"
+        )
+    if message.failed:
+        target = names.get(message.route_partition, f"partition {message.route_partition}")
+        yield f"message {message.index} to {target} was refused ({message.sent:#x} was lost)"
+
+
+def _unheard(port: NtPort) -> Iterator[str]:
+    """Interrupt causes that are pending but masked as a whole (NTINTMSK, §1.7)."""
+    status = value_of(port, BY_NAME["NTINTSTS"]).value
+    masked = status & _word(port, "ntintmsk")
+    if masked and port.link_enabled:
+        yield f"interrupt causes {masked:#x} are pending but masked (NTINTMSK)"
+
+
+def _word(port: NtPort, name: str) -> int:
+    return int(port.block[name])  # type: ignore[call-overload, no-any-return]
