@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, KernelError
+from ntbdbg.kernel.virtual import read_some
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.vmcoreinfo import Vmcoreinfo
@@ -161,22 +162,15 @@ def _grow(data: bytearray, memory: PhysicalMemory, address: int, size: int) -> N
     while len(data) < size:
         if len(data) > MOST_NAME_BYTES:
             raise _Nonsense(f"names take more than {MOST_NAME_BYTES >> 20} MiB")
-        start = address + len(data)
-        try:
-            data += memory.read(start, CHUNK)
-        except FaultError as error:
-            if error.address <= start:
-                return
-            data += memory.read(start, error.address - start)
+        more = read_some(memory, address + len(data), CHUNK)
+        data += more
+        if len(more) < CHUNK:
             return
 
 
 def _tokens(memory: PhysicalMemory, table: int, index: int) -> list[str]:
     starts = struct.unpack("<256H", memory.read(index, 512))
-    raw = memory.read(table, max(starts) + 1)
-    tail = bytearray()
-    _grow(tail, memory, table + len(raw), LONGEST_NAME)
-    raw += bytes(tail)
+    raw = read_some(memory, table, max(starts) + LONGEST_NAME)
     tokens = []
     for start in starts:
         end = raw.find(b"\0", start, start + LONGEST_NAME)

@@ -10,16 +10,23 @@ from typing import TYPE_CHECKING
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.kallsyms import load_kallsyms
 from ntbdbg.kernel.locate import find_vmcoreinfo, implausible, page_tables, scan
-from ntbdbg.kernel.symbols import IMAGE_START, Symbol, SymbolTable, nearest
+from ntbdbg.kernel.symbolizer import Symbolizer
+from ntbdbg.kernel.symbols import Symbol, SymbolTable, nearest
 from ntbdbg.kernel.virtual import VirtualMemory
 
 if TYPE_CHECKING:
+    from ntbdbg.kernel.btf import Btf
+    from ntbdbg.kernel.listing import Listing
+    from ntbdbg.kernel.members import Layouts
+    from ntbdbg.kernel.modules import Module
     from ntbdbg.kernel.paging import PageTables
     from ntbdbg.kernel.vmcoreinfo import Vmcoreinfo
     from ntbdbg.memory.base import PhysicalMemory
 
 MOST_CPUS = 8192
 """``CONFIG_NR_CPUS`` is at most this on x86-64."""
+
+MOST_BTF_BYTES = 64 << 20
 
 
 class Kernel:
@@ -61,6 +68,8 @@ class Kernel:
     def __repr__(self) -> str:
         return f"<Kernel {self.info.release} in {self.memory.name}>"
 
+    # -- addresses -------------------------------------------------------------------------
+
     @cached_property
     def tables(self) -> PageTables:
         """Its own page tables."""
@@ -71,54 +80,9 @@ class Kernel:
         """Its memory by VA."""
         return VirtualMemory(self.tables)
 
-    @cached_property
-    def table(self) -> SymbolTable:
-        """The symbols of vmlinux."""
-        found = load_kallsyms(self.virtual, self.info)
-        return SymbolTable(found.addresses, found.names)
-
     def translate(self, address: int) -> int:
-        """GPA of a VA.
-
-        :raises FaultError: it is not mapped
-        """
+        """GPA of a VA; raises FaultError where nothing is mapped."""
         return self.tables.translate(address)[0]
-
-    def symbol(self, name: str, module: str | None = None) -> Symbol:
-        """The symbol called `name`; of several a global one, then the lowest.
-
-        :param module: where to look, by default in vmlinux
-        :raises KernelError: there is none; the message has similar names
-        """
-        found = self.symbols(name, module)
-        if found:
-            return found[0]
-        similar = nearest(name, self._symbol_tables(module))
-        raise KernelError(
-            f"{self.memory.name}: no symbol {name!r} in "
-            + (f"module {module}" if module else f"Linux {self.info.release}"),
-            hint=f"similar: {', '.join(similar)}" if similar else "symbols are case-sensitive",
-        )
-
-    def symbols(self, name: str, module: str | None = None) -> list[Symbol]:
-        """Every symbol called `name`: global ones first, then by address."""
-        return [found for table in self._symbol_tables(module) for found in table.named(name)]
-
-    def find_symbol(self, address: int) -> tuple[Symbol, int] | None:
-        """The symbol that a VA is in, and the bytes from its start; None if there is none."""
-        if address < IMAGE_START:
-            return None
-        symbol = self.table.at(address)
-        return None if symbol is None else (symbol, address - symbol.address)
-
-    def symbolize(self, address: int) -> str | None:
-        """``init_uts_ns+0x4``, ``idt_isr+0x10 [ntb_hw_idt]``; None if no symbol has this VA."""
-        found = self.find_symbol(address)
-        if found is None:
-            return None
-        symbol, offset = found
-        text = f"{symbol.name}+{offset:#x}" if offset else symbol.name
-        return f"{text} [{symbol.module}]" if symbol.module else text
 
     def cpus(self) -> list[int]:
         """Numbers of the CPUs that have per-CPU memory: the possible ones."""
@@ -143,8 +107,127 @@ class Kernel:
         offset = int.from_bytes(self.virtual.read(offsets + 8 * cpu, 8), "little")
         return (address + offset) & (1 << 64) - 1
 
-    def _symbol_tables(self, module: str | None) -> list[SymbolTable]:
-        return [self.table] if module is None else []
+    # -- symbols ---------------------------------------------------------------------------
+
+    @cached_property
+    def table(self) -> SymbolTable:
+        """The symbols of vmlinux."""
+        found = load_kallsyms(self.virtual, self.info)
+        return SymbolTable(found.addresses, found.names)
+
+    def symbolizer(self) -> Symbolizer:
+        """Look-ups of one moment; cheaper than asking the kernel for many addresses."""
+        return Symbolizer(self)
+
+    def symbol(self, name: str, module: str | None = None) -> Symbol:
+        """The symbol called `name`; of several that of vmlinux, then a global one, then the lowest.
+
+        :param module: where to look, by default in vmlinux and then in the modules
+        :raises KernelError: there is none; the message has similar names
+        """
+        now = self.symbolizer()
+        found = now.first(name, module)
+        if found is None:
+            raise self._unknown(now, name, module)
+        return found
+
+    def symbols(self, name: str, module: str | None = None) -> list[Symbol]:
+        """Every symbol called `name`, the one that `symbol` takes first; errors as there."""
+        now = self.symbolizer()
+        found = now.named(name, module)
+        if not found:
+            raise self._unknown(now, name, module)
+        return found
+
+    def find_symbol(self, address: int) -> tuple[Symbol, int] | None:
+        """The symbol that a VA is in, and the bytes from its start; None if there is none."""
+        return self.symbolizer().find(address)
+
+    def symbolize(self, address: int) -> str | None:
+        """``init_uts_ns+0x4``, ``idt_isr+0x10 [ntb_hw_idt]``; None if no symbol has this VA."""
+        return self.symbolizer().label(address)
+
+    def _unknown(self, now: Symbolizer, name: str, module: str | None) -> KernelError:
+        similar = nearest(name, [now.table(module)])
+        return KernelError(
+            f"{self.memory.name}: no symbol {name!r} in "
+            + (f"module {module}" if module else f"Linux {self.info.release} or its modules"),
+            hint=f"similar: {', '.join(similar)}" if similar else "symbols are case-sensitive",
+        )
+
+    # -- types -----------------------------------------------------------------------------
+
+    @cached_property
+    def btf(self) -> Btf:
+        """The types of vmlinux, as it carries them in its own memory.
+
+        :raises KernelError: it does not, or they make no sense
+        """
+        from ntbdbg.kernel.btf import Btf
+
+        start, stop = (self.table.named(f"__{end}_BTF") for end in ("start", "stop"))
+        if not start or not stop:
+            raise KernelError(
+                f"Linux {self.info.release} carries no types (no __start_BTF)",
+                hint="kernels with CONFIG_DEBUG_INFO_BTF do; for this one give its vmlinux with "
+                "debug information: --symbols FILE",
+            )
+        size = stop[0].address - start[0].address
+        if not 0 < size <= MOST_BTF_BYTES:
+            raise KernelError(f"Linux {self.info.release}: {size} bytes of BTF are not plausible")
+        return Btf.parse(self.virtual.read(start[0].address, size))
+
+    @cached_property
+    def layouts(self) -> Layouts:
+        """Structures of vmlinux, for walks that must not trust the guest."""
+        from ntbdbg.kernel.members import Layouts
+
+        return Layouts(self.btf)
+
+    # -- modules ---------------------------------------------------------------------------
+
+    def modules(self) -> Listing[Module]:
+        """The loaded modules, the one loaded last first; `partial` says if some may lack."""
+        from ntbdbg.kernel.modules import ModuleWalker
+
+        head = self._own_symbol("modules", "it was built without CONFIG_MODULES")
+        return ModuleWalker(self.virtual, self.layouts).walk(head)
+
+    def module(self, name: str) -> Module:
+        """The module called `name`; KernelError if it is not loaded."""
+        now = self.symbolizer()
+        now.table(name)
+        return next(one for one in now.modules if one.name == name)
+
+    def module_symbols(self, module: Module) -> SymbolTable:
+        """The symbols of `module`; KernelError if they make no sense."""
+        from ntbdbg.kernel.moduledata import module_symbols
+
+        return module_symbols(self.virtual, self.layouts, module)
+
+    def module_btf(self, name: str) -> Btf:
+        """The types of a module, on those of vmlinux.
+
+        :raises KernelError: no such module, it has none, or they make no sense
+        """
+        from ntbdbg.kernel.btf import Btf
+        from ntbdbg.kernel.moduledata import module_btf
+
+        head = self._own_symbol("btf_modules", "CONFIG_DEBUG_INFO_BTF_MODULES is off")
+        raw = module_btf(self.virtual, self.layouts, head, self.module(name))
+        if raw is None:
+            raise KernelError(
+                f"module {name} carries no types",
+                hint="pahole -J --btf_base vmlinux adds them when it is built",
+            )
+        return Btf.parse(raw, self.btf, name=name)
+
+    def _own_symbol(self, name: str, why_not: str) -> int:
+        """VA of a symbol of vmlinux, which needs no modules to be found."""
+        found = self.table.named(name)
+        if not found:
+            raise KernelError(f"Linux {self.info.release} has no symbol {name}", hint=why_not)
+        return found[0].address
 
 
 def _none(memory: PhysicalMemory) -> KernelError:

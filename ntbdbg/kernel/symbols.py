@@ -39,7 +39,7 @@ class SymbolTable(Sequence[Symbol]):
     """Symbols of vmlinux, or of one module, by address.
 
     :param names: each after its letter: ``Tstart_kernel``
-    :param end: where the last one ends, if that is known
+    :param end: where the last one ends; by default it has no size
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class SymbolTable(Sequence[Symbol]):
         names: Sequence[str],
         *,
         module: str | None = None,
-        end: int | None = None,
+        end: int = 0,
     ) -> None:
         if any(low > high for low, high in pairwise(addresses)):
             order = sorted(range(len(addresses)), key=addresses.__getitem__)
@@ -57,7 +57,12 @@ class SymbolTable(Sequence[Symbol]):
         self.addresses = addresses
         self.names = names
         self.module = module
-        self._end = end
+        self._end = max(end, addresses[-1]) if addresses else end
+
+    @classmethod
+    def empty(cls, module: str | None = None) -> SymbolTable:
+        """A table without symbols."""
+        return cls(array("Q"), [], module=module)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -73,10 +78,10 @@ class SymbolTable(Sequence[Symbol]):
     def at(self, address: int) -> Symbol | None:
         """The symbol that `address` is in; of several at one address a global one, else the first.
 
-        None before the first one, and behind the end of the last one if it is known.
+        None before the first one, and beyond the end of the last one.
         """
         last = bisect_right(self.addresses, address) - 1
-        if last < 0 or (self._end is not None and address >= max(self._end, self.addresses[-1])):
+        if last < 0 or address > max(self.addresses[-1], self._end - 1):
             return None
         start = self.addresses[last]
         if start < IMAGE_START <= address:
@@ -109,7 +114,7 @@ class SymbolTable(Sequence[Symbol]):
             following = self.addresses[after]
             # From the last per-CPU variable to the image is no size.
             return address if address < IMAGE_START <= following else following
-        return self._end or address
+        return self._end
 
 
 def nearest(name: str, tables: Iterable[SymbolTable], most: int = 3) -> list[str]:

@@ -116,3 +116,11 @@ class VirtualMemory(PhysicalMemory):
         virtual = error.address + shift
         reason = f"is mapped to physical {error.address:#x}, which {error.reason}"
         return FaultError(self.name, virtual, error.size, reason)
+
+
+def read_some(memory: PhysicalMemory, address: int, size: int) -> bytes:
+    """As `memory.read`, but what comes before the first byte that cannot be read is enough."""
+    try:
+        return memory.read(address, size)
+    except FaultError as error:
+        return memory.read(address, error.address - address) if error.address > address else b""

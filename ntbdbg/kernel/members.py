@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: MIT
+"""Structures of the guest taken apart by its own BTF, where drgn would be too trusting or slow.
+
+One structure is copied whole, so its members belong to one moment, and no length in it leads
+anywhere by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from ntbdbg.errors import KernelError
+from ntbdbg.kernel.btf import MAX_DEPTH, Btf, Kind
+from ntbdbg.kernel.btfformat import COMPOUND
+from ntbdbg.kernel.path import member_steps
+
+if TYPE_CHECKING:
+    from ntbdbg.memory.base import PhysicalMemory
+
+LARGEST = 1 << 16
+"""Bytes of a structure that is copied whole; ``struct task_struct`` has 10,000."""
+
+
+class Place(NamedTuple):
+    """Where a member is in a structure.
+
+    :ivar offset: bytes from the structure's start
+    :ivar size: bytes
+    :ivar type: its number in BTF
+    """
+
+    offset: int
+    size: int
+    type: int
+
+
+class Layout:
+    """The members of a ``struct NAME``.
+
+    :ivar size: bytes
+    """
+
+    def __init__(self, btf: Btf, number: int) -> None:
+        self.btf = btf
+        self.number = number
+        self.size = btf.entry(number).size or 0
+        if not 0 < self.size <= LARGEST:
+            raise btf.error(number, f"is a structure of {self.size} bytes")
+        self._known: dict[str, Place | None] = {}
+
+    def __contains__(self, path: object) -> bool:
+        return isinstance(path, str) and self._find(path) is not None
+
+    def find(self, path: str) -> Place:
+        """The member at ``core_layout.base`` or ``mem[2].size``; KernelError if there is none."""
+        place = self._find(path)
+        if place is None:
+            raise KernelError(
+                f"struct {self.btf.entry(self.number).name} of this kernel has no member {path}",
+                hint="kernels differ in it, and this one's form is not known yet",
+            )
+        return place
+
+    def length(self, path: str) -> int:
+        """Elements of the array at `path`."""
+        return self.btf.array(self.btf.resolve(self.find(path).type)).length
+
+    def parse(self, memory: PhysicalMemory, address: int) -> Record:
+        """The structure at a VA; raises FaultError if it is not all there."""
+        return Record(self, address, memory.read(address, self.size))
+
+    def _find(self, path: str) -> Place | None:
+        if path not in self._known:
+            self._known[path] = self._resolve(path)
+        return self._known[path]
+
+    def _resolve(self, path: str) -> Place | None:
+        offset, number = 0, self.number
+        for step in member_steps(path):
+            number = self.btf.resolve(number)
+            if isinstance(step, int):
+                if self.btf.kind(number) is not Kind.ARRAY:
+                    return None
+                number = self.btf.array(number).element
+                offset += step * size_of(self.btf, number)
+                continue
+            member = next(self._members(number, step, 0), None)
+            if member is None:
+                return None
+            offset, number = offset + member[0], member[1]
+        return Place(offset, size_of(self.btf, number), number)
+
+    def _members(self, number: int, name: str, depth: int) -> Iterator[tuple[int, int]]:
+        """Offset and type of the member `name`, also of anonymous structures within."""
+        if depth > MAX_DEPTH or self.btf.kind(number) not in COMPOUND:
+            return
+        for member in self.btf.members(number):
+            if member.name == name:
+                yield member.bit_offset // 8, member.type
+            elif not member.name:
+                inner = self._members(self.btf.resolve(member.type), name, depth + 1)
+                yield from ((member.bit_offset // 8 + offset, kind) for offset, kind in inner)
+
+
+class Layouts:
+    """The structures of one BTF by name, each looked up once."""
+
+    def __init__(self, btf: Btf) -> None:
+        self.btf = btf
+        self._known: dict[str, Layout] = {}
+
+    def __getitem__(self, name: str) -> Layout:
+        """``struct NAME``; raises KernelError if there is none."""
+        if name not in self._known:
+            number = self.btf.by_name(Kind.STRUCT, name)
+            if number is None:
+                raise KernelError(
+                    f"the types of this kernel have no struct {name}",
+                    hint="it was built without that subsystem, or the structure has another name",
+                )
+            self._known[name] = Layout(self.btf, number)
+        return self._known[name]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A copy of a structure.
+
+    :ivar address: VA it was copied from
+    """
+
+    layout: Layout
+    address: int
+    raw: bytes
+
+    def has(self, path: str) -> bool:
+        """Whether this kernel's structure has such a member."""
+        return path in self.layout
+
+    def bytes(self, path: str) -> bytes:
+        """Of a member; short if it reaches beyond the structure."""
+        place = self.layout.find(path)
+        return self.raw[place.offset : place.offset + place.size]
+
+    def number(self, path: str) -> int:
+        """A member as an unsigned number: a pointer, a count, an enumeration."""
+        return int.from_bytes(self.bytes(path)[:8], "little")
+
+    def text(self, path: str) -> str:
+        """An array of characters, to its first NUL."""
+        return self.bytes(path).partition(b"\0")[0].decode("utf-8", "backslashreplace")
+
+    def at(self, path: str) -> int:
+        """VA of a member."""
+        return self.address + self.layout.find(path).offset
+
+
+def size_of(btf: Btf, number: int) -> int:
+    """Bytes of a type, 0 for one that has none."""
+    elements = 1
+    for _ in range(MAX_DEPTH):
+        number = btf.resolve(number)
+        entry = btf.entry(number)
+        if entry.kind is Kind.PTR:
+            return 8 * elements
+        if entry.kind is not Kind.ARRAY:
+            return (entry.size or 0) * elements
+        array = btf.array(number)
+        elements *= array.length
+        number = array.element
+    raise btf.error(number, "is an array of too many dimensions")
