@@ -33,6 +33,7 @@ MOST_NAME_BYTES = 64 << 20
 LONGEST_NAME = 1024
 """Characters; ``KSYM_NAME_LEN`` is 512."""
 
+MASK = (1 << 64) - 1
 LONGEST_ENTRY = (1 << 14) + 2
 CHUNK = 1 << 16
 
@@ -205,10 +206,7 @@ def _addresses(tables: Tables, names: list[str], stext: int | None) -> array[int
             break
     else:
         raise _Nonsense(f"no known encoding puts _stext at {stext:#x}")
-    try:
-        return array("Q", map(decode, range(tables.count), tables.offsets))
-    except OverflowError:
-        raise _Nonsense("an address is outside 64 bits") from None
+    return array("Q", map(decode, range(tables.count), tables.offsets))
 
 
 def _encodings(tables: Tables) -> list[Callable[[int, int], int]]:
@@ -221,12 +219,12 @@ def _encodings(tables: Tables) -> list[Callable[[int, int], int]]:
     base, place = tables.base, tables.offsets_address
 
     def per_cpu_absolute(_: int, offset: int) -> int:
-        return offset if offset >= 0 else base - 1 - offset  # type: ignore[operator]
+        return offset if offset >= 0 else base - 1 - offset & MASK  # type: ignore[operator]
 
     def relative(_: int, offset: int) -> int:
-        return base + (offset & 0xFFFF_FFFF)  # type: ignore[operator]
+        return base + (offset & 0xFFFF_FFFF) & MASK  # type: ignore[operator]
 
     def in_place(index: int, offset: int) -> int:
-        return place + 4 * index + offset
+        return place + 4 * index + offset & MASK
 
     return [in_place] if base is None else [per_cpu_absolute, relative]

@@ -317,6 +317,7 @@ class FakeGuest:
         self.number("nr_cpu_ids", self.cpus, "unsigned int")
         self.data("__per_cpu_offset", struct.pack(f"<{self.cpus}Q", *self.percpu_areas))
         self.data("__cpu_online_mask", struct.pack("<Q", (1 << self.cpus) - 1))
+        self.data("__cpu_possible_mask", struct.pack("<Q", (1 << self.cpus) - 1))
 
     def _finish(self) -> None:
         self.tables["vmcoreinfo_data"] = self.alloc(PAGE, align=PAGE)
