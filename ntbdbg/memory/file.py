@@ -51,6 +51,11 @@ class CheckedFile:
             self.close()
             raise
 
+    @property
+    def size(self) -> int:
+        """Bytes it had when it was opened, or must have."""
+        return self.identity.size
+
     def close(self) -> None:
         """Give the descriptor back; every later use raises TargetError."""
         if self.fd >= 0:

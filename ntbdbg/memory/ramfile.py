@@ -24,6 +24,7 @@ class RamFile(PhysicalMemory):
     :param segments: where its pieces lie
     :param name: what messages call it, by default the file's own name
     :param identity: the file it must be, by default whichever is there now
+    :param file: the file, if it is open already
     :raises TargetError: no such file, not a regular file, no permission, or not `identity`
     """
 
@@ -35,11 +36,12 @@ class RamFile(PhysicalMemory):
         name: str | None = None,
         is_live: bool = True,
         identity: FileIdentity | None = None,
+        file: CheckedFile | None = None,
     ) -> None:
         self.name = name or os.path.basename(path)
         self.is_live = is_live
         self.segments = SegmentMap(segments)
-        self.file = CheckedFile(path, self.name, "RAM file", identity)
+        self.file = file or CheckedFile(path, self.name, "RAM file", identity)
         self.segments.check_backing(self.file.identity.size, self.name)
         self._mapping: mmap.mmap | None = None
 

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+"""Files that hold guest memory, told apart by how they begin."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import stat
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ntbdbg.memory.image import ImageMemory
+
+#: how a file begins → the module that opens it
+_READERS = {
+    b"\x7fELF": "elfcore",
+    b"KDUMP   ": "kdump",
+    b"DISKDUMP": "kdump",
+    b"makedumpfile\0\0\0\0": "kdump",
+    b"EMiL": "lime",
+}
+
+
+def sniff(path: str) -> str | None:
+    """Which module of this package reads the regular file at `path`; None if none does."""
+    with contextlib.suppress(OSError):
+        # O_NONBLOCK: a FIFO must not hang us.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            if stat.S_ISREG(os.fstat(fd).st_mode):
+                head = os.pread(fd, 16, 0)
+                return next((r for magic, r in _READERS.items() if head.startswith(magic)), None)
+        finally:
+            os.close(fd)
+    return None
+
+
+def open_image(path: str, reader: str, name: str) -> ImageMemory:
+    """The memory in the dump at `path`.
+
+    :param reader: what `sniff` said
+    :param name: what messages call it
+    :raises TargetError: the file cannot be read
+    :raises FormatError: it is not what it claims to be
+    """
+    module = importlib.import_module(f"ntbdbg.memory.formats.{reader}")
+    memory: ImageMemory = module.open_image(path, name)
+    return memory
