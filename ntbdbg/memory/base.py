@@ -68,6 +68,10 @@ class PhysicalMemory(ABC):
             if part is not None:
                 yield part
 
+    def close(self) -> None:
+        """Give back what it holds open; every later use may fail."""
+        return
+
     @abstractmethod
     def check_backing(self) -> None:
         """Raise TargetError if what the bytes lie in vanished, shrank or was replaced."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FormatError, NtbError, TargetError, UsageError
+from ntbdbg.memory import formats
 from ntbdbg.memory.file import FileIdentity
 from ntbdbg.memory.layout import SEGMENTS_SYNTAX, parse_segments, qemu_segments, without_vga
 from ntbdbg.memory.number import PAGE, format_size
@@ -49,6 +50,7 @@ class Lab:
         self.manifest: Manifest | None = found.manifest
         self.path: str | None = found.path
         self.how = found.how
+        self._image = found.image
         self.notes: list[str] = []
         self._machine = machine
         self._segments = segments
@@ -96,8 +98,7 @@ class Lab:
     def close(self) -> None:
         """Give all files back."""
         for guest in self._guests.values():
-            if isinstance(guest.memory, RamFile):
-                guest.memory.close()
+            guest.memory.close()
         self._guests.clear()
         if self._page is not None:
             self._page.close()
@@ -113,6 +114,8 @@ class Lab:
         """The guests' names."""
         if self.manifest:
             return tuple(record.name for record in self.manifest.guests)
+        if self._image:
+            return (places.image_name(self._image),)
         return tuple(places.bare_files())
 
     @property
@@ -225,7 +228,9 @@ class Lab:
             return self._open_bare(name, name)
         if self.manifest:
             return self._open_recorded(self.manifest.guest(name))
-        if name in places.BARE_NAMES:
+        if self._image and name in self.names:
+            return self._open_bare(name, self._image)
+        if name in places.BARE_NAMES and not self._image:
             return self._open_bare(name, os.path.join(places.BARE_FOLDER, name))
         known = ", ".join(self.names)
         raise TargetError(
@@ -261,10 +266,19 @@ class Lab:
                 f"no guest {name!r}: no lab runs and there is no RAM file {path}",
                 hint=f"{places.START_ONE}, or give the path of a RAM file",
             )
+        reader = None if self._machine or self._segments else formats.sniff(path)
+        if reader:
+            return self._open_image(name, path, reader)
         memory = RamFile(path, (), name=name)
         memory.segments = self._bare_segments(path, memory.file.identity.size)
         memory.segments.check_backing(memory.file.identity.size, name)
         return Guest(name, memory, self)
+
+    def _open_image(self, name: str, path: str, reader: str) -> Guest:
+        image = formats.open_image(path, reader, name)
+        for text in image.facts.notes:
+            self.note(f"{path}: {text}")
+        return Guest(name, image, self)
 
     def _bare_segments(self, path: str, size: int) -> SegmentMap:
         if self._segments:

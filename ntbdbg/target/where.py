@@ -23,12 +23,14 @@ class Found(NamedTuple):
     :ivar path: of the manifest
     :ivar how: why this one, for people: ``the only lab that runs``
     :ivar notes: what the user should know about the choice
+    :ivar image: a dump or RAM image named in place of a lab
     """
 
     manifest: Manifest | None
     path: str | None
     how: str
     notes: tuple[str, ...] = ()
+    image: str | None = None
 
 
 def find(
@@ -52,6 +54,12 @@ def find(
     return _only_one()
 
 
+def image_name(path: str) -> str:
+    """What the guest in the dump at `path` is called: ``qemu1`` for ``old/qemu1.kdump``."""
+    stem = os.path.basename(path).partition(".")[0]
+    return "".join(c if c.isalnum() or c in "_-" else "_" for c in stem) or "dump"
+
+
 def bare_files() -> dict[str, str]:
     """The RAM files at their customary places, by guest name."""
     paths = {name: os.path.join(BARE_FOLDER, name) for name in BARE_NAMES}
@@ -68,10 +76,7 @@ def _named(where: str, how: str) -> Found:
                 hint=f"give a {FILE_NAME} or the folder of a lab",
             )
     if os.path.exists(path) and not path.endswith(".json"):
-        raise TargetError(
-            f"{how} {where}: is not a {FILE_NAME}",
-            hint=f"give a {FILE_NAME} or a lab's folder (a bare RAM file goes in place of a guest)",
-        )
+        return Found(None, None, f"{how}, a file with one guest's memory", image=path)
     return Found(Manifest.load(path), path, how)
 
 

@@ -98,4 +98,16 @@ class Claims:
                 beyond = max(have, cut)
                 zeros.append(Segment(start + beyond, size - beyond, offset + beyond))
             end = start + size
-        return stored, zeros
+        return _joined(stored), _joined(zeros)
+
+
+def _joined(segments: list[Segment]) -> list[Segment]:
+    """Segments that go on where the one before ends, in memory and in the file, become one."""
+    joined: list[Segment] = []
+    for segment in segments:
+        last = joined[-1] if joined else None
+        if last and (last.end, last.offset + last.size) == (segment.start, segment.offset):
+            joined[-1] = last._replace(size=last.size + segment.size)
+        else:
+            joined.append(segment)
+    return joined

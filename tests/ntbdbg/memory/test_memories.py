@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,9 +16,12 @@ from ntbdbg.errors import FaultError, UsageError
 from ntbdbg.memory import AddressRange, BufferMemory, PhysicalMemory, RamFile, Segment
 from ntbdbg.memory.segments import VGA_HOLE
 from ntbdbg.target.manifest import SegmentRecord
+from tests.support.elfwriter import Load, elf_core, lime
 from tests.support.fakelab import FakeLab
+from tests.support.kdumpwriter import flattened, kdump
 
 MIB = 1 << 20
+PAGE = 4096
 SIZE = 2 * MIB
 GIB4 = 1 << 32
 
@@ -59,13 +62,99 @@ def _lab(folder: Path) -> PhysicalMemory:
     return ntbdbg.open(fake.path)["qemu1"].memory
 
 
-@pytest.fixture(params=[_buffer, _ram_file, _bare, _lab], ids=lambda make: make.__name__[1:])
-def memory(
+def _image(folder: Path, content: bytes) -> PhysicalMemory:
+    """A dump, opened as a user does: by its path."""
+    path = folder / "dump"
+    path.write_bytes(content)
+    return ntbdbg.open().guest(str(path)).memory
+
+
+def _parts() -> Iterator[tuple[int, bytes]]:
+    return ((s.start, CONTENT[s.offset : s.offset + s.size]) for s in SEGMENTS)
+
+
+def _pages() -> dict[int, bytes]:
+    return {
+        (start + at) // PAGE: data[at : at + PAGE]
+        for start, data in _parts()
+        for at in range(0, len(data), PAGE)
+    }
+
+
+def _elf(folder: Path) -> PhysicalMemory:
+    return _image(folder, elf_core([Load(*part) for part in _parts()]))
+
+
+def _elf_many(folder: Path) -> PhysicalMemory:
+    """Every page has a program header of its own, in disorder, and one overlaps."""
+    loads = [Load(page * PAGE, data) for page, data in reversed(_pages().items())]
+    return _image(folder, elf_core([*loads, Load(0x3000, content(0x3000, 0x1800))], many=True))
+
+
+def _lime(folder: Path) -> PhysicalMemory:
+    return _image(folder, lime(list(_parts())))
+
+
+def _kdump_zlib(folder: Path) -> PhysicalMemory:
+    return _image(folder, kdump(_pages(), "zlib"))
+
+
+def _kdump_zstd(folder: Path) -> PhysicalMemory:
+    return _image(folder, kdump(_pages(), "zstd", version=5))
+
+
+def _kdump_snappy(folder: Path) -> PhysicalMemory:
+    return _image(folder, kdump(_pages(), "snappy"))
+
+
+def _kdump_lzo(folder: Path) -> PhysicalMemory:
+    return _image(folder, kdump(_pages(), "lzo"))
+
+
+def _kdump_flat(folder: Path) -> PhysicalMemory:
+    return _image(folder, flattened(kdump(_pages(), "none"), 5000))
+
+
+LIVE = [_buffer, _ram_file, _bare, _lab]
+DUMPS = [
+    _elf,
+    _elf_many,
+    _lime,
+    _kdump_zlib,
+    _kdump_zstd,
+    _kdump_snappy,
+    _kdump_lzo,
+    _kdump_flat,
+]
+
+
+def _made(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> PhysicalMemory:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "none"))
     make: Callable[[Path], PhysicalMemory] = request.param
     return make(tmp_path)
+
+
+@pytest.fixture(params=[*LIVE, *DUMPS], ids=lambda make: make.__name__[1:])
+def memory(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> PhysicalMemory:
+    return _made(request, tmp_path, monkeypatch)
+
+
+@pytest.fixture(params=LIVE, ids=lambda make: make.__name__[1:])
+def writable(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> PhysicalMemory:
+    return _made(request, tmp_path, monkeypatch)
+
+
+@pytest.fixture(params=DUMPS, ids=lambda make: make.__name__[1:])
+def dump(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> PhysicalMemory:
+    return _made(request, tmp_path, monkeypatch)
 
 
 def content(address: int, size: int) -> bytes:
@@ -130,7 +219,8 @@ def test_what_is_no_address_is_a_usage_error(
         memory.read(address, size)
 
 
-def test_writes_and_reads_back(memory: PhysicalMemory) -> None:
+def test_writes_and_reads_back(writable: PhysicalMemory) -> None:
+    memory = writable
     memory.write(GIB4 + 5, b"hello")
     assert memory.read(GIB4 + 4, 7) == content(GIB4 + 4, 1) + b"hello" + content(GIB4 + 10, 1)
 
@@ -147,12 +237,25 @@ def test_readinto_fills_the_buffer(memory: PhysicalMemory) -> None:
     assert buffer == content(0xC0010, 0x100)
 
 
-def test_a_view_follows_the_memory_and_cannot_write(memory: PhysicalMemory) -> None:
+def test_a_dump_is_not_written(dump: PhysicalMemory) -> None:
+    with pytest.raises(UsageError, match="dumps are not changed"):
+        dump.write(0x1000, b"x")
+    assert not dump.is_live
+    assert dump.read(0x1000, 1) == content(0x1000, 1)
+
+
+def test_a_view_shows_a_range_and_cannot_be_written_to(memory: PhysicalMemory) -> None:
+    view = memory.view(GIB4 + 0x1010, 0xFF0)
+    assert view == content(GIB4 + 0x1010, 0xFF0)
+    assert view.readonly
+
+
+def test_a_view_follows_the_memory(writable: PhysicalMemory) -> None:
+    memory = writable
     view = memory.view(0x1000, 4)
     assert bytes(view) == content(0x1000, 4)
     memory.write(0x1000, b"XY")
     assert bytes(view[:2]) == b"XY"
-    assert view.readonly
 
 
 def test_extents_lie_in_ram_and_in_the_range_asked_for(memory: PhysicalMemory) -> None:
