@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import NtbdbgError
+from ntbdbg.memory.image import ImageMemory
 from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.target import freeze, frozenmark
 
@@ -19,7 +20,7 @@ class GuestSummary(NamedTuple):
     """One guest.
 
     :ivar state: QEMU's run state, ``alive`` if its monitor is silent, ``dead``, or ``unknown``
-        for a bare RAM file
+        for a bare RAM file, ``dump (ELF core)`` and the like for a dump
     :ivar ram: bytes
     :ivar allocated: bytes of it that take host memory, None if the file is unusable
     :ivar problem: why its RAM cannot be read, None if it can
@@ -96,6 +97,11 @@ def _guest(lab: Lab, name: str, state: str) -> GuestSummary:
 
 def _readable(guest: Guest, state: str) -> GuestSummary:
     memory = guest.memory
+    if isinstance(memory, ImageMemory):
+        size = sum(segment.size for segment in memory.segments)
+        path = memory.source.path
+        kind = f"dump ({memory.facts.format})"
+        return GuestSummary(guest.name, kind, path, size, os.stat(path).st_blocks * 512, None)
     assert isinstance(memory, RamFile)
     size = os.stat(memory.file.path).st_size
     return GuestSummary(guest.name, state, memory.file.path, size, memory.allocated(), None)

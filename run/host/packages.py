@@ -69,12 +69,18 @@ NEEDS: dict[str, tuple[Need, ...]] = {
     "run": (Need("openssh-client", "ssh"),),
     "test": (
         Need("binutils", "readelf"),
+        Need(
+            "crash", "crash"
+        ),  # it, gdb, makedumpfile and libkdumpfile open the dumps that we write
         Need("diffutils", "cmp"),
         Need("dpkg-dev", "dpkg-source"),
+        Need("gdb", "gdb"),
         Need("gpg", "gpg"),  # tests sign archives of their own
         Need("gpg-agent", "gpg-agent"),
+        Need("makedumpfile", "makedumpfile"),
         Need("openssh-client", "ssh"),
         Need("patch", "patch"),
+        Need("python3-libkdumpfile", "/usr/lib/python3/dist-packages/kdumpfile/__init__.py"),
         Need("strace", "strace"),
         Need("xxd", "xxd"),
     ),

@@ -104,7 +104,8 @@ def _note_data(source: CheckedFile, programs: list[elf.ProgramHeader]) -> tuple[
     for program in programs:
         if program.type == elf.PT_NOTE:
             size = max(0, min(program.filesz, room, source.size - program.offset))
-            parts.append(source.read(program.offset, size))
+            if size:
+                parts.append(source.read(program.offset, size))
             room -= size
             wanted += program.filesz
     return b"".join(parts), room == MAX_NOTES - wanted

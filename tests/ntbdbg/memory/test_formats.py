@@ -184,6 +184,13 @@ def test_a_damaged_page_spoils_no_other(opened: Open) -> None:
         memory.read(2 * PAGE, 1)
 
 
+def test_notes_beyond_the_end_are_missed(opened: Open) -> None:
+    memory = opened(patched(CORE, 64 + 8, "<Q", (1 << 64) - 1))
+    assert memory.read(0x1000, 1) == b"\1"
+    assert "not all of its notes" in memory.facts.notes[0]
+    assert memory.facts.vcpus == ()
+
+
 # -- bitmaps ---------------------------------------------------------------------------------
 
 
@@ -259,7 +266,7 @@ LIES = {
     "kdump: sub header": (patched(DUMP, 432, "<i", -1), "sub header of -1"),
     "kdump: bitmaps": (patched(DUMP, 436, "<I", 1 << 31), "within its bitmaps"),
     "kdump: too few bits": (patched(DUMP, 436, "<I", 0), "too few"),
-    "kdump: exabytes": (patched(DUMP, PAGE + 96, "<Q", 1 << 60), "claims 4194304 TiB"),
+    "kdump: exabytes": (patched(DUMP, PAGE + 96, "<Q", 1 << 60), "claims 4294967296 TiB"),
     "kdump: part": (kdump({0: page(1)}, split=1), "makedumpfile --reassemble"),
     "kdump: no memory": (patched(DUMP, 2 * PAGE, "<B", 0), "RAM is nowhere"),
     "flat: version": (patched(flattened(DUMP), 24, ">q", 9), "version 9"),

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""Commands on dumps, named as targets or by --from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.ntbdbg.conftest import Run
+from tests.support.elfwriter import Load, elf_core
+from tests.support.kdumpwriter import PAGE, flattened, kdump
+
+
+@pytest.fixture
+def dumps(tmp_path: Path) -> Path:
+    """A folder with one.core and two.kdump, which differ in the second page."""
+    pages = {0: b"\1" * PAGE, 1: b"needle".ljust(PAGE, b"."), 4: b"\4" * PAGE}
+    loads = [Load(0, pages[0] + b"other".ljust(PAGE, b".")), Load(4 * PAGE, pages[4])]
+    (tmp_path / "one.core").write_bytes(elf_core(loads))
+    (tmp_path / "two.kdump").write_bytes(flattened(kdump(pages, "zstd")))
+    return tmp_path
+
+
+def test_a_path_is_a_target(ntbdbg: Run, dumps: Path) -> None:
+    shown = ntbdbg("dump", dumps / "two.kdump", "0x1000", "16")
+    assert shown.stdout == "00001000: 6e65 6564 6c65 2e2e 2e2e 2e2e 2e2e 2e2e  needle..........\n"
+    assert shown.stderr == ""
+
+
+def test_from_names_a_guest_after_the_file(ntbdbg: Run, dumps: Path) -> None:
+    shown = ntbdbg("--from", dumps / "one.core", "dump", "one", "0x1000", "4")
+    assert "6f74 6865" in shown.stdout
+    refused = ntbdbg("--from", dumps / "one.core", "dump", "qemu1", "0")
+    assert refused.returncode == 3
+    assert "no guest 'qemu1'" in refused.stderr
+
+
+def test_info_says_what_it_is(ntbdbg: Run, dumps: Path) -> None:
+    (guest,) = json.loads(ntbdbg("--from", dumps / "two.kdump", "info", "--json").stdout)["guests"]
+    assert (guest["name"], guest["state"], guest["ram"]) == ("two", "dump (kdump)", 3 * PAGE)
+
+
+def test_dumps_are_compared_by_address(ntbdbg: Run, dumps: Path) -> None:
+    one, two = dumps / "one.core", dumps / "two.kdump"
+    shown = ntbdbg("diff", one, two, "--summary", "--json")
+    assert shown.returncode == 1
+    end = json.loads(shown.stdout.splitlines()[-1])
+    assert (end["first"], end["compared"]) == (0x1000, 3 * PAGE)
+    assert ntbdbg("diff", f"{one}:0x4000", f"{two}:0x4000", "--length", "4096").returncode == 0
+
+
+def test_search_and_map(ntbdbg: Run, dumps: Path) -> None:
+    found = ntbdbg("search", dumps / "two.kdump", "str:needle", "--json")
+    assert [match["address"] for match in json.loads(found.stdout)["matches"]] == [0x1000]
+    areas = json.loads(ntbdbg("map", dumps / "one.core", "--json").stdout)["areas"]
+    assert [(a["kind"], a["end"]) for a in areas] == [
+        ("RAM", 0x2000),
+        ("hole", 0x4000),
+        ("RAM", 0x5000),
+    ]
+
+
+def test_a_hole_is_a_fault_and_a_broken_dump_a_target_error(ntbdbg: Run, dumps: Path) -> None:
+    assert ntbdbg("dump", dumps / "one.core", "0x2000").returncode == 4
+    broken = dumps / "broken"
+    broken.write_bytes((dumps / "two.kdump").read_bytes()[:3000])
+    shown = ntbdbg("dump", broken, "0")
+    assert shown.returncode == 3
+    assert f"{broken}+0xbb8" in shown.stderr
