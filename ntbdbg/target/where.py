@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from ntbdbg.errors import NtbdbgError, TargetError, UsageError
+from ntbdbg.memory import formats
+from ntbdbg.memory.number import PAGE
 from ntbdbg.target.manifest import FILE_NAME, Manifest, lab_dir, lab_files
 
 FROM_VARIABLE = "NTBDBG_FROM"
@@ -60,6 +62,15 @@ def image_name(path: str) -> str:
     return "".join(c if c.isalnum() or c in "_-" else "_" for c in stem) or "dump"
 
 
+def _is_image(path: str) -> bool:
+    """Whether it begins as a dump does, or has whole pages, as RAM has."""
+    try:
+        size = os.stat(path).st_size
+    except OSError:
+        return False
+    return formats.sniff(path) is not None or (size > 0 and size % PAGE == 0)
+
+
 def bare_files() -> dict[str, str]:
     """The RAM files at their customary places, by guest name."""
     paths = {name: os.path.join(BARE_FOLDER, name) for name in BARE_NAMES}
@@ -76,6 +87,11 @@ def _named(where: str, how: str) -> Found:
                 hint=f"give a {FILE_NAME} or the folder of a lab",
             )
     if os.path.exists(path) and not path.endswith(".json"):
+        if not _is_image(path):
+            raise TargetError(
+                f"{how} {where}: is not a {FILE_NAME}, no dump, and no RAM image",
+                hint=f"give a {FILE_NAME}, a lab's folder or a dump",
+            )
         return Found(None, None, f"{how}, a file with one guest's memory", image=path)
     return Found(Manifest.load(path), path, how)
 
