@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ntbdbg.target.guest import Guest
+    from ntbdbg.target.guest import Guest, Place
     from ntbdbg.target.lab import Lab
 
 
@@ -33,6 +33,7 @@ class AppContext:
         self.lab_name: str | None = None
         self.machine: str | None = None
         self.segments: str | None = None
+        self.symbols: str | None = None
         self._lab: Lab | None = None
 
     @property
@@ -46,6 +47,7 @@ class AppContext:
                 lab=self.lab_name,
                 machine=self.machine,
                 segments=self.segments,
+                symbols=self.symbols,
                 notify=self.note,
             )
         return self._lab
@@ -107,6 +109,14 @@ class AppContext:
         for guest in guests:
             if guest.record is not None and guest.is_live:
                 self.note(f"{guest.name} runs while it is read; --freeze holds the lab still")
+
+    def note_place(self, place: Place, size: int) -> None:
+        """Say where `size` bytes at `place` really are, if its expression does not."""
+        from ntbdbg.render.place import place_note
+
+        text = place_note(place, size)
+        if text:
+            self.note(text)
 
     def console(self) -> Console:
         """A rich console on stdout that obeys the colour rules; wide when nobody looks."""

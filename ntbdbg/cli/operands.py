@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import UsageError
@@ -16,7 +17,7 @@ from ntbdbg.memory.segments import Segment, SegmentMap
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
     from ntbdbg.memory.base import PhysicalMemory
-    from ntbdbg.target.guest import Guest
+    from ntbdbg.target.guest import Guest, Place
 
 DEFAULT_LENGTH = 4096
 
@@ -58,14 +59,10 @@ def compare_operands(
             f"{words[own.index(True)]} has an address of its own, ADDR gives another",
             hint="leave ADDR out; the length alone is --length",
         )
-    if address is not None:
-        size = DEFAULT_LENGTH if length is None else length
-        sides = [_side(app, word, address, size) for word in words]
-    elif any(own):
-        sides = [_side(app, word, None, length) for word in words]
-        size = _size_of(sides, length)
-    else:
+    if address is None and not any(own):
         return _whole(app, first, second, length)
+    size = _natural_size(app, words, address) if length is None else length
+    sides = [_side(app, word, address, size) for word in words]
     a, b = (side._replace(spot=side.spot or 0) for side in sides)
     assert a.spot is not None
     assert b.spot is not None
@@ -97,25 +94,32 @@ def _has_spot(app: AppContext, word: str) -> bool:
     return ":" in word if file is None else file[1] is not None
 
 
-def _side(app: AppContext, word: str, address: str | None, size: int | None) -> Side:
+def _side(app: AppContext, word: str, address: str | None, size: int) -> Side:
     """An operand for which a place is known, by itself or by the other one."""
     file = file_operand(app, word)
     if file is not None:
-        if address is not None:
-            return _file_at(app, file[0], address, size or 0)
-        side = plain_file(file[0])
-        spot = parse_number(file[1], what="file offset") if file[1] else 0
-        return side._replace(spot=spot, room=max(0, (side.room or 0) - spot))
+        return _file_at(app, file[0], address, size) if address else _file_from(*file)
+    place = _place(app, word, address, size)
+    app.note_place(place, size)
+    return Side(place.guest.name, place.memory, place.address, place.size)
+
+
+def _place(app: AppContext, word: str, address: str | None, size: int) -> Place:
+    """A place in a guest; raises UsageError if neither operand says where."""
     name, colon, rest = word.partition(":")
     expression = rest if colon else address
     if expression is None:
         raise UsageError(
             f"where in {word}? The other operand has an address", hint=f"say {word}:ADDR"
         )
-    place = app.guest(name).resolve(expression, size or 1)
-    if place.via:
-        app.note(f"{place.via} reaches {place.guest.name}:{place.address:#x}")
-    return Side(place.guest.name, place.memory, place.address)
+    return app.guest(name).resolve(expression, size)
+
+
+def _file_from(path: str, offset: str | None) -> Side:
+    """A file's bytes from an offset on."""
+    side = plain_file(path)
+    spot = parse_number(offset, what="file offset") if offset else 0
+    return side._replace(spot=spot, room=max(0, (side.room or 0) - spot))
 
 
 def _file_at(app: AppContext, path: str, address: str, size: int) -> Side:
@@ -128,11 +132,17 @@ def _file_at(app: AppContext, path: str, address: str, size: int) -> Side:
     return Side(path, guest.memory, guest.resolve(address, size).address)
 
 
-def _size_of(sides: list[Side], length: int | None) -> int:
-    if length is not None:
-        return length
-    rooms = [side.room for side in sides if side.room is not None]
-    return min(rooms) if rooms else DEFAULT_LENGTH
+def _natural_size(app: AppContext, words: Sequence[str], address: str | None) -> int:
+    """What is compared without LEN: what both have, of a file or a symbol."""
+    rooms = [_room(app, word, address) for word in words]
+    return min((room for room in rooms if room is not None), default=DEFAULT_LENGTH)
+
+
+def _room(app: AppContext, word: str, address: str | None) -> int | None:
+    file = file_operand(app, word)
+    if file is None:
+        return _place(app, word, address, 1).size
+    return None if address else _file_from(*file).room
 
 
 def _whole(app: AppContext, first: str, second: str, length: int | None) -> Comparison:

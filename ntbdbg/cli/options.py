@@ -119,6 +119,13 @@ _LAB_OPTIONS = (
         help="Memory map of a bare RAM file, piece by piece.",
     ),
     _shared(
+        "--symbols",
+        "symbols",
+        metavar="FILE",
+        type=click.Path(),
+        help="Debug information (DWARF) of the guests' kernel: a vmlinux.",
+    ),
+    _shared(
         "--color",
         "color_mode",
         type=click.Choice(["auto", "always", "never"]),

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, NtbdbgError, UsageError
 from ntbdbg.memory.base import ADDRESS_LIMIT, PhysicalMemory
-from ntbdbg.memory.segments import Segment, SegmentMap
+from ntbdbg.memory.segments import AddressRange, Segment, SegmentMap
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.paging import PageTables
@@ -74,6 +75,21 @@ class VirtualMemory(PhysicalMemory):
             for (gpa, _), before in zip(pieces[:done], old, strict=False):
                 self.physical.write(gpa, before)
             raise
+
+    def extents(self, within: AddressRange | None = None) -> Iterator[AddressRange]:
+        """Parts of a mapped range that may hold something other than zeros.
+
+        Each is physically contiguous. Without a range there are none, as there are no segments.
+
+        :raises FaultError: a byte of the range is not mapped to RAM
+        """
+        if within is None:
+            return
+        at = within.start
+        for gpa, size in self.pieces(within.start, within.size):
+            for extent in self.physical.extents(AddressRange(gpa, gpa + size)):
+                yield AddressRange(extent.start - gpa + at, extent.end - gpa + at)
+            at += size
 
     def check(self, address: int, size: int) -> None:
         self._some(address, size)

@@ -7,15 +7,15 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from ntbdbg.errors import KernelError, NtbError, TargetError, UsageError
+from ntbdbg.errors import NtbError, TargetError, UsageError
 from ntbdbg.memory.number import parse_size
-from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.target.address import AddressExpr, Window
 
 if TYPE_CHECKING:
     from ntbdbg.inspect.journal import Patch
     from ntbdbg.inspect.search import Match
     from ntbdbg.inspect.value import Pattern
+    from ntbdbg.kernel.kernel import Kernel
     from ntbdbg.memory.base import PhysicalMemory
     from ntbdbg.memory.segments import AddressRange
     from ntbdbg.target.lab import Lab
@@ -32,12 +32,16 @@ class Place(NamedTuple):
     :ivar address: in `memory`
     :ivar memory: what to read there: the guest's physical memory, or its kernel's virtual one
     :ivar via: the window it went through, ``qemu1:mw0+0x40``, or None
+    :ivar size: bytes from there on that belong to what was named, None if nobody knows
+    :ivar symbol: what was named: ``init_task.comm``; None for a number or a window
     """
 
     guest: Guest
     address: int
     memory: PhysicalMemory
     via: str | None = None
+    size: int | None = None
+    symbol: str | None = None
 
     @property
     def is_virtual(self) -> bool:
@@ -60,6 +64,7 @@ class Guest:
         self.memory = memory
         self.record = record
         self.lab = lab
+        self._kernel: Kernel | None = None
 
     def __repr__(self) -> str:
         return f"<Guest {self.name}>"
@@ -70,6 +75,18 @@ class Guest:
         if self.record is None:
             return self.memory.is_live
         return self.record.is_alive()
+
+    @property
+    def kernel(self) -> Kernel:
+        """The Linux inside, looked for when it is first asked for.
+
+        :raises KernelError: none is understood there
+        """
+        if self._kernel is None:
+            from ntbdbg.kernel.kernel import Kernel
+
+            self._kernel = Kernel.open(self.memory, symbols=self.lab.symbols, notify=self.lab.note)
+        return self._kernel
 
     @property
     def partition(self) -> int:
@@ -90,7 +107,8 @@ class Guest:
         :param address: expression, its text, or a guest-physical address
         :raises UsageError: the text is no address expression, or names another guest
         :raises NtbError, FaultError: the window is closed, or ends before `size` bytes
-        :raises KernelError: a kernel address, which needs the kernel to be understood
+        :raises KernelError: a kernel address, and no kernel is understood there, or it has no
+            such symbol, CPU or member
         """
         if isinstance(address, int):
             return Place(self, address, self.memory)
@@ -108,13 +126,12 @@ class Guest:
     def _resolve(self, expr: AddressExpr, size: int) -> Place:
         if isinstance(expr.base, Window):
             return self.window_target(expr.base, expr.offset, size)
-        if isinstance(expr.base, int) and expr.space == "pa":
+        if expr.is_physical:
+            assert isinstance(expr.base, int)
             return Place(self, expr.base + expr.offset, self.memory)
-        raise KernelError(
-            f"{self.name}: {expr.text!r} is a kernel address, "
-            "and kernel addresses are not understood by this version",
-            hint="give a guest-physical address (0x1000), or a window (mw0)",
-        )
+        from ntbdbg.target.kernelplace import kernel_place
+
+        return kernel_place(self, expr)
 
     def window_target(self, window: Window, offset: int, size: int = 1) -> Place:
         """Where `[offset, offset + size)` of an outbound window leads in the peer's memory."""
@@ -150,13 +167,12 @@ class Guest:
         """
         from ntbdbg.inspect import patch as patches
         from ntbdbg.inspect.value import parse_value
+        from ntbdbg.target.writable import in_ram_file
 
         new = parse_value(data) if isinstance(data, str) else data
         old = parse_value(expect) if isinstance(expect, str) else expect
         place = self.resolve(address, len(new))
-        memory = place.guest.memory
-        if not isinstance(memory, RamFile):
-            raise TargetError(f"{memory.name} is no RAM file, so it cannot be patched")
+        memory = in_ram_file(place, max(len(new), len(old or b"")))
         prepared = patches.prepare(memory, place.address, new, now=time.time(), expect=old)
         return prepared if dry_run else patches.apply(memory, prepared, self.lab.journal)
 

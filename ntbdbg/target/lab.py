@@ -36,6 +36,7 @@ class Lab:
     :ivar manifest: run.json, None for bare RAM files
     :ivar path: where that manifest is
     :ivar how: how the lab was found, for people
+    :ivar symbols: file with debug information of the guests' kernel, None if there is none
     :ivar notes: what was assumed, and what the user should know
     """
 
@@ -45,8 +46,10 @@ class Lab:
         *,
         machine: str | None = None,
         segments: str | None = None,
+        symbols: str | None = None,
         notify: Callable[[str], None] | None = None,
     ) -> None:
+        self.symbols = symbols
         self.manifest: Manifest | None = found.manifest
         self.path: str | None = found.path
         self.how = found.how
@@ -68,6 +71,7 @@ class Lab:
         lab: str | None = None,
         machine: str | None = None,
         segments: str | None = None,
+        symbols: str | None = None,
         notify: Callable[[str], None] | None = None,
     ) -> Lab:
         """The lab at `where`, else ``$NTBDBG_FROM``, else the named or only one.
@@ -76,12 +80,13 @@ class Lab:
         :param lab: name of one of this user's labs
         :param machine: ``q35`` or ``pc``: memory map of bare RAM files
         :param segments: memory map of bare RAM files, ``GPA:SIZE:OFFSET,…``
+        :param symbols: file with debug information (DWARF) of the guests' kernel
         :param notify: called with each note as it arises; `notes` keeps them too
         :raises UsageError: several labs run and none is named
         :raises TargetError, FormatError: what was named is absent or unusable
         """
         found = places.find(None if where is None else os.fspath(where), lab)
-        return cls(found, machine=machine, segments=segments, notify=notify)
+        return cls(found, machine=machine, segments=segments, symbols=symbols, notify=notify)
 
     def __enter__(self) -> Lab:
         return self

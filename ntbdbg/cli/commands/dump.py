@@ -19,10 +19,14 @@ if TYPE_CHECKING:
     from ntbdbg.target.guest import Place
 
 DEFAULT_LENGTH = 256
+MAX_SYMBOL = 0x1000
+"""Bytes shown of a symbol unless LENGTH says otherwise."""
+
 WIDTHS = ["1", "2", "4", "8"]
 
 EXAMPLES = [
     ("ntbdbg dump qemu1 0x1000 64", "64 bytes of guest-physical memory"),
+    ("ntbdbg dump qemu1 init_uts_ns 390", "a kernel symbol, by virtual addresses"),
     ("ntbdbg dump qemu1 mw0+0x40 64", "what window 0 of qemu1 reaches in its peer"),
     ("ntbdbg dump qemu1 1M 4K -g 8 --endian little", "64-bit numbers as the CPU sees them"),
     ("ntbdbg dump qemu1 1M 16M --format raw > part.bin", "the bytes themselves"),
@@ -66,18 +70,17 @@ def command(
     form: str,
     **look: str | int | bool | None,
 ) -> None:
-    """Show LENGTH bytes (by default 256) of TARGET's memory from ADDR on.
+    """Show LENGTH bytes (by default 256, or a symbol's size) of TARGET's memory from ADDR on.
 
     The output is that of xxd, and 'xxd -r' takes it back. Every byte of the range must be
     RAM; 'ntbdbg map TARGET' shows where that is.
     """
     if length and length_too:
         raise UsageError("the length is given twice", hint="leave out one of LENGTH and -l")
-    size = length or length_too or DEFAULT_LENGTH
     guest = app.guest(target)
-    place = guest.resolve(address, size)
-    if place.via:
-        app.note(f"{place.via} reaches {place.guest.name}:{place.address:#x}")
+    place = guest.resolve(address, length or length_too or DEFAULT_LENGTH)
+    size = length or length_too or _natural_size(app, place)
+    app.note_place(place, size)
     layout = _layout(place.address + size, app.color, **look)  # type: ignore[arg-type]
     app.note_tearing(place.guest)
     with app.stillness():
@@ -85,6 +88,15 @@ def command(
             app.out.write(text)
     if layout.squeeze == "all":
         app.note("repeats were squeezed: xxd -r cannot read this back")
+
+
+def _natural_size(app: AppContext, place: Place) -> int:
+    """Bytes to show if the user does not say: the whole symbol, unless it is huge."""
+    if place.size is None:
+        return DEFAULT_LENGTH
+    if place.size > MAX_SYMBOL:
+        app.note(f"{place.symbol} has {place.size:#x} bytes, the first {MAX_SYMBOL:#x} are shown")
+    return min(place.size, MAX_SYMBOL)
 
 
 def _layout(

@@ -139,8 +139,7 @@ def _memory_probes(app: AppContext, words: tuple[str, ...], width: int) -> list[
     for at in range(1, len(words), 2):
         size = parse_size(words[at + 1]) if at + 1 < len(words) else DEFAULT_LENGTH
         place = guest.resolve(words[at], size)
-        if place.via:
-            app.note(f"{place.via} reaches {place.guest.name}:{place.address:#x}")
+        app.note_place(place, size)
         probe = MemoryProbe(place.guest.name, place.memory, place.address, size, width=width)
         found.append(probe)
     return found

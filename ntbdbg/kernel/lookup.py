@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""What a path such as ``ntb_hw_idt:idt_isr`` or ``runqueues@1`` names in a kernel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ntbdbg.errors import KernelError
+from ntbdbg.kernel.path import SymbolPath
+from ntbdbg.kernel.symbols import IMAGE_START, Symbol
+
+if TYPE_CHECKING:
+    from ntbdbg.kernel.kernel import Kernel
+
+
+class Found(NamedTuple):
+    """What a path names.
+
+    :ivar path: with the symbol's name told apart from members
+    :ivar symbol: where it starts
+    :ivar address: VA of what is named, members and CPU taken into account
+    :ivar size: bytes of it; of a bare symbol the distance to the next one, 0 if there is none
+    :ivar others: further symbols of the same name
+    """
+
+    path: SymbolPath
+    symbol: Symbol
+    address: int
+    size: int
+    others: tuple[Symbol, ...] = ()
+
+
+def lookup(kernel: Kernel, text: str) -> Found:
+    """Find what `text` names: ``[MODULE:]SYMBOL[@CPU][.MEMBER…]``; the longest symbol wins.
+
+    :raises UsageError: it is no such path
+    :raises KernelError: no such symbol (with similar ones), CPU or member
+    """
+    path = SymbolPath.parse(text)
+    symbol, *others = named(kernel, path)
+    members = path.name[len(symbol.name) :] + path.members
+    path = path._replace(name=symbol.name, members=members)
+    address = _on_cpu(kernel, symbol, path)
+    if members:
+        raise KernelError(f"{kernel.memory.name}: members of {symbol.name} are not known")
+    return Found(path, symbol, address, symbol.size, tuple(others))
+
+
+def named(kernel: Kernel, path: SymbolPath) -> list[Symbol]:
+    """Every symbol that the longest part of `path` names which is one.
+
+    :raises KernelError: there is none
+    """
+    name = path.name
+    for name, _ in path.splits():
+        found = kernel.symbols(name, path.module)
+        if found:
+            return found
+    return [kernel.symbol(name, path.module)]
+
+
+def is_percpu(kernel: Kernel, symbol: Symbol) -> bool:
+    """Whether each CPU has a copy of its own: then the address is a place in their areas."""
+    if symbol.address < IMAGE_START:
+        return True
+    # Since 6.15 they have addresses like everything else (x86/percpu/64: relative offsets).
+    start, end = kernel.symbols("__per_cpu_start"), kernel.symbols("__per_cpu_end")
+    return bool(start and end) and start[0].address <= symbol.address < end[0].address
+
+
+def _on_cpu(kernel: Kernel, symbol: Symbol, path: SymbolPath) -> int:
+    per_cpu = is_percpu(kernel, symbol)
+    if path.cpu is not None:
+        if not per_cpu:
+            raise KernelError(
+                f"{kernel.memory.name}: {symbol.name} is no per-CPU variable",
+                hint=f"leave @{path.cpu} out",
+            )
+        return kernel.percpu(symbol.address, path.cpu)
+    if per_cpu:
+        cpus = ", ".join(map(str, kernel.cpus()[:8]))
+        raise KernelError(
+            f"{kernel.memory.name}: each CPU has its own {symbol.name}",
+            hint=f"say which: {symbol.name}@CPU; there are {cpus}",
+        )
+    return symbol.address

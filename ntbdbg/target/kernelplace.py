@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: MIT
+"""Kernel addresses: from a symbol or a VA to a place in the guest's virtual memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ntbdbg.errors import UsageError
+from ntbdbg.kernel.lookup import lookup
+from ntbdbg.memory.base import ADDRESS_LIMIT
+from ntbdbg.target.guest import Place
+
+if TYPE_CHECKING:
+    from ntbdbg.target.address import AddressExpr
+    from ntbdbg.target.guest import Guest
+
+
+def kernel_place(guest: Guest, expr: AddressExpr) -> Place:
+    """Where a VA or symbol is; `size` is what the symbol has from there on.
+
+    :raises KernelError: no kernel, no such symbol, CPU or member
+    :raises UsageError: the offset leads out of 64 bits
+    """
+    kernel = guest.kernel
+    if isinstance(expr.base, int):
+        return Place(guest, expr.base + expr.offset, kernel.virtual)
+    assert isinstance(expr.base, str)
+    found = lookup(kernel, expr.base)
+    if found.others:
+        guest.lab.note(
+            f"{guest.name}: {len(found.others) + 1} symbols are called {found.symbol.name}; taken: "
+            f"the one at {found.symbol.address:#x} ('ntbdbg sym' lists them)"
+        )
+    address = found.address + expr.offset
+    if not 0 <= address < ADDRESS_LIMIT:
+        raise UsageError(f"{expr.text}: {expr.offset:+#x} leads out of 64 bits")
+    rest = found.size - expr.offset if 0 <= expr.offset < found.size else None
+    return Place(guest, address, kernel.virtual, size=rest, symbol=str(found.path))
