@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import KernelError
@@ -49,14 +50,18 @@ def lookup(kernel: Kernel, text: str) -> Found:
 def named(kernel: Kernel, path: SymbolPath) -> list[Symbol]:
     """Every symbol that the longest part of `path` names which is one.
 
-    :raises KernelError: there is none
+    Modules are looked at only if vmlinux has none: finding them takes longer.
+
+    :raises KernelError: there is none, or no such module
     """
-    name = path.name
-    for name, _ in path.splits():
-        found = kernel.symbols(name, path.module)
+    names = [name for name, _ in path.splits()]
+    now = kernel.symbolizer()
+    own = (kernel.table.named(name) for name in names if path.module is None)
+    everywhere = (now.named(name, path.module) for name in names)
+    for found in itertools.chain(own, everywhere):
         if found:
             return found
-    return [kernel.symbol(name, path.module)]
+    return [kernel.symbol(names[-1], path.module)]
 
 
 def is_percpu(kernel: Kernel, symbol: Symbol) -> bool:
@@ -64,7 +69,7 @@ def is_percpu(kernel: Kernel, symbol: Symbol) -> bool:
     if symbol.address < IMAGE_START:
         return True
     # Since 6.15 they have addresses like everything else (x86/percpu/64: relative offsets).
-    start, end = kernel.symbols("__per_cpu_start"), kernel.symbols("__per_cpu_end")
+    start, end = (kernel.table.named(f"__per_cpu_{edge}") for edge in ("start", "end"))
     return bool(start and end) and start[0].address <= symbol.address < end[0].address
 
 

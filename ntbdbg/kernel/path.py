@@ -53,12 +53,14 @@ class SymbolPath(NamedTuple):
     def splits(self) -> Iterator[tuple[str, str]]:
         """Symbol and members (``.name.nodename``, or empty), the longest symbol first.
 
-        With a cpu there is one way only: members follow the ``@``.
+        With a cpu there is one way only: members follow the ``@``. No member is called ``0``.
         """
         name, members = self.name, self.members
         yield name, members
         while self.cpu is None and "." in name:
             name, _, member = name.rpartition(".")
+            if not _MEMBER.fullmatch(member):
+                return
             members = f".{member}{members}"
             yield name, members
 

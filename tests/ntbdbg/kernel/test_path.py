@@ -45,10 +45,14 @@ def test_what_is_no_path(text: str) -> None:
 
 
 def test_the_longest_symbol_comes_first() -> None:
-    assert list(SymbolPath.parse("foo.isra.0[2].x").splits()) == [
-        ("foo.isra.0", "[2].x"),
-        ("foo.isra", ".0[2].x"),
-        ("foo", ".isra.0[2].x"),
+    assert list(SymbolPath.parse("foo.cold.x[2].y").splits()) == [
+        ("foo.cold.x", "[2].y"),
+        ("foo.cold", ".x[2].y"),
+        ("foo", ".cold.x[2].y"),
+    ]
+    assert list(SymbolPath.parse("foo.isra.0.x").splits()) == [
+        ("foo.isra.0.x", ""),
+        ("foo.isra.0", ".x"),
     ]
     assert list(SymbolPath.parse("foo.bar@1.x").splits()) == [("foo.bar", ".x")]
 
