@@ -32,8 +32,9 @@ class VirtualMemory(PhysicalMemory):
     def pieces(self, address: int, size: int) -> list[tuple[int, int]]:
         """`[address, address + size)` as physically contiguous ``(GPA, size)``, in order.
 
-        :raises FaultError: a byte of it is not mapped to RAM; the error names the first one
-        :raises UsageError: negative, beyond 64 bits, or larger than all RAM of the guest
+        :raises FaultError: a byte of it is not mapped to RAM, the error names the first one; or
+            it is beyond 64 bits, or larger than all RAM of the guest
+        :raises UsageError: `size` is negative
         """
         self._check_bounds(address, size)
         found = []
@@ -118,15 +119,15 @@ class VirtualMemory(PhysicalMemory):
     def _check_bounds(self, address: int, size: int) -> None:
         if size < 0:
             raise UsageError(f"{self.name}: negative length {size}")
-        if address < 0 or address + size > ADDRESS_LIMIT:
-            raise UsageError(
-                f"{self.name}: {address:#x} + {size:#x} is outside the 64-bit address space"
-            )
+        # Pointers and lengths come from the guest: what they lead to is absent, not misused.
+        if not 0 <= address < ADDRESS_LIMIT:
+            raise FaultError(self.name, address, size, "is outside the 64-bit address space")
+        if address + size > ADDRESS_LIMIT:
+            reason = f"and {size:#x} bytes from there on go beyond the 64-bit address space"
+            raise FaultError(self.name, address, size, reason)
         if size > self._limit:
-            raise UsageError(
-                f"{self.name}: {size:#x} bytes at {address:#x} are more than "
-                f"its {self._limit:#x} bytes of RAM"
-            )
+            reason = f"and {size:#x} bytes are more than its {self._limit:#x} bytes of RAM"
+            raise FaultError(self.name, address, size, reason)
 
     def _not_ram(self, error: FaultError, shift: int, size: int) -> FaultError:
         virtual = error.address + shift

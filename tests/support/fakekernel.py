@@ -26,6 +26,7 @@ from pathlib import Path
 
 from ntbdbg.memory import BufferMemory
 from tests.support.cdecl import CType, CTypes, Member
+from tests.support.fakebtf import BtfBuilder
 from tests.support.fakekallsyms import FakeSymbol, kallsyms
 from tests.support.fakespace import MIB, PAGE, FakeSpace
 
@@ -153,6 +154,7 @@ class FakeGuest:
         self.phys_base = phys - (self.base - KERNEL_MAP)
         self.direct_map = DIRECT_MAP[levels]
         self._kinds: dict[str, str] = {}
+        self._percpu_types: dict[str, CType] = {}
         self._absolute_percpu = absolute_percpu
         self._btf = btf
         self._memory: BufferMemory | None = None
@@ -228,6 +230,7 @@ class FakeGuest:
         self._percpu, offset = _next(self._percpu, ctype.size, ctype.align)
         assert self._percpu <= PER_CPU_SIZE, "the per-CPU areas are full"
         self.symbol(name, offset, "A")
+        self._percpu_types[name] = ctype
         for cpu, value in enumerate(values):
             holder = FakeStruct(self.space, _wrap(ctype), self.percpu_areas[cpu] + offset)
             holder["value"] = value
@@ -331,6 +334,7 @@ class FakeGuest:
         self.symbol("_end", self._image_end, "B")
         self._write_kallsyms()
         text = self.vmcoreinfo().encode()
+        assert len(text) < PAGE, "VMCOREINFO is one page"
         header = struct.pack("<III", 11, len(text), 0) + b"VMCOREINFO\0\0"
         self.space.write(self.tables["vmcoreinfo_data"], text)
         self.space.write(self.tables["vmcoreinfo_note"], header + text)
@@ -348,7 +352,12 @@ class FakeGuest:
             self.tables[name] = va
 
     def _write_btf(self) -> None:
-        pass
+        self.vmlinux_btf = BtfBuilder()
+        self.vmlinux_btf.add(self.types)
+        percpu = {name: (self.symbols[name], kind) for name, kind in self._percpu_types.items()}
+        va = self.data("__start_BTF", self.vmlinux_btf.write(percpu), kind="R")
+        self.symbol("__stop_BTF", self._data, "R")
+        self.tables["btf"] = va
 
     def _mentioned(self) -> dict[str, int]:
         names = ("init_uts_ns", "swapper_pg_dir", "_stext")
