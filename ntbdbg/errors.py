@@ -3,6 +3,7 @@
 
     NtbdbgError
     ├── UsageError     the request itself is wrong: bad address, size, value, option
+    │   └── AmbiguousError  several labs could be meant
     ├── FaultError     no memory backs an address
     ├── FormatError    a file is not what it should be
     ├── TargetError    no such guest, lab or RAM file, or it went away
@@ -36,6 +37,10 @@ class NtbdbgError(Exception):
 
 class UsageError(NtbdbgError):
     """The request cannot be understood or makes no sense, whatever the target holds."""
+
+
+class AmbiguousError(UsageError):
+    """Several labs could be meant, and none is named."""
 
 
 class FaultError(NtbdbgError):

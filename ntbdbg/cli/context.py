@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from ntbdbg.errors import AmbiguousError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -42,19 +44,37 @@ class AppContext:
         if self._lab is None:
             from ntbdbg.target.lab import Lab
 
-            self._lab = Lab.open(
-                self.where,
-                lab=self.lab_name,
-                machine=self.machine,
-                segments=self.segments,
-                symbols=self.symbols,
-                notify=self.note,
-            )
+            self._lab = Lab.open(self.where, lab=self.lab_name, **self._lab_options())
         return self._lab
 
+    def _lab_options(self) -> dict[str, Any]:
+        return {
+            "machine": self.machine,
+            "segments": self.segments,
+            "symbols": self.symbols,
+            "notify": self.note,
+        }
+
     def guest(self, name: str) -> Guest:
-        """The guest called `name` of that lab."""
-        return self.lab.guest(name)
+        """The guest called `name` of that lab, or the file at that path, whatever labs run."""
+        try:
+            return self.lab.guest(name)
+        except AmbiguousError:
+            if os.sep not in name:
+                raise
+            from ntbdbg.target.lab import Lab
+            from ntbdbg.target.where import NO_LAB
+
+            self._lab = Lab(NO_LAB, **self._lab_options())
+            return self._lab.guest(name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The guests' names; none while it is open which lab is meant."""
+        try:
+            return self.lab.names
+        except AmbiguousError:
+            return ()
 
     @contextlib.contextmanager
     def stillness(self) -> Iterator[None]:

@@ -79,12 +79,12 @@ def plain_file(path: str) -> Side:
 
 def file_operand(app: AppContext, word: str) -> tuple[str, str | None] | None:
     """Path and offset (None without one) if an operand means a file, None if a guest or dump."""
-    if word in app.lab.names:
+    if word in app.names:
         return None
     head, colon, rest = word.rpartition(":")
     if os.sep in word and (sniff(word) or (colon and sniff(head))):
         return None
-    if colon and not os.path.exists(word) and head not in app.lab.names and os.path.exists(head):
+    if colon and not os.path.exists(word) and head not in app.names and os.path.exists(head):
         return head, rest
     return (word, None) if os.sep in word or os.path.exists(word) else None
 

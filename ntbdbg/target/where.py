@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ntbdbg.errors import NtbdbgError, TargetError, UsageError
+from ntbdbg.errors import AmbiguousError, NtbdbgError, TargetError, UsageError
 from ntbdbg.memory import formats
 from ntbdbg.memory.number import PAGE
 from ntbdbg.target.manifest import FILE_NAME, Manifest, lab_dir, lab_files
@@ -33,6 +33,9 @@ class Found(NamedTuple):
     how: str
     notes: tuple[str, ...] = ()
     image: str | None = None
+
+
+NO_LAB = Found(None, None, "files named by their paths")
 
 
 def find(
@@ -120,7 +123,7 @@ def _only_one() -> Found:
     if len(candidates) > 1:
         kind = "labs run" if live else "dead labs left their RAM"
         names = ", ".join(f.manifest.lab for f in candidates if f.manifest)
-        raise UsageError(
+        raise AmbiguousError(
             f"several {kind}: {names}", hint="name one: --lab NAME, or --from PATH of its run.json"
         )
     if not candidates:

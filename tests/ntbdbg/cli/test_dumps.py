@@ -10,12 +10,14 @@ import pytest
 
 from tests.ntbdbg.conftest import Run
 from tests.support.elfwriter import Load, elf_core
+from tests.support.fakelab import FakeLab
 from tests.support.kdumpwriter import PAGE, flattened, kdump
 
 
 @pytest.fixture
-def dumps(tmp_path: Path) -> Path:
-    """A folder with one.core and two.kdump, which differ in the second page."""
+def dumps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with one.core and two.kdump, which differ in the second page; no lab runs."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
     pages = {0: b"\1" * PAGE, 1: b"needle".ljust(PAGE, b"."), 4: b"\4" * PAGE}
     loads = [Load(0, pages[0] + b"other".ljust(PAGE, b".")), Load(4 * PAGE, pages[4])]
     (tmp_path / "one.core").write_bytes(elf_core(loads))
@@ -27,6 +29,16 @@ def test_a_path_is_a_target(ntbdbg: Run, dumps: Path) -> None:
     shown = ntbdbg("dump", dumps / "two.kdump", "0x1000", "16")
     assert shown.stdout == "00001000: 6e65 6564 6c65 2e2e 2e2e 2e2e 2e2e 2e2e  needle..........\n"
     assert shown.stderr == ""
+
+
+def test_a_path_needs_no_choice_between_labs(ntbdbg: Run, dumps: Path) -> None:
+    labs = [FakeLab(dumps / "run", name=name) for name in ("one", "two")]
+    try:
+        assert "several labs run" in ntbdbg("dump", "qemu1", "0").stderr
+        assert ntbdbg("dump", dumps / "one.core", "0", "1").stdout.startswith("00000000: 01")
+    finally:
+        for lab in labs:
+            lab.close()
 
 
 def test_from_names_a_guest_after_the_file(ntbdbg: Run, dumps: Path) -> None:
