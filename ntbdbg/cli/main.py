@@ -28,6 +28,7 @@ COMMANDS = {
     "windows": ("windows", "Show memory windows: where they lead, or why they are closed."),
     "regs": ("regs", "Show NT registers, doorbells and messages."),
     "dump": ("dump", "Show memory as hex and ASCII."),
+    "translate": ("translate", "Show where an address leads: page tables, RAM file, windows."),
     "decode": ("decode", "Show the members of a binary structure."),
     "search": ("search", "Find bytes, numbers, text or a regular expression."),
     "diff": ("diff", "Compare guests, files, or the two directions of a window."),
@@ -99,7 +100,8 @@ def cli() -> None:
     """See, compare, watch and change the memory of two guests joined by an NTB.
 
     TARGET is a guest's name (qemu1) or the path of a RAM file. ADDR is guest-physical
-    (0x1000, 4K) or lies behind a memory window of the guest (mw0+0x40).
+    (0x1000, 4K), a kernel symbol (jiffies, ntb_hw_idt:idt_thread_isr, runqueues@1) or virtual
+    address (0xffff888000001000), or lies behind a memory window of the guest (mw0+0x40).
     """
 
 

@@ -19,14 +19,14 @@ MIB = 1 << 20
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LinuxLab]:
-    """qemu1's window 0 reaches the 64 KiB at 3 MiB of qemu2."""
+    """qemu1's window 0 reaches 1 MiB of qemu2, where its kernel is."""
     from ntbdbg.memory import Segment
 
     switch = FakeSwitch()
     for part in (0, 1):
         switch.publish_ram(part, [Segment(0, 16 * MIB, 0)])
     switch.link_up()
-    switch.translate(0, address=3 * MIB, size=0x10000)
+    switch.translate(0, address=2 * MIB, size=0x100000)
     with LinuxLab(tmp_path_factory.mktemp("linux"), page=switch.build()) as fake:
         yield fake
 

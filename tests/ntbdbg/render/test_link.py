@@ -3,11 +3,6 @@
 
 from __future__ import annotations
 
-import io
-from typing import Any
-
-from rich.console import Console
-
 from ntbdbg.inspect.changes import ByteChange, FieldChange, LinkProbe, MemoryProbe
 from ntbdbg.inspect.diff import PageDiff
 from ntbdbg.inspect.structs import Member
@@ -27,17 +22,9 @@ from ntbdbg.render.watch import value_text as field_text
 from ntbdbg.render.watchview import ChangeTable, WatchView
 from ntbdbg.render.windows import WindowMap
 from tests.support.fakeswitch import BAR4_LUT12_32M, BARSETUP, FakeSwitch
+from tests.support.picture import shown
 
 NAMES = {0: "qemu1", 1: "qemu2"}
-
-
-def shown(renderable: Any, width: int = 80, height: int = 24) -> str:
-    """What a terminal without colours shows, trailing blanks cut."""
-    file = io.StringIO()
-    Console(file=file, width=width, height=height, color_system=None, markup=False).print(
-        renderable
-    )
-    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
 
 
 def link(change=lambda switch: None) -> Link:
