@@ -35,6 +35,7 @@ COMMANDS = {
     "watch": ("watch", "Watch memory or the link for changes."),
     "patch": ("patch", "Change memory, after journalling the old bytes."),
     "undo": ("undo", "Take a patch back."),
+    "dmesg": ("dmesg", "Show the kernel log of a guest."),
     "freeze": ("freeze", "Stop all guests of the lab."),
     "resume": ("resume", "Let all guests of the lab go on."),
 }

@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 
-def printable(text: str) -> str:
+def printable(text: str, *, keep: str = "") -> str:
     r"""`text` without control characters: names and bytes of a guest may hold escape codes.
 
     Newlines and tabs become ``\n`` and ``\t``, so that a message stays one line.
+
+    :param keep: control characters that stay
     """
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else _escape(c) for c in text)
+    return "".join(c if c.isprintable() or c in keep else _escape(c) for c in text)
 
 
 def shorten(data: bytes, limit: int = 16) -> str:

@@ -88,6 +88,11 @@ class Guest:
             self._kernel = Kernel.open(self.memory, symbols=self.lab.symbols, notify=self.lab.note)
         return self._kernel
 
+    def find_kernel(self) -> Kernel:
+        """As `kernel`, looked for anew: after a reboot it is another one."""
+        self._kernel = None
+        return self.kernel
+
     @property
     def partition(self) -> int:
         """Its NT partition on the switch.

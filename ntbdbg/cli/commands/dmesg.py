@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""ntbdbg dmesg."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from ntbdbg.cli.options import lab_command, target_argument
+from ntbdbg.cli.params import Parsed
+from ntbdbg.errors import UsageError
+from ntbdbg.render.dmesg import LEVELS, plain_lines, record_facts, styled
+
+if TYPE_CHECKING:
+    from ntbdbg.cli.context import AppContext
+    from ntbdbg.kernel.logtail import LogTail
+    from ntbdbg.kernel.printk import KernelLog
+    from ntbdbg.target.guest import Guest
+
+POLL = 0.2
+"""Seconds between two looks with --follow."""
+
+EXAMPLES = [
+    ("ntbdbg dmesg qemu1", "everything that the kernel's log still holds"),
+    ("ntbdbg dmesg qemu1 -f", "and what comes, until Ctrl-C"),
+    ("ntbdbg dmesg qemu2 --level err,warn", "only errors and warnings"),
+    ("ntbdbg dmesg qemu2 --level err+ --json", "errors and worse, for a program"),
+]
+
+
+def parse_levels(text: str) -> frozenset[int]:
+    """``err,warn`` or ``warn+`` (and everything more urgent) to numbers."""
+    found: set[int] = set()
+    for word in text.split(","):
+        name = word.strip().removesuffix("+")
+        if name not in LEVELS:
+            raise UsageError(f"no level {name!r}", hint=f"levels are {', '.join(LEVELS)}")
+        level = LEVELS.index(name)
+        found |= set(range(level + 1)) if word.strip().endswith("+") else {level}
+    return frozenset(found)
+
+
+@lab_command("dmesg", examples=EXAMPLES, freezes=True)
+@target_argument()
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is added, until Ctrl-C.")
+@click.option(
+    "-l",
+    "--level",
+    "levels",
+    type=Parsed("levels", parse_levels),
+    metavar="LEVEL[+],…",
+    help="Only these: emerg, alert, crit, err, warn, notice, info, debug; + means and worse.",
+)
+def command(app: AppContext, target: str, follow: bool, levels: frozenset[int] | None) -> None:
+    """Show the kernel log of TARGET, from its RAM alone, as dmesg does in the guest.
+
+    Needs no symbols and no types. Control characters are shown as \\x1b. A line that the
+    kernel has not ended yet is shown as well. With --follow it goes on after a reboot.
+    """
+    from ntbdbg.kernel.logtail import LogTail
+
+    if follow and app.freeze:
+        raise UsageError("a frozen guest logs nothing", hint="--follow or --freeze, not both")
+    guest = app.guest(target)
+    tail = LogTail(guest.find_kernel)
+    with app.stillness():
+        log = tail.poll()
+    _show(app, log, levels)
+    if follow:
+        _follow(app, guest, tail, levels)
+
+
+def _follow(app: AppContext, guest: Guest, tail: LogTail, levels: frozenset[int] | None) -> None:
+    try:
+        while guest.is_live:
+            sys.stdout.flush()
+            time.sleep(POLL)
+            _show(app, tail.poll(), levels)
+        app.note(f"{guest.name} does not run, so nothing will be added")
+    except KeyboardInterrupt:
+        pass
+
+
+def _show(app: AppContext, log: KernelLog, levels: frozenset[int] | None) -> None:
+    for note in log.notes:
+        app.note(note)
+    console = app.console() if app.color and not app.json else None
+    for record in log.records:
+        if levels is not None and record.level not in levels:
+            continue
+        if app.json:
+            app.emit("dmesg", record_facts(record))
+        elif console is not None:
+            console.print(styled(record))
+        else:
+            for line in plain_lines(record):
+                app.write(line)
