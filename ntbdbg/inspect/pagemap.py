@@ -28,7 +28,10 @@ BLOCK = 4 << 20
 """Bytes read at once."""
 
 MAX_CELLS = 1 << 18
-"""Cells of all runs together, at most."""
+"""Cells of all stretches together, at most; small gaps may add some."""
+
+SMALL_GAP = 1 << 20
+"""Holes smaller than this (the VGA hole) do not part a picture; they look untouched."""
 
 SPARSE = PAGE // 4
 """Up to so many bytes of a page that are not zero, it counts as sparse."""
@@ -51,9 +54,9 @@ class Usage(enum.IntEnum):
 
 @dataclass(frozen=True)
 class PageMap:
-    """One run of RAM without holes, cell by cell.
+    """One stretch of RAM, cell by cell.
 
-    :ivar range: guest-physical
+    :ivar range: guest-physical, see `stretches`
     :ivar cell: bytes that a cell stands for, a multiple of the page size
     :ivar cells: (n,) uint8, values of `Usage`, or counts of changed pages (at most 255)
     """
@@ -72,14 +75,25 @@ def cell_size(memory: PhysicalMemory) -> int:
     return size
 
 
+def stretches(memory: PhysicalMemory) -> list[AddressRange]:
+    """Runs of RAM, joined where only a small hole is between them."""
+    joined: list[AddressRange] = []
+    for run in memory.segments.runs():
+        if joined and run.start - joined[-1].end < SMALL_GAP:
+            joined[-1] = AddressRange(joined[-1].start, run.end)
+        else:
+            joined.append(run)
+    return joined
+
+
 def page_usage(memory: PhysicalMemory, progress: Progress | None = None) -> list[PageMap]:
-    """What each run of RAM holds; holes of a sparse file are not read.
+    """What each stretch of RAM holds; holes of a sparse file are not read.
 
     :param progress: called with bytes done and bytes in all
     :raises TargetError: the memory vanished, shrank or was replaced meanwhile
     """
     cell = cell_size(memory)
-    runs = list(memory.segments.runs())
+    runs = stretches(memory)
     total, done = sum(run.size for run in runs), 0
     maps = []
     for run in runs:
@@ -98,9 +112,9 @@ def page_usage(memory: PhysicalMemory, progress: Progress | None = None) -> list
 def page_changes(
     old: PhysicalMemory, new: PhysicalMemory, progress: Progress | None = None
 ) -> list[PageMap]:
-    """How many pages of each cell differ, over the runs of `new`; errors as `differing_pages`."""
+    """How many pages of each cell of `new` differ from `old`; errors as `differing_pages`."""
     cell = cell_size(new)
-    runs = list(new.segments.runs())
+    runs = stretches(new)
     counts = [_cells(run, cell) for run in runs]
     for page in differing_pages(old, new, common_spans(old, new), progress):
         for run, changed in zip(runs, counts, strict=True):

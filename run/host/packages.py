@@ -69,9 +69,9 @@ NEEDS: dict[str, tuple[Need, ...]] = {
     "run": (Need("openssh-client", "ssh"),),
     "test": (
         Need("binutils", "readelf"),
-        Need(
-            "crash", "crash"
-        ),  # it, gdb, makedumpfile and libkdumpfile open the dumps that we write
+        Need("chromium", "chromium"),
+        # crash, gdb, makedumpfile and libkdumpfile open the dumps that we write
+        Need("crash", "crash"),
         Need("diffutils", "cmp"),
         Need("dpkg-dev", "dpkg-source"),
         Need("gdb", "gdb"),

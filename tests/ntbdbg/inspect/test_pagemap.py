@@ -55,6 +55,13 @@ def test_each_run_of_ram_has_a_map_of_its_own() -> None:
     assert (high.range.start, list(high.cells)) == (1 << 32, [Usage.DENSE])
 
 
+def test_a_small_hole_does_not_part_a_map() -> None:
+    memory = BufferMemory(b"z" * (2 * PAGE), [Segment(0, PAGE, 0), Segment(3 * PAGE, PAGE, PAGE)])
+    (found,) = page_usage(memory)
+    assert found.range == AddressRange(0, 4 * PAGE)
+    assert list(found.cells) == [Usage.DENSE, Usage.UNTOUCHED, Usage.UNTOUCHED, Usage.DENSE]
+
+
 def test_a_run_may_end_inside_a_page() -> None:
     (found,) = page_usage(BufferMemory(b"q" * (PAGE + 100)))
     assert list(found.cells) == [Usage.DENSE, Usage.SPARSE]

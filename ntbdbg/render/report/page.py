@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: MIT
+"""A postmortem as one HTML page that needs nothing else: no network, no other file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from ntbdbg.inspect.pagemap import Usage
+from ntbdbg.memory.number import format_size
+from ntbdbg.ntb.regview import register_values
+from ntbdbg.render.registers import describe
+from ntbdbg.render.report.heat import CHANGED, USAGE_COLORS, Heat, change_heat, usage_heat
+from ntbdbg.render.report.picture import draw
+from ntbdbg.render.text import printable
+
+if TYPE_CHECKING:
+    from ntbdbg.inspect.pagemap import PageMap
+    from ntbdbg.memory.segments import AddressRange
+    from ntbdbg.ntb.model import Link, MemoryWindow
+    from ntbdbg.target.postmortem import GuestStory, LinkStory, Postmortem
+
+SHOWN_WIDTH = 512
+"""Pixels that a map of pages is wide at most, before the screen makes it narrower."""
+
+USAGE_WORDS = {
+    Usage.ZERO: "zeros",
+    Usage.SPARSE: "a quarter or less is not zero",
+    Usage.DENSE: "full",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text that unfold."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Dump:
+    """A hex dump that unfolds. `note` says where it is, `text` is in xxd's format."""
+
+    title: str
+    note: str
+    text: str
+
+
+@dataclass(frozen=True)
+class GuestPages:
+    """What of one guest's memory is drawn.
+
+    :ivar runs: of RAM, see `ntbdbg.inspect.pagemap.stretches`
+    :ivar usage: what each page holds
+    :ivar changes: which pages changed since an earlier capture, None without one
+    :ivar tables: tasks, modules and the like
+    """
+
+    name: str
+    runs: tuple[AddressRange, ...]
+    usage: tuple[PageMap, ...]
+    changes: tuple[PageMap, ...] | None = None
+    tables: tuple[Table, ...] = ()
+
+
+def html_page(
+    story: Postmortem, pages: Sequence[GuestPages], dumps: Sequence[Dump], *, version: str
+) -> str:
+    """The page.
+
+    :param pages: one for each guest whose memory can be read
+    """
+    import jinja2
+
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment.finalize = _finalize
+    template = environment.from_string(_file("report.html"))
+    return template.render(
+        version=version,
+        style=_trusted(_file("report.css")),
+        script=_trusted(_file("report.js")),
+        **_context(story, pages, dumps),
+    )
+
+
+def _file(name: str) -> str:
+    return (resources.files("ntbdbg.render.report") / name).read_text(encoding="utf-8")
+
+
+def _trusted(text: str) -> Any:
+    import markupsafe
+
+    return markupsafe.Markup(text)
+
+
+def _finalize(value: object) -> object:
+    """Guest text may hold control characters, which HTML does not allow; lines stay lines."""
+    if type(value) is str:  # not Markup, which is ours
+        return "\n".join(map(printable, value.split("\n")))
+    return value
+
+
+def _context(
+    story: Postmortem, pages: Sequence[GuestPages], dumps: Sequence[Dump]
+) -> dict[str, Any]:
+    link, names = story.link.link, story.link.names
+    by_name = {page.name: page for page in pages}
+    guests = [_guest(guest, by_name.get(guest.name)) for guest in story.guests]
+    return {
+        "title": f"What {_join([guest.name for guest in story.guests])} were doing"
+        if len(story.guests) > 1
+        else f"What {_join([guest.name for guest in story.guests])} was doing",
+        "source": story.source,
+        "facts": story.facts,
+        "sections": list(_sections(story, bool(dumps))),
+        "guests": guests,
+        "link": _link(story.link),
+        "differences": story.differences,
+        "picture": draw({page.name: page.runs for page in pages}, link, names),
+        "windows": [_window(link, w, names) for w in _shown_windows(link)] if link else [],
+        "heats": [_heats(page) for page in pages],
+        "keys": list(_keys(pages)),
+        "ports": [_port(link, partition, names) for partition in range(len(link.ports))]
+        if link
+        else [],
+        "dumps": dumps,
+        "notes": story.notes,
+    }
+
+
+def _join(words: Sequence[str]) -> str:
+    return " and ".join(words) if len(words) < 3 else ", ".join(words[:-1]) + " and " + words[-1]
+
+
+def _sections(story: Postmortem, dumps: bool) -> Iterator[dict[str, str]]:
+    fixed = [("verdict", "What happened"), ("spaces", "Address spaces"), ("memory", "Memory")]
+    if story.link.link:
+        fixed.append(("link", "Link registers"))
+    fixed += [(_guest_id(guest.name), guest.name) for guest in story.guests]
+    if dumps:
+        fixed.append(("dumps", "Bytes"))
+    for name, title in fixed:
+        yield {"id": name, "title": title}
+
+
+def _guest_id(name: str) -> str:
+    return "guest-" + "".join(c if c.isalnum() else "-" for c in name)
+
+
+def _guest(guest: GuestStory, pages: GuestPages | None) -> dict[str, Any]:
+    return {
+        "id": _guest_id(guest.name),
+        "name": guest.name,
+        "condition": guest.condition.value,
+        "why": guest.why,
+        "facts": guest.facts,
+        "panic": guest.panic,
+        "cpus": guest.cpus,
+        "stuck": guest.stuck,
+        "dmesg": guest.dmesg,
+        "problems": guest.problems,
+        "tables": pages.tables if pages else (),
+    }
+
+
+def _link(story: LinkStory) -> dict[str, Any]:
+    return {
+        "problem": story.problem,
+        "chip": _link_chip(story.link),
+        "findings": [
+            {
+                "guest": story.names.get(f.partition, f"partition {f.partition}"),
+                "text": f.text,
+                "wrong": f.wrong,
+            }
+            for f in story.findings
+        ],
+        "disagreements": story.disagreements,
+    }
+
+
+def _link_chip(link: Link | None) -> str:
+    if link is None:
+        return ""
+    parts = range(len(link.ports))
+    states = {link.sees_up(a, b) for a in parts for b in parts if a != b}
+    return "up" if states == {True} else "partly" if True in states else "down"
+
+
+def _shown_windows(link: Link) -> list[MemoryWindow]:
+    """Those that somebody programmed; all untranslated ones look alike."""
+    return [window for window in link.windows if window.is_open or window.size]
+
+
+def _window(link: Link, window: MemoryWindow, names: Mapping[int, str]) -> dict[str, Any]:
+    owner = names.get(window.partition, f"port{link.ports[window.partition].number}")
+    return {
+        "name": f"{owner}:mw{window.index}",
+        "bar": f"{window.bar} {window.kind.value}",
+        "base": "-" if window.base is None else f"{window.base:#x}",
+        "size": format_size(window.size),
+        "reaches": ", ".join(
+            f"{_target(window, names)}:{piece.gpa:#x}-{piece.gpa + piece.size - 1:#x}"
+            for piece in window.reached
+        ),
+        "open": window.is_open,
+        "why": window.why_closed,
+    }
+
+
+def _target(window: MemoryWindow, names: Mapping[int, str]) -> str:
+    target = window.translation.partition if window.translation else -1
+    return names.get(target, f"partition {target}")
+
+
+def _heats(page: GuestPages) -> dict[str, Any]:
+    heats = []
+    for index, usage in enumerate(page.usage):
+        where = f"{usage.range}" if len(page.usage) > 1 else ""
+        heats.append(_heat(usage_heat(usage), f"{page.name}: use of pages", f"in use {where}"))
+        if page.changes is not None:
+            heat = change_heat(page.changes[index])
+            heats.append(_heat(heat, f"{page.name}: changed pages", f"changed {where}"))
+    total = sum(run.size for run in page.runs)
+    return {"guest": page.name, "label": f"{format_size(total)} of RAM", "heats": heats}
+
+
+def _heat(heat: Heat, alt: str, caption: str) -> dict[str, Any]:
+    scale = max(1, SHOWN_WIDTH // heat.width)
+    return {
+        **vars(heat),
+        "alt": alt,
+        "caption": f"{caption.strip()}; a dot is {format_size(heat.cell)}",
+        "shown_width": heat.width * scale,
+        "shown_height": heat.height * scale,
+    }
+
+
+def _keys(pages: Sequence[GuestPages]) -> Iterator[dict[str, str]]:
+    for usage, words in USAGE_WORDS.items():
+        yield {"color": _css(USAGE_COLORS[usage]), "name": words}
+    if any(page.changes is not None for page in pages):
+        yield {"color": _css(CHANGED), "name": "changed"}
+
+
+def _css(color: tuple[int, int, int, int]) -> str:
+    return f"rgb({color[0]} {color[1]} {color[2]} / {color[3] / 255:.2f})"
+
+
+def _port(link: Link, partition: int, names: Mapping[int, str]) -> dict[str, Any]:
+    port = link.ports[partition]
+    owner = names.get(partition, "no guest")
+    return {
+        "title": f"{owner}: port {port.number}, partition {partition}",
+        "registers": [
+            {
+                "name": value.register.name,
+                "value": f"0x{value.value:08x}",
+                "meaning": str(describe(value)),
+            }
+            for value in register_values(port)
+        ],
+    }

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+"""What a person wants to know first about a lab that went wrong, gathered into one object.
+
+`examine` never fails on account of a guest: whatever cannot be read or understood is part of
+the answer, with its reason.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ntbdbg.ntb.findings import Finding
+    from ntbdbg.ntb.model import Link
+
+
+class Condition(enum.Enum):
+    """How a guest is, in the word that a person would use."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    HUNG = "hung"
+    PANICKED = "panicked"
+    DEAD = "dead"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What a task was doing.
+
+    :ivar title: who: ``pid 217 insmod``, ``CPU 1: pid 0 swapper/1``
+    :ivar state: a task's state in one letter, empty for a CPU
+    :ivar why: what makes it notable, empty if nothing does
+    :ivar frames: innermost first, ``idt_isr+0x10 [ntb_hw_idt]``
+    :ivar problem: why there are no (more) frames, empty if they end where stacks end
+    """
+
+    title: str
+    state: str
+    why: str
+    frames: tuple[str, ...]
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class GuestStory:
+    """One guest.
+
+    :ivar why: what `condition` follows from, a clause each
+    :ivar facts: name and value: kernel, uptime, memory, modules, …
+    :ivar panic: lines of the panic, from its first to the end of its trace
+    :ivar cpus: what every CPU was doing
+    :ivar stuck: tasks that wait and should not, see `Stack.why`
+    :ivar dmesg: the last lines
+    :ivar problems: what could not be read, with its reason
+    """
+
+    name: str
+    condition: Condition
+    why: tuple[str, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+    panic: tuple[str, ...] = ()
+    cpus: tuple[Stack, ...] = ()
+    stuck: tuple[Stack, ...] = ()
+    dmesg: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LinkStory:
+    """The link.
+
+    :ivar link: its state, None where there is none, or it cannot be read
+    :ivar names: by partition, the guest
+    :ivar findings: what is notable about each port
+    :ivar disagreements: driver against device: guest and a sentence
+    :ivar problem: why there is no link, empty if there is one
+    """
+
+    link: Link | None
+    names: dict[int, str] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    disagreements: tuple[tuple[str, str], ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Postmortem:
+    """All of it.
+
+    :ivar source: what was looked at: a capture's path, a lab's name
+    :ivar facts: name and value: when it was taken, how long the guests stood still, …
+    :ivar differences: what differs between the guests and should perhaps not
+    :ivar notes: what was assumed
+    """
+
+    source: str
+    guests: tuple[GuestStory, ...]
+    link: LinkStory
+    facts: tuple[tuple[str, str], ...] = ()
+    differences: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()

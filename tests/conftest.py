@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: MIT
+"""What all tests share: no test fails because the machine is slow."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import settings
+
+settings.register_profile("ntbdbg", deadline=None)
+# Where nobody looks for new counterexamples, the same examples are tried each time.
+settings.register_profile("ci", parent=settings.get_profile("ntbdbg"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "ntbdbg")

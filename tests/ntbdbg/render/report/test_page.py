@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: MIT
+"""The HTML page: complete, self-contained, and harmless whatever the guests hold."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from ntbdbg.render.report.page import html_page
+from ntbdbg.target.postmortem import LinkStory, Postmortem
+from tests.support import stories
+
+VOID = {"meta", "input", "img"}
+
+
+class Outline(HTMLParser):
+    """Checks nesting; keeps ids, links, texts and what is loaded from elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.loads: list[str] = []
+        self.scripts = 0
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+        self.scripts += tag == "script"
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(value or "")
+            elif name == "href":
+                self.links.append(value or "")
+            elif name in ("src", "srcset", "data", "action"):
+                self.loads.append(value or "")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag in {"rect", "path"}, tag
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.text.append(data)
+
+
+def outline(page: str) -> Outline:
+    found = Outline()
+    found.feed(page)
+    found.close()
+    assert not found.open
+    return found
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return html_page(stories.story(), stories.pages(), stories.DUMPS, version="1.2.3")
+
+
+def test_it_is_well_formed_and_its_links_lead_somewhere(page: str) -> None:
+    found = outline(page)
+    assert len(found.ids) == len(set(found.ids))
+    assert found.links
+    assert {link.removeprefix("#") for link in found.links} <= set(found.ids)
+
+
+def test_nothing_is_loaded_from_elsewhere(page: str) -> None:
+    found = outline(page)
+    assert found.loads
+    assert all(load.startswith("data:image/png;base64,") for load in found.loads)
+    assert "http:" not in page.replace("http://www.w3.org", "")
+    assert "https:" not in page
+    assert not re.search(r"url\((?!data:)|@import", page)
+
+
+def test_what_guests_wrote_stays_text(page: str) -> None:
+    assert outline(page).scripts == 1
+    assert "<script>alert" not in page
+    assert "\x1b" not in page
+    assert "\x00" not in page
+    assert r"\x1b[31m &amp; \x00" in page
+
+
+def test_everything_of_the_story_is_told(page: str) -> None:
+    text = " ".join(outline(page).text)
+    for words in (
+        "qemu1 and qemu2",
+        "panic: sysrq triggered crash",
+        "panicked here",
+        "the stack is damaged",
+        "pp_ping+0x42 [ntb_pingpong]",
+        "has waited for 140 s",
+        "needle in qemu2's log",
+        "modules: the list is damaged after 3",
+        "qemu1 has module ntb_tool, qemu2 has not",
+        "doorbells 0x10 are set but masked",
+        "driver against device: the driver masks 0x1, INDBELLMSK is 0x3",
+        "qemu1:mw0",
+        "qemu2:0x40000-0x4ffff",
+        "standstill",
+        "00040000: 7878 7878  xxxx",
+        "Made by ntbdbg 1.2.3 from before.cap",
+    ):
+        assert words in text, words
+
+
+def test_a_link_that_cannot_be_read_is_told() -> None:
+    whole = stories.story()
+    story = Postmortem(whole.source, whole.guests, LinkStory(None, problem="the page is gone"))
+    text = " ".join(outline(html_page(story, [], [], version="0")).text)
+    assert "the page is gone" in text
+    assert "Nothing is pending" not in text
+
+
+def test_the_window_s_band_is_in_the_picture(page: str) -> None:
+    assert page.count('class="band open"') == 2
+    assert "<title>qemu1:mw0 → qemu2:0x40000, 64 KiB</title>" in page

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""A postmortem with everything in it, and the pages that go with it, without any guest."""
+
+from __future__ import annotations
+
+from ntbdbg.inspect.pagemap import page_changes, page_usage, stretches
+from ntbdbg.memory.buffer import BufferMemory
+from ntbdbg.memory.segments import Segment
+from ntbdbg.ntb.decode import decode_page
+from ntbdbg.ntb.findings import link_findings
+from ntbdbg.render.report.page import Dump, GuestPages, Table
+from ntbdbg.target.postmortem import Condition, GuestStory, LinkStory, Postmortem, Stack
+from tests.support.fakeswitch import FakeSwitch
+
+NAMES = {0: "qemu1", 1: "qemu2"}
+SIZE = 1 << 20
+FRAMES = ("pp_ping+0x42 [ntb_pingpong]", "worker_thread+0xaf", "kthread+0xda", "ret_from_fork+0x22")
+HOSTILE = "<script>alert(1)</script> \x1b[31m & \x00"
+
+
+def link_story() -> LinkStory:
+    """A linked pair: a window each way, a doorbell masked, one driver at odds with its device."""
+    switch = FakeSwitch()
+    for part in NAMES:
+        switch.publish_ram(part, [Segment(0, SIZE, 0)])
+    switch.link_up()
+    switch.translate(0, address=0x40000, size=0x10000)
+    switch.translate(1, address=0x80000, size=0x8000)
+    switch.port(1).indbellmsk = 0xF0
+    switch.ring(1, 0x10)
+    switch.update_open()
+    link = decode_page(switch.build(), "page")
+    return LinkStory(
+        link,
+        dict(NAMES),
+        tuple(link_findings(link, NAMES)),
+        (("qemu1", "the driver masks 0x1, INDBELLMSK is 0x3"),),
+    )
+
+
+def story() -> Postmortem:
+    """One guest panicked, the other waits."""
+    panicked = GuestStory(
+        "qemu1",
+        Condition.PANICKED,
+        why=("panic: sysrq triggered crash",),
+        facts=(("kernel", "6.1.0-56-amd64"), ("uptime", "132 s")),
+        panic=("Kernel panic - not syncing: sysrq triggered crash", HOSTILE),
+        cpus=(
+            Stack("CPU 0: pid 0 swapper/0", "", "idle", FRAMES),
+            Stack("CPU 1: pid 217 bash", "", "panicked here", FRAMES, "the stack is damaged"),
+        ),
+        dmesg=("[    1.000000] hello", HOSTILE),
+    )
+    waiting = GuestStory(
+        "qemu2",
+        Condition.RUNNING,
+        facts=(("kernel", "6.1.0-56-amd64"),),
+        stuck=(Stack("pid 33 kworker/0:1", "D", "has waited for 140 s", FRAMES),),
+        dmesg=("[    2.000000] needle in qemu2's log",),
+        problems=("modules: the list is damaged after 3",),
+    )
+    return Postmortem(
+        "before.cap",
+        (panicked, waiting),
+        link_story(),
+        facts=(("taken", "2026-11-26 16:00:01"), ("standstill", "3.2 ms")),
+        differences=("qemu1 has module ntb_tool, qemu2 has not",),
+        notes=("qemu2 had no registers",),
+    )
+
+
+def pages() -> list[GuestPages]:
+    """Memory of both guests, some of it changed."""
+    before = BufferMemory(bytes(SIZE))
+    after = bytearray(SIZE)
+    after[0x40000:0x42000] = b"x" * 0x2000
+    memory = BufferMemory(after)
+    table = Table("Modules", ("NAME", "SIZE"), (("ntb", "20480"), (HOSTILE, "1")))
+    return [
+        GuestPages(
+            name,
+            tuple(stretches(memory)),
+            tuple(page_usage(memory)),
+            tuple(page_changes(before, memory)),
+            (table,),
+        )
+        for name in NAMES.values()
+    ]
+
+
+DUMPS = [
+    Dump("qemu1:mw0 → qemu2", "what the window reaches", "00040000: 7878 7878  xxxx\n*\n"),
+]
