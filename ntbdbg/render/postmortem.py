@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: MIT
+"""A postmortem as text, the page that a person reads first, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from ntbdbg.render.text import printable
+from ntbdbg.render.windows import WindowMap
+from ntbdbg.target.postmortem import Condition
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+
+    from ntbdbg.target.postmortem import GuestStory, LinkStory, Postmortem, Stack
+
+STYLES = {
+    Condition.RUNNING: "bold green",
+    Condition.PAUSED: "bold yellow",
+    Condition.HUNG: "bold yellow",
+    Condition.PANICKED: "bold red",
+    Condition.DEAD: "bold red",
+    Condition.UNKNOWN: "bold",
+}
+
+
+class PostmortemView:
+    """All of it: guests, the link, what differs.
+
+    :param log_lines: of each guest's last messages, how many
+    """
+
+    def __init__(self, story: Postmortem, *, log_lines: int = 12) -> None:
+        self.story = story
+        self.log_lines = log_lines
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        story = self.story
+        yield Text(printable(story.source), style="bold")
+        yield _facts(story.facts)
+        for guest in story.guests:
+            yield Text()
+            yield from self._guest(guest)
+        yield Text()
+        yield from _link(story.link)
+        if story.differences:
+            yield Text()
+            yield Text("what differs between the guests", style="bold")
+            yield from _indented(_words(story.differences))
+
+    def _guest(self, guest: GuestStory) -> Iterator[RenderableType]:
+        title = Text(f"{printable(guest.name)}: ", style="bold")
+        yield title.append(guest.condition.value, style=STYLES[guest.condition])
+        yield from _indented(_words(guest.why))
+        yield _facts(guest.facts)
+        yield from _indented(_words(guest.problems, style="red"))
+        yield from _part("panic", _words(guest.panic))
+        for stack in (*guest.cpus, *guest.stuck):
+            yield from _indented(_stack(stack))
+        shown = guest.dmesg[-self.log_lines :]
+        yield from _part("last messages", _words(shown, style="dim"))
+
+
+def _stack(stack: Stack) -> Iterator[Text]:
+    state = f" [{stack.state}]" if stack.state else ""
+    title = Text(printable(f"{stack.title}{state}"), style="bold")
+    if stack.why:
+        title.append(f"  {printable(stack.why)}", style="not bold yellow")
+    yield title
+    for frame in stack.frames:
+        yield Text(f"    {printable(frame)}")
+    if stack.problem:
+        yield Text(f"    {printable(stack.problem)}", style="red")
+
+
+def _link(story: LinkStory) -> Iterator[RenderableType]:
+    link = story.link
+    if link is None:
+        yield Text(f"link: {printable(story.problem)}", style="bold red")
+        return
+    yield Text("link", style="bold")
+    for finding in story.findings:
+        name = story.names.get(finding.partition, f"partition {finding.partition}")
+        style = "red" if finding.wrong else "yellow"
+        yield from _indented([Text(printable(f"{name}: {finding.text}"), style=style)])
+    for guest, text in story.disagreements:
+        words = f"{guest}: driver against device: {text}"
+        yield from _indented([Text(printable(words), style="red")])
+    if not (story.findings or story.disagreements):
+        words = "nothing is pending, masked or refused; drivers and device agree"
+        yield from _indented([Text(words)])
+    used = [window for window in link.windows if window.is_open or window.size]
+    if used:
+        yield Padding(WindowMap(link, used, story.names), (0, 0, 0, 2))
+
+
+def _facts(facts: Iterable[tuple[str, str]]) -> RenderableType:
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, style="dim")
+    table.add_column(overflow="fold")
+    for name, value in facts:
+        table.add_row(name, printable(value))
+    return Padding(table, (0, 0, 0, 2)) if table.row_count else Group()
+
+
+def _part(title: str, lines: Iterable[Text]) -> Iterator[RenderableType]:
+    found = list(lines)
+    if found:
+        yield from _indented([Text(title, style="bold")])
+        yield from _indented(found, 4)
+
+
+def _words(lines: Iterable[str], style: str = "") -> Iterator[Text]:
+    return (Text(printable(line), style=style) for line in lines)
+
+
+def _indented(lines: Iterable[Text], by: int = 2) -> Iterator[RenderableType]:
+    return (Padding(line, (0, 0, 0, by)) for line in lines)
+
+
+def postmortem_facts(story: Postmortem) -> dict[str, Any]:
+    """The document of ``postmortem --json`` (docs/json.md)."""
+    return {
+        "source": story.source,
+        "facts": dict(story.facts),
+        "guests": [_guest_facts(guest) for guest in story.guests],
+        "link": _link_facts(story.link),
+        "differences": list(story.differences),
+        "notes": list(story.notes),
+    }
+
+
+def _guest_facts(guest: GuestStory) -> dict[str, Any]:
+    return {
+        "name": guest.name,
+        "condition": guest.condition.value,
+        "why": list(guest.why),
+        "facts": dict(guest.facts),
+        "panic": list(guest.panic),
+        "cpus": [_stack_facts(stack) for stack in guest.cpus],
+        "stuck": [_stack_facts(stack) for stack in guest.stuck],
+        "dmesg": list(guest.dmesg),
+        "problems": list(guest.problems),
+    }
+
+
+def _stack_facts(stack: Stack) -> dict[str, Any]:
+    return {
+        "title": stack.title,
+        "state": stack.state,
+        "why": stack.why,
+        "frames": list(stack.frames),
+        "problem": stack.problem,
+    }
+
+
+def _link_facts(story: LinkStory) -> dict[str, Any]:
+    names = story.names
+    return {
+        "problem": story.problem,
+        "findings": [
+            {
+                "guest": names.get(finding.partition),
+                "partition": finding.partition,
+                "text": finding.text,
+                "wrong": finding.wrong,
+            }
+            for finding in story.findings
+        ],
+        "disagreements": [{"guest": guest, "text": text} for guest, text in story.disagreements],
+    }

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""The page that a person reads first, on a terminal."""
+
+from __future__ import annotations
+
+import io
+
+from ntbdbg.render.console import make_console
+from ntbdbg.render.postmortem import PostmortemView, postmortem_facts
+from ntbdbg.target.postmortem import LinkStory, Postmortem
+from tests.support import stories
+
+
+def shown(story: Postmortem, width: int = 100) -> str:
+    stream = io.StringIO()
+    console = make_console(stream, color=False)
+    console.width = width
+    console.print(PostmortemView(story))
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
+
+
+PICTURE = r"""
+before.cap
+  taken       2026-11-26 16:00:01
+  standstill  3.2 ms
+
+qemu1: panicked
+  panic: sysrq triggered crash
+  kernel  6.1.0-56-amd64
+  uptime  132 s
+  panic
+    Kernel panic - not syncing: sysrq triggered crash
+    <script>alert(1)</script> \x1b[31m & \x00
+  CPU 0: pid 0 swapper/0  idle
+      pp_ping+0x42 [ntb_pingpong]
+      worker_thread+0xaf
+      kthread+0xda
+      ret_from_fork+0x22
+  CPU 1: pid 217 bash  panicked here
+      pp_ping+0x42 [ntb_pingpong]
+      worker_thread+0xaf
+      kthread+0xda
+      ret_from_fork+0x22
+      the stack is damaged
+  last messages
+    [    1.000000] hello
+    <script>alert(1)</script> \x1b[31m & \x00
+
+qemu2: running
+  kernel  6.1.0-56-amd64
+  modules: the list is damaged after 3
+  pid 33 kworker/0:1 [D]  has waited for 140 s
+      pp_ping+0x42 [ntb_pingpong]
+      worker_thread+0xaf
+      kthread+0xda
+      ret_from_fork+0x22
+  last messages
+    [    2.000000] needle in qemu2's log
+
+link
+  qemu2: doorbells 0x10 are set but masked (INDBELLMSK 0x000000f0)
+  qemu1: driver against device: the driver masks 0x1, INDBELLMSK is 0x3
+  WINDOW     BAR             AT          SIZE    REACHES                STATE
+  qemu1:mw0  2 direct 2 MiB  0xfe000000  64 KiB  qemu2:0x40000-0x4ffff  open
+  qemu2:mw0  2 direct 2 MiB  0xfe000000  32 KiB  qemu1:0x80000-0x87fff  open
+
+what differs between the guests
+  qemu1 has module ntb_tool, qemu2 has not
+"""
+
+
+def test_golden_picture() -> None:
+    assert shown(stories.story()) == PICTURE.strip("\n")
+
+
+def test_a_link_that_cannot_be_read() -> None:
+    story = Postmortem("x.cap", (), LinkStory(None, problem="the page is gone"))
+    assert shown(story) == "x.cap\n\nlink: the page is gone"
+
+
+def test_json_says_the_same() -> None:
+    facts = postmortem_facts(stories.story())
+    one, two = facts["guests"]
+    assert (one["condition"], two["condition"]) == ("panicked", "running")
+    assert one["panic"][1] == stories.HOSTILE
+    assert one["cpus"][1]["problem"] == "the stack is damaged"
+    assert two["stuck"][0]["why"] == "has waited for 140 s"
+    assert facts["link"]["findings"][0]["guest"] == "qemu2"
+    assert facts["facts"]["standstill"] == "3.2 ms"
