@@ -10,6 +10,9 @@ from ntbdbg.kernel.btfrecords import Entry, Member
 MAX_NUMBER = 16
 """Bytes of the longest number: ``__int128``, ``long double``."""
 
+MAX_MEMBERS = 1 << 14
+"""Of one structure, with those of anonymous ones within; real ones have some hundreds."""
+
 _BIT_FIELDS = frozenset({Kind.INT, Kind.ENUM, Kind.ENUM64})
 
 
@@ -45,24 +48,31 @@ def check_bit_field(btf: Btf, number: int, bits: int) -> None:
         raise btf.error(number, f"has no {bits} bits for a bit field")
 
 
-def check_contents(btf: Btf, number: int, sound: set[int]) -> None:
+def check_contents(btf: Btf, number: int, sound: dict[int, int]) -> None:
     """KernelError if a structure contains itself, not by pointer but as a member.
 
-    :param sound: what is known to be sound, and what is found to be
+    Also if it has more members through anonymous structures than a real one can have: to find
+    one of them, drgn passes over all.
+
+    :param sound: structures known to be sound, with the number of their members; grows
     """
     _check(btf, number, sound, 0)
 
 
-def _check(btf: Btf, number: int, sound: set[int], depth: int) -> None:
+def _check(btf: Btf, number: int, sound: dict[int, int], depth: int) -> int:
     if number in sound:
-        return
+        return sound[number]
     if depth > MAX_DEPTH:
         raise btf.error(number, f"is within more than {MAX_DEPTH} structures: it contains itself")
+    count = 0
     for member in btf.members(number):
         inner = _contained(btf, member.type)
-        if inner is not None:
-            _check(btf, inner, sound, depth + 1)
-    sound.add(number)
+        size = 0 if inner is None else _check(btf, inner, sound, depth + 1)
+        count += 1 + (0 if member.name else size)
+    if count > MAX_MEMBERS:
+        raise btf.error(number, f"has more than {MAX_MEMBERS} members")
+    sound[number] = count
+    return count
 
 
 def _contained(btf: Btf, number: int) -> int | None:

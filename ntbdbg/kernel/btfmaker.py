@@ -41,7 +41,7 @@ class TypeMaker:
         self.btf = btf
         self._prog, self._forward, self._base = prog, forward, base
         self._made: dict[int, Type] = {}
-        self._sound: set[int] = set()
+        self._sound: dict[int, int] = {}
         self._makers: dict[Kind, Callable[[int, Entry, int], Type]] = {
             Kind.VOID: lambda number, entry, depth: prog.void_type(),
             Kind.INT: self._int,

@@ -238,6 +238,14 @@ def test_a_structure_that_contains_itself_is_refused(written: BtfWriter) -> None
             makes(written, number)
 
 
+def test_anonymous_structures_that_double_each_level_are_refused(written: BtfWriter) -> None:
+    number = written.struct("", 4, [("a", 1, 0), ("b", 1, 0)])
+    for _ in range(40):
+        number = written.struct("", 4, [("", number, 0), ("", number, 0)])
+    with pytest.raises(KernelError, match="more than 16384 members"):
+        makes(written, number)
+
+
 def test_circles_and_long_chains_are_refused(written: BtfWriter) -> None:
     circles = [
         written.typedef("t", written.next_id),
