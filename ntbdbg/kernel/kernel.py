@@ -86,7 +86,14 @@ class Kernel:
 
     def cpus(self) -> list[int]:
         """Numbers of the CPUs that have per-CPU memory: the possible ones."""
-        mask = self.symbol("__cpu_possible_mask")
+        return self._cpu_mask("__cpu_possible_mask")
+
+    def online_cpus(self) -> list[int]:
+        """Numbers of the CPUs that run."""
+        return self._cpu_mask("__cpu_online_mask")
+
+    def _cpu_mask(self, name: str) -> list[int]:
+        mask = self.symbol(name)
         size = min(mask.size or 8, MOST_CPUS // 8)
         bits = int.from_bytes(self.virtual.read(mask.address, size), "little")
         return [cpu for cpu in range(8 * size) if bits >> cpu & 1]

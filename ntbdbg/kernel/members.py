@@ -17,6 +17,7 @@ from ntbdbg.kernel.btfformat import COMPOUND
 from ntbdbg.kernel.path import member_steps
 
 if TYPE_CHECKING:
+    from ntbdbg.kernel.btfrecords import Member
     from ntbdbg.memory.base import PhysicalMemory
 
 LARGEST = 1 << 16
@@ -29,11 +30,15 @@ class Place(NamedTuple):
     :ivar offset: bytes from the structure's start
     :ivar size: bytes
     :ivar type: its number in BTF
+    :ivar bit_offset: of a bit field, from the first bit at `offset` on
+    :ivar bits: of a bit field, 0 if it is none
     """
 
     offset: int
     size: int
     type: int
+    bit_offset: int = 0
+    bits: int = 0
 
 
 class Layout:
@@ -77,7 +82,7 @@ class Layout:
         return self._known[path]
 
     def _resolve(self, path: str) -> Place | None:
-        offset, number = 0, self.number
+        offset, number, bit_offset, bits = 0, self.number, 0, 0
         for step in member_steps(path):
             number = self.btf.resolve(number)
             if isinstance(step, int):
@@ -86,22 +91,24 @@ class Layout:
                 number = self.btf.array(number).element
                 offset += step * size_of(self.btf, number)
                 continue
-            member = next(self._members(number, step, 0), None)
-            if member is None:
+            found = next(self._members(number, step, 0), None)
+            if found is None:
                 return None
-            offset, number = offset + member[0], member[1]
-        return Place(offset, size_of(self.btf, number), number)
+            start, member = found
+            number, bits = member.type, member.bit_size or 0
+            offset, bit_offset = offset + start // 8, start % 8
+        return Place(offset, size_of(self.btf, number), number, bit_offset, bits)
 
-    def _members(self, number: int, name: str, depth: int) -> Iterator[tuple[int, int]]:
-        """Offset and type of the member `name`, also of anonymous structures within."""
+    def _members(self, number: int, name: str, depth: int) -> Iterator[tuple[int, Member]]:
+        """Offset in bits and the member `name`, also of anonymous structures within."""
         if depth > MAX_DEPTH or self.btf.kind(number) not in COMPOUND:
             return
         for member in self.btf.members(number):
             if member.name == name:
-                yield member.bit_offset // 8, member.type
+                yield member.bit_offset, member
             elif not member.name:
                 inner = self._members(self.btf.resolve(member.type), name, depth + 1)
-                yield from ((member.bit_offset // 8 + offset, kind) for offset, kind in inner)
+                yield from ((member.bit_offset + offset, found) for offset, found in inner)
 
 
 class Layouts:
@@ -145,8 +152,16 @@ class Record:
         return self.raw[place.offset : place.offset + place.size]
 
     def number(self, path: str) -> int:
-        """A member as an unsigned number: a pointer, a count, an enumeration."""
+        """A member as an unsigned number: a pointer, a count, an enumeration, a bit field."""
+        place = self.layout.find(path)
+        if place.bits:
+            word = int.from_bytes(self.raw[place.offset : place.offset + 9], "little")
+            return word >> place.bit_offset & (1 << place.bits) - 1
         return int.from_bytes(self.bytes(path)[:8], "little")
+
+    def signed(self, path: str) -> int:
+        """A member as a signed number."""
+        return int.from_bytes(self.bytes(path)[:8], "little", signed=True)
 
     def text(self, path: str) -> str:
         """An array of characters, to its first NUL."""

@@ -66,6 +66,12 @@ class Module:
     def __contains__(self, address: object) -> bool:
         return any(address in region for region in self.regions)
 
+    @property
+    def is_permanent(self) -> bool:
+        """Whether it cannot be unloaded, for want of an exit function."""
+        known = self.record.has("init") and self.record.has("exit")
+        return known and bool(self.record.number("init")) and not self.record.number("exit")
+
 
 class ModuleWalker:
     """Finds the modules of one kernel.

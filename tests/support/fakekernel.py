@@ -81,6 +81,18 @@ class FakeStruct:
         for name, value in members.items():
             self[name] = value
 
+    def empty_list(self, path: str) -> None:
+        """``INIT_LIST_HEAD``."""
+        dot = f"{path}." if path else ""
+        self[f"{dot}next"] = self[f"{dot}prev"] = self.at(path)
+
+    def append(self, path: str, entry: FakeStruct, node: str) -> None:
+        """``list_add_tail``: put member `node` of `entry` at the end of our list `path`."""
+        last = self[f"{path}.prev"]
+        entry[f"{node}.next"], entry[f"{node}.prev"] = self.at(path), last
+        self.space.write(last, entry.at(node).to_bytes(8, "little"))
+        self[f"{path}.prev"] = entry.at(node)
+
     def __setitem__(self, path: str, value: object) -> None:
         offset, kind, member = self.kind.locate(path)
         if isinstance(value, FakeStruct):
@@ -201,6 +213,12 @@ class FakeGuest:
         self._heap, gpa = _next(self._heap, size, align)
         assert self._heap <= len(self.space.data), "the RAM is full"
         return self.direct_map + gpa
+
+    def text(self, text: str) -> int:
+        """A string on the heap, with its NUL; gives its VA."""
+        va = self.alloc(len(text.encode()) + 1, align=8)
+        self.space.write(va, text.encode())
+        return va
 
     def vmalloc(self, size: int, *, scattered: bool = True, modules: bool = False) -> int:
         """Pages mapped one by one, with an unmapped page behind; gives their VA.

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: MIT
+"""A kernel at a glance: what it is, how long it runs, its memory and CPUs, whether it is well."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from ntbdbg.errors import FaultError, KernelError
+from ntbdbg.kernel.clock import Clocks, read_clocks
+from ntbdbg.kernel.taints import taint_letters
+from ntbdbg.kernel.tasks import CpuTask, TaskWalker
+from ntbdbg.kernel.trouble import Trouble, find_trouble
+
+if TYPE_CHECKING:
+    from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.kernel.vmcoreinfo import Vmcoreinfo
+
+T = TypeVar("T")
+
+LONGEST_TEXT = 4096
+UTS_FIELD = 65
+"""Bytes of each of the six texts of ``struct new_utsname`` (__NEW_UTS_LEN + 1)."""
+
+NO_CPU = -1
+"""Value of `panic_cpu` while there is no panic: PANIC_CPU_INVALID."""
+
+PAGE = 4096
+
+
+@dataclass(frozen=True)
+class SystemInfo:
+    """All of it; what could not be found out is None or empty, and `notes` say why.
+
+    :ivar release: as ``uname -r``
+    :ivar version: as ``uname -v``
+    :ivar nodename: as ``uname -n``
+    :ivar banner: first line of its log, without the newline
+    :ivar command_line: what the boot loader gave it
+    :ivar kernel_offset: bytes by which KASLR moved it
+    :ivar clocks: how long it runs, and what it takes for the time of day
+    :ivar memory_total: bytes it manages, as MemTotal of /proc/meminfo
+    :ivar memory_free: bytes, as MemFree
+    :ivar cpus: what each CPU that is online runs
+    :ivar taints: letters, see `taints.MEANINGS`
+    :ivar panic_cpu: the CPU that panicked, None if none has
+    :ivar trouble: what its log says of panics, oopses, hangs; the newest last
+    :ivar others: further kernels in this RAM
+    :ivar notes: a clause for each thing that is not known
+    """
+
+    release: str
+    version: str | None
+    nodename: str | None
+    banner: str | None
+    command_line: str | None
+    build_id: str | None
+    kernel_offset: int
+    phys_base: int
+    clocks: Clocks | None
+    memory_total: int | None
+    memory_free: int | None
+    cpus_online: tuple[int, ...]
+    cpus: tuple[CpuTask, ...]
+    taints: str | None
+    panic_cpu: int | None
+    oops_in_progress: bool | None
+    trouble: tuple[Trouble, ...]
+    others: tuple[Vmcoreinfo, ...]
+    notes: tuple[str, ...]
+
+
+def system_info(kernel: Kernel) -> SystemInfo:
+    """Look at everything once."""
+    asked = _Asking(kernel)
+    info = kernel.info
+    uts = asked.of("uname", lambda: _uts(kernel)) or (None,) * 6
+    panic = asked.of("panic", lambda: asked.signed("panic_cpu"))
+    oops = asked.of("oops", lambda: asked.signed("oops_in_progress"))
+    pages = asked.of("memory", lambda: asked.number("_totalram_pages"))
+    free = asked.of("free memory", lambda: _free_pages(kernel))
+    return SystemInfo(
+        release=info.release,
+        version=uts[3],
+        nodename=uts[1],
+        banner=asked.of("banner", lambda: asked.text(kernel.symbol("linux_banner").address)),
+        command_line=asked.of("command line", lambda: _command_line(asked)),
+        build_id=info.build_id,
+        kernel_offset=info.kernel_offset,
+        phys_base=info.phys_base,
+        clocks=asked.of("uptime", lambda: read_clocks(kernel)),
+        memory_total=None if pages is None else pages * PAGE,
+        memory_free=None if free is None else free * PAGE,
+        cpus_online=tuple(asked.of("CPUs", kernel.online_cpus) or ()),
+        cpus=tuple(asked.of("running tasks", lambda: TaskWalker(kernel).cpus()) or ()),
+        taints=asked.of("taints", lambda: taint_letters(kernel, asked.number("tainted_mask"))),
+        panic_cpu=None if panic == NO_CPU else panic,
+        oops_in_progress=None if oops is None else bool(oops),
+        trouble=asked.of("trouble", lambda: find_trouble(kernel)) or (),
+        others=tuple(kernel.others),
+        notes=tuple(asked.notes),
+    )
+
+
+class _Asking:
+    """Questions of which each may fail by itself."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.notes: list[str] = []
+
+    def of(self, what: str, answer: Callable[[], T]) -> T | None:
+        try:
+            return answer()
+        except (KernelError, FaultError) as error:
+            self.notes.append(f"{what}: {error.message}")
+            return None
+
+    def number(self, name: str) -> int:
+        """A global ``unsigned long`` or ``atomic_long_t``."""
+        return int.from_bytes(self._read(name, 8), "little")
+
+    def signed(self, name: str) -> int:
+        """A global ``int`` or ``atomic_t``."""
+        return int.from_bytes(self._read(name, 4), "little", signed=True)
+
+    def text(self, address: int) -> str:
+        """Characters to the first NUL, without newlines at the end."""
+        from ntbdbg.kernel.virtual import read_some
+
+        raw = read_some(self.kernel.virtual, address, LONGEST_TEXT)
+        return raw.partition(b"\0")[0].decode("utf-8", "backslashreplace").rstrip("\n")
+
+    def _read(self, name: str, size: int) -> bytes:
+        return self.kernel.virtual.read(self.kernel.symbol(name).address, size)
+
+
+def _uts(kernel: Kernel) -> tuple[str, ...]:
+    """sysname, nodename, release, version, machine, domainname."""
+    address = kernel.symbol("init_uts_ns").address + (kernel.info.offset("uts_namespace.name") or 0)
+    raw = kernel.virtual.read(address, 6 * UTS_FIELD)
+    fields = struct.unpack(f"{UTS_FIELD}s" * 6, raw)
+    return tuple(f.partition(b"\0")[0].decode("utf-8", "backslashreplace") for f in fields)
+
+
+def _command_line(asked: _Asking) -> str:
+    return asked.text(asked.number("saved_command_line"))
+
+
+def _free_pages(kernel: Kernel) -> int:
+    """``global_zone_page_state(NR_FREE_PAGES)``: without what CPUs keep for themselves."""
+    index = kernel.info.number("NR_FREE_PAGES") or 0
+    address = kernel.symbol("vm_zone_stat").address + 8 * index
+    return max(0, int.from_bytes(kernel.virtual.read(address, 8), "little", signed=True))
