@@ -147,11 +147,19 @@ class PageTables:
 
         :raises FaultError: it is not mapped
         """
-        walk = self.walk(virtual)
-        if walk.address is None:
-            assert walk.reason is not None
-            raise self._error(virtual, 1, walk.reason)
-        return walk.address, walk.page_size - (walk.address & walk.page_size - 1)
+        try:
+            self._check_canonical(virtual)
+            table = self.root
+            for level in range(self.levels - 1, -1, -1):
+                shift = 12 + 9 * level
+                entry = self._entries(virtual, table, level, virtual >> shift & 511, 1)[0]
+                table = self._target(virtual, level, entry)
+                if level == 0 or entry & LARGE:
+                    inside = virtual & (1 << shift) - 1
+                    return table | inside, (1 << shift) - inside
+        except _Fault as fault:
+            raise self._error(virtual, 1, fault.reason) from None
+        raise AssertionError("the lowest level ends the loop")
 
     def runs(self, virtual: int, size: int) -> Iterator[Run]:
         """Physically contiguous runs of `[virtual, virtual + size)` in order, merged.
@@ -193,18 +201,20 @@ class PageTables:
     def _target(self, virtual: int, level: int, entry: int) -> int:
         """GPA of the table or page that an entry points to."""
         entry &= self._mask
-        where = f"its {self._name(level)} entry {entry:#x}"
         if not entry & PRESENT:
-            raise _Fault(virtual, f"is not mapped: {where} is not present")
+            raise self._refused(virtual, level, entry, "is not present")
         if level == 0 or not entry & LARGE:
             return entry & ADDRESS_BITS
         if level > 2:
-            raise _Fault(virtual, f"is not mapped: {where} has reserved bit 7 set")
+            raise self._refused(virtual, level, entry, "has reserved bit 7 set")
         # Bit 12 of a large page is PAT; those between it and the address are reserved.
         reserved = entry & ADDRESS_BITS & (1 << _shift(level)) - 1 & ~(1 << 12)
         if reserved:
-            raise _Fault(virtual, f"is not mapped: {where} has reserved bits {reserved:#x} set")
+            raise self._refused(virtual, level, entry, f"has reserved bits {reserved:#x} set")
         return entry & ADDRESS_BITS & -(1 << _shift(level))
+
+    def _refused(self, virtual: int, level: int, entry: int, why: str) -> _Fault:
+        return _Fault(virtual, f"is not mapped: its {self._name(level)} entry {entry:#x} {why}")
 
     def _check_canonical(self, virtual: int) -> None:
         bits = _shift(self.levels)

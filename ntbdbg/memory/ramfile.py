@@ -52,6 +52,10 @@ class RamFile(PhysicalMemory):
         self._mapping = None
 
     def read(self, address: int, size: int) -> bytes:
+        segment = self.segments.find(address)
+        if segment is not None and 0 < size <= segment.end - address:  # nearly always
+            self.check_backing()
+            return self.file.read(_offset(segment, address), size)
         self.check(address, size)
         self.check_backing()
         pieces = self.segments.pieces(address, size)
