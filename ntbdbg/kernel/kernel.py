@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -15,11 +15,14 @@ from ntbdbg.kernel.symbols import Symbol, SymbolTable, nearest
 from ntbdbg.kernel.virtual import VirtualMemory
 
 if TYPE_CHECKING:
+    import drgn
+
     from ntbdbg.kernel.btf import Btf
     from ntbdbg.kernel.listing import Listing
     from ntbdbg.kernel.members import Layouts
     from ntbdbg.kernel.modules import Module
     from ntbdbg.kernel.paging import PageTables
+    from ntbdbg.kernel.program import KernelProgram
     from ntbdbg.kernel.vmcoreinfo import Vmcoreinfo
     from ntbdbg.memory.base import PhysicalMemory
 
@@ -38,11 +41,19 @@ class Kernel:
     """
 
     def __init__(
-        self, memory: PhysicalMemory, info: Vmcoreinfo, others: list[Vmcoreinfo] | None = None
+        self,
+        memory: PhysicalMemory,
+        info: Vmcoreinfo,
+        others: Sequence[Vmcoreinfo] = (),
+        *,
+        symbols: str | None = None,
+        notify: Callable[[str], None] | None = None,
     ) -> None:
         self.memory = memory
         self.info = info
-        self.others = others or []
+        self.others = list(others)
+        self._debug_file = symbols
+        self._notify = notify or (lambda text: None)
 
     @classmethod
     def open(
@@ -63,7 +74,7 @@ class Kernel:
         found = find_vmcoreinfo(memory)
         if not found:
             raise _none(memory)
-        return cls(memory, found[0], found[1:])
+        return cls(memory, found[0], found[1:], symbols=symbols, notify=notify)
 
     def __repr__(self) -> str:
         return f"<Kernel {self.info.release} in {self.memory.name}>"
@@ -190,6 +201,42 @@ class Kernel:
         from ntbdbg.kernel.members import Layouts
 
         return Layouts(self.btf)
+
+    @cached_property
+    def program(self) -> KernelProgram:
+        """What drgn knows of it.
+
+        :raises KernelError: the kernel carries no types and there is no debug information
+        """
+        from ntbdbg.kernel.program import KernelProgram
+
+        made = KernelProgram(self)
+        if self._debug_file is not None:
+            made.add_debug_info(self._debug_file)
+        made.add_btf()
+        return made
+
+    @property
+    def prog(self) -> drgn.Program:
+        """The kernel for drgn, whose helpers all work on it; errors as `program`."""
+        return self.program.prog
+
+    def type(self, name: str) -> drgn.Type:
+        """The type that C calls `name`: ``struct list_head *``; KernelError if there is none."""
+        from ntbdbg.kernel.objects import find_type
+
+        return find_type(self, name)
+
+    def object(self, path: str) -> drgn.Object:
+        """The variable or member at ``init_uts_ns.name.nodename``, ``mod:sym.member[3]``.
+
+        :raises UsageError: it is no such path
+        :raises KernelError: no such symbol, CPU or member, or its type is not known
+        :raises FaultError: a pointer on the way leads nowhere
+        """
+        from ntbdbg.kernel.objects import find_object
+
+        return find_object(self, path)
 
     # -- modules ---------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ Modules come and go, so nobody keeps it for longer than one answer takes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,16 @@ class Symbolizer:
         """As `named`, the first one; modules are looked at only if vmlinux has none."""
         own = [] if module else self._kernel.table.named(name)
         return next(iter(own or self.named(name, module)), None)
+
+    def first_in(self, name: str, module: str | None) -> Symbol | None:
+        """As `first`; None as well if there is no such module."""
+        loaded = module in (None, "vmlinux") or any(one.name == module for one in self.modules)
+        return self.first(name, module) if loaded else None
+
+    def tables(self) -> Iterator[SymbolTable]:
+        """The symbols of vmlinux, then those of each module."""
+        yield self._kernel.table
+        yield from map(self._sound_table, self.modules)
 
     def find(self, address: int) -> tuple[Symbol, int] | None:
         """The symbol that a VA is in, and the bytes from its start; None if there is none."""

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT
+"""Types and typed variables of a kernel, as drgn's types and objects."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+import drgn
+from drgn import TypeKind
+
+from ntbdbg.errors import FaultError, KernelError
+from ntbdbg.kernel.lookup import named
+from ntbdbg.kernel.path import SymbolPath, member_steps
+
+if TYPE_CHECKING:
+    from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.kernel.symbols import Symbol
+
+
+def find_type(kernel: Kernel, name: str) -> drgn.Type:
+    """The type that C calls `name`: ``struct list_head *``.
+
+    :raises KernelError: there is none, or the name is no type's
+    """
+    try:
+        return kernel.prog.type(name)
+    except LookupError:
+        raise KernelError(
+            f"{kernel.memory.name}: Linux {kernel.info.release} has no type {name!r}",
+            hint="write it as in C: 'struct task_struct', 'pid_t'; a module's types need the "
+            "module loaded",
+        ) from None
+    except SyntaxError as error:
+        raise KernelError(
+            f"{kernel.memory.name}: {name!r} is no type: {error.msg}",
+            hint="write it as in C: 'struct task_struct', 'unsigned long', 'pid_t'",
+        ) from None
+
+
+def find_object(kernel: Kernel, text: str) -> drgn.Object:
+    """The variable or member at ``[MODULE:]SYMBOL[@CPU][.MEMBER…]``.
+
+    :raises UsageError: it is no such path
+    :raises KernelError: no such symbol, CPU or member, or its type is not known
+    :raises FaultError: a pointer on the way leads nowhere
+    """
+    path = SymbolPath.parse(text)
+    symbol = named(kernel, path)[0]
+    address = symbol.address if path.cpu is None else kernel.percpu(symbol.address, path.cpu)
+    found = drgn.Object(kernel.prog, _variable_type(kernel, symbol), address=address)
+    members = path.name[len(symbol.name) :] + path.members
+    for step in member_steps(members):
+        found = _step(kernel, found, step)
+    return found
+
+
+def _variable_type(kernel: Kernel, symbol: Symbol) -> drgn.Type:
+    found = kernel.program.variable_type(symbol)
+    if found is None:
+        raise KernelError(
+            f"{kernel.memory.name}: nobody tells the type of {symbol.name}",
+            hint=f"say it: decode GUEST 'struct NAME' {symbol.name}; before Linux 6.16 kernels "
+            "carry types of few variables only",
+        )
+    return found
+
+
+def _step(kernel: Kernel, value: drgn.Object, step: str | int) -> drgn.Object:
+    """A member, through a pointer if need be, or an element."""
+    try:
+        if isinstance(step, str):
+            return value.member_(step)
+        _check_index(value, step)
+        return value[step]
+    except drgn.FaultError as error:
+        reason = f"cannot be read: {error}"
+        raise FaultError(kernel.memory.name, error.address, 8, reason) from None
+    except LookupError:
+        why = f"has no member {step!r}"
+    except TypeError:
+        why = f"has no member {step!r}" if isinstance(step, str) else "is no array"
+    except IndexError:
+        why = f"has no element {step}"
+    raise KernelError(
+        f"{kernel.memory.name}: {value.type_.type_name()} {why}", hint=_members(value, step)
+    )
+
+
+def _check_index(value: drgn.Object, index: int) -> None:
+    """drgn takes any index, as C does; here it is a typing error."""
+    array = value.type_.unaliased()
+    if array.kind == TypeKind.ARRAY and array.length and index >= array.length:
+        raise IndexError(index)
+
+
+def _members(value: drgn.Object, step: str | int) -> str | None:
+    """What a user who wrote `step` may have meant."""
+    kind = value.type_.unaliased()
+    if kind.kind == TypeKind.POINTER:
+        kind = kind.type.unaliased()
+    if kind.kind == TypeKind.ARRAY and kind.length:
+        return f"it has 0 to {kind.length - 1}"
+    if kind.kind not in (TypeKind.STRUCT, TypeKind.UNION) or kind.members is None:
+        return None
+    names = [member.name for member in kind.members if member.name]
+    similar = get_close_matches(str(step), names, 3, 0.4)
+    return f"it has {', '.join(similar or names[:8])}"

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""A kernel as a `drgn.Program`: its memory, symbols, types and variables, so drgn's helpers work.
+
+drgn translates addresses itself, by the kernel's page tables; it is given what lies in RAM by
+copying, since a mapped file that somebody truncates would end the process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import drgn
+from drgn import FindObjectFlags, Program, SymbolBinding, SymbolKind, TypeKind
+
+from ntbdbg.errors import KernelError
+from ntbdbg.kernel.btftypes import BtfTypes, register_btf
+from ntbdbg.kernel.globals import GLOBAL_TYPES, MODULE_GLOBAL_TYPES
+
+if TYPE_CHECKING:
+    from ntbdbg.kernel.btf import Btf
+    from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.kernel.symbols import Symbol
+
+_KINDS = {
+    **dict.fromkeys("tT", SymbolKind.FUNC),
+    **dict.fromkeys("bBcCdDgGrRsSvV", SymbolKind.OBJECT),
+}
+
+
+class KernelProgram:
+    """What drgn is told of `kernel`.
+
+    :ivar prog: the program; any of drgn's helpers take it
+    :ivar types: the types of BTF, None if the kernel carries none and debug information is used
+    """
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self.types: BtfTypes | None = None
+        self.prog = Program(drgn.Platform(drgn.Architecture.X86_64), vmcoreinfo=kernel.info.text)
+        self._add_memory()
+        self.prog.set_linux_kernel_custom(kernel.info.text, kernel.memory.is_live)
+        self.prog.register_symbol_finder("kallsyms", self._find_symbols, enable_index=-1)
+        self.prog.register_object_finder("globals", self._find_object, enable_index=-1)
+
+    def add_btf(self) -> None:
+        """Let it find the types that the kernel and its modules carry."""
+        self.types = register_btf(self.prog, self._kernel.btf, self._module_types)
+
+    def add_debug_info(self, path: str) -> bool:
+        """Let it use the debug information in `path`, if that is of this very kernel; whether so.
+
+        It is asked before BTF.
+        """
+        # Not load_debug_info: that walks the guest's list of modules without a bound.
+        module = self.prog.main_module("kernel", create=True)
+        if self._kernel.info.build_id:
+            module.build_id = bytes.fromhex(self._kernel.info.build_id)
+        module.try_file(path)
+        return not module.wants_debug_file()
+
+    def variable_type(self, symbol: Symbol) -> drgn.Type | None:
+        """The C type of a global variable or function, None if nobody tells it."""
+        found = self.types.type_of(symbol.name, symbol.module or "vmlinux") if self.types else None
+        if found is None and symbol.module is None:
+            found = self._debug_type(symbol.name)
+        return found or self._known_type(symbol)
+
+    def _add_memory(self) -> None:
+        memory = self._kernel.memory
+
+        def read(address: int, count: int, offset: int, physical: bool) -> bytes:
+            return memory.read(address, count)
+
+        for segment in memory.segments:
+            self.prog.add_memory_segment(segment.start, segment.size, read, physical=True)
+
+    def _module_types(self) -> list[Btf]:
+        found = []
+        for module in self._kernel.symbolizer().modules:
+            try:
+                found.append(self._kernel.module_btf(module.name))
+            except KernelError:  # it has none, or a damaged one; the others are still good
+                continue
+        return found
+
+    def _known_type(self, symbol: Symbol) -> drgn.Type | None:
+        if symbol.module:
+            name = MODULE_GLOBAL_TYPES.get((symbol.module, symbol.name))
+        else:
+            name = GLOBAL_TYPES.get(symbol.name)
+        if name is None:
+            return None
+        try:
+            return self.prog.type(name)
+        except LookupError:
+            return None
+
+    def _debug_type(self, name: str) -> drgn.Type | None:
+        try:
+            return self.prog.object(name, FindObjectFlags.VARIABLE | FindObjectFlags.FUNCTION).type_
+        except LookupError:
+            return None
+
+    # -- as drgn asks ----------------------------------------------------------------------
+
+    def _find_symbols(
+        self, prog: Program, name: str | None, address: int | None, one: bool
+    ) -> Sequence[drgn.Symbol]:
+        now = self._kernel.symbolizer()
+        if name is not None:
+            first = now.first(name)
+            found = ([first] if first else []) if one else now.named(name)
+        elif address is not None:
+            place = now.find(address)
+            found = [place[0]] if place else []
+        else:
+            found = [symbol for table in now.tables() for symbol in table]
+        return [_drgn_symbol(symbol) for symbol in found if address is None or _in(address, symbol)]
+
+    def _find_object(
+        self, prog: Program, name: str, flags: FindObjectFlags, filename: str | None
+    ) -> drgn.Object | None:
+        if not flags & (FindObjectFlags.VARIABLE | FindObjectFlags.FUNCTION):
+            return None
+        symbol = self._kernel.symbolizer().first_in(name, filename)
+        if symbol is None:
+            return None
+        found = self.types.type_of(name, symbol.module or "vmlinux") if self.types else None
+        found = found or self._known_type(symbol)
+        if found is None:
+            return None
+        is_function = found.kind == TypeKind.FUNCTION
+        wanted = FindObjectFlags.FUNCTION if is_function else FindObjectFlags.VARIABLE
+        return drgn.Object(prog, found, address=symbol.address) if flags & wanted else None
+
+
+def _in(address: int, symbol: Symbol) -> bool:
+    return symbol.address <= address < symbol.address + max(symbol.size, 1)
+
+
+def _drgn_symbol(symbol: Symbol) -> drgn.Symbol:
+    binding = SymbolBinding.UNKNOWN
+    if symbol.letter in "vVwW":
+        binding = SymbolBinding.WEAK
+    elif symbol.is_global:
+        binding = SymbolBinding.GLOBAL
+    kind = _KINDS.get(symbol.letter, SymbolKind.UNKNOWN)
+    return drgn.Symbol(symbol.name, symbol.address, symbol.size, binding, kind)
