@@ -76,12 +76,12 @@ def _step(kernel: Kernel, value: drgn.Object, step: str | int) -> drgn.Object:
     except drgn.FaultError as error:
         reason = f"cannot be read: {error}"
         raise FaultError(kernel.memory.name, error.address, 8, reason) from None
+    except IndexError:
+        why = f"has no element {step}"
     except LookupError:
         why = f"has no member {step!r}"
     except TypeError:
         why = f"has no member {step!r}" if isinstance(step, str) else "is no array"
-    except IndexError:
-        why = f"has no element {step}"
     raise KernelError(
         f"{kernel.memory.name}: {value.type_.type_name()} {why}", hint=_members(value, step)
     )
