@@ -15,6 +15,20 @@ from tests.support.fakelab import FakeLab
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
+@pytest.fixture(scope="session")
+def nobody(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders of a user who has no labs."""
+    return tmp_path_factory.mktemp("nobody")
+
+
+@pytest.fixture(autouse=True)
+def _alone(nobody: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the labs of whoever runs it, or writes to their cache."""
+    monkeypatch.delenv("NTBDBG_FROM", raising=False)
+    for variable in ("XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
+        monkeypatch.setenv(variable, str(nobody))
+
+
 @pytest.fixture
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLab]:
     """A live lab of qemu1 and qemu2, 16 MiB each, without a link; the environment leads to it."""
