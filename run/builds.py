@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from run.artifacts import GuestImage, QemuInstall
 from run.config import Paths
@@ -29,16 +28,16 @@ class Request:
 
     :param jobs: compilers at once
     :param force: compile anew what is in the cache already
-    :param qemu_source: folder or tarball instead of Debian's package
+    :param qemu_source: what is built instead of Debian trixie's package, as `build` takes it
     :param mirror: URL of a Debian mirror instead of the host's own
     :param policy: when missing system packages are installed
-    :param sanitize: QEMU with sanitizers
+    :param sanitize: QEMU whose NTB port has sanitizers in it
     """
 
     what: Sequence[str] = ALL
     jobs: int = field(default_factory=default_jobs)
     force: bool = False
-    qemu_source: Path | None = None
+    qemu_source: str | None = None
     mirror: str | None = None
     policy: Policy = Policy.ROOT
     sanitize: bool = False

@@ -49,7 +49,7 @@ class Paths:
 
     @property
     def sanitized(self) -> Paths:
-        """Where a QEMU with sanitizers is built, beside the one for use."""
+        """Where a QEMU with a sanitized device is put, beside the one for use."""
         return Paths(self.build / "sanitized")
 
     @property

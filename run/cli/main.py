@@ -30,6 +30,7 @@ COMMANDS = {
     "fuzz": ("run.cli.commands.fuzz", "Hostile guests against the device."),
     "selftest": ("run.cli.commands.selftest", "Run Linux' own NTB test between two VMs."),
     "soak": ("run.cli.commands.soak", "Repeat the fault tests many times."),
+    "bench": ("run.cli.commands.bench", "Measure, and compare with other programs."),
     "doctor": ("run.cli.commands.doctor", "Say what this host lacks, and how to mend it."),
 }
 

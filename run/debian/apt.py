@@ -78,12 +78,15 @@ class Apt:
         step.fraction(len(packages), len(packages))
         return paths
 
-    def download_source(self, step: Step, name: str) -> Path:
-        """Download and check the source package `name`; gives its .dsc file."""
+    def download_source(self, step: Step, name: str, series: str = "") -> Path:
+        """Download and check the source package `name`; gives its .dsc file.
+
+        :param series: as for `source_identity`
+        """
         folder = self._downloads / f"{name}-source"
         folder.mkdir(parents=True, exist_ok=True)
         # apt checks what is there already by its hash, and fetches only what differs.
-        version = self.source_identity(name)[0]
+        version = self.source_identity(name, series)[0]
         argv = ["apt-get", "source", "--download-only", "--only-source", f"{name}={version}"]
         with exclusive(folder.with_suffix(".lock")):
             self._state.run(step, argv, cwd=folder)
@@ -92,21 +95,29 @@ class Apt:
             raise RunError(f"apt-get source {name} left no {dsc.name} in {folder}")
         return dsc
 
-    def source_identity(self, name: str) -> tuple[str, str]:
-        """Version of the source package `name`, and SHA256 of its .dsc, which lists all hashes."""
-        fields = self._source(name)
+    def source_identity(self, name: str, series: str = "") -> tuple[str, str]:
+        """Version of the source package `name`, and SHA256 of its .dsc, which lists all hashes.
+
+        :param series: how its version begins (``10.2``); without it the newest
+        """
+        fields = self._source(name, series)
         for line in fields.get("Checksums-Sha256", "").splitlines():
             sha256, _, file = line.split() if len(line.split()) == 3 else ("", "", "")
             if file.endswith(".dsc"):
                 return fields["Version"], sha256
         raise RunError(f"the signed index gives no SHA256 for the source package {name}")
 
-    def _source(self, name: str) -> dict[str, str]:
+    def _source(self, name: str, series: str) -> dict[str, str]:
         """The index entry of the newest version."""
         text = self._state.query(["apt-cache", "showsrc", "--only-source", name])
-        found = [fields for fields in stanzas(text) if fields.get("Package") == name]
+        entries = [fields for fields in stanzas(text) if fields.get("Package") == name]
+        found = [fields for fields in entries if _is_of(fields["Version"], series)]
         if not found:
-            raise RunError(f"the Debian archive has no source package {name}")
+            there = sorted({fields["Version"] for fields in entries})
+            raise RunError(
+                f"the Debian archive has no source package {name} {series}".rstrip(),
+                hint=f"there is {', '.join(there)}" if there else None,
+            )
         newer = cmp_to_key(_compare)
         return max(found, key=lambda fields: newer(fields["Version"]))
 
@@ -133,6 +144,13 @@ class Apt:
                 left.unlink()
             scratch.rmdir()
         return target
+
+
+def _is_of(version: str, series: str) -> bool:
+    """Whether a Debian version is of an upstream series: ``1:10.2.2+ds-1`` of ``10.2``."""
+    upstream = re.sub(r"^[0-9]+:", "", version)
+    begins = re.match(rf"{re.escape(series)}(?![0-9])", upstream) is not None
+    return not series or version == series or begins
 
 
 def _compare(one: str, other: str) -> int:

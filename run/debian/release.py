@@ -24,12 +24,18 @@ def open_apt(paths: Paths, suite: str, mirror: str | None, *, types: str = "deb"
     return Apt(paths.cache / "apt" / suite, paths.cache / "downloads", suites)
 
 
+#: suites whose security updates go into themselves
+_ROLLING = {"sid", "unstable", "experimental"}
+
+
 def _mirrors(suite: str, mirror: str | None) -> dict[str, Mirror]:
     if mirror is not None:
         return {suite: Mirror(mirror)}
     sources, release = read_sources(), os_release()
     codename = release.get("VERSION_CODENAME", "") if release.get("ID") == "debian" else ""
     mirrors = {suite: find_mirror(sources, codename)}
+    if suite in _ROLLING:
+        return mirrors
     with suppress(HostError):  # a bare installation lists only the main archive, which is whole
         mirrors[f"{suite}-security"] = find_mirror(sources, codename, security=True)
     return mirrors

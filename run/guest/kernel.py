@@ -89,7 +89,7 @@ def build_kernel(
 
 
 def _build_ntb(steps: Steps, packages: KernelPackages, work: Path, target: Path, jobs: int) -> None:
-    headers = _usable_headers(work / "headers", packages.release)
+    headers = usable_headers(work / "headers", packages.release)
     source = work / "source" / "drivers" / "ntb"
     with steps.step("guest: build the NTB drivers") as step:
         settings = [f"{name}={value}" for name, value in _CONFIG.items()]
@@ -122,7 +122,7 @@ def _build_ntb(steps: Steps, packages: KernelPackages, work: Path, target: Path,
             raise StepError(step.name, "a module lacks its symbols", step.log, output.splitlines())
 
 
-def _usable_headers(root: Path, release: str) -> Path:
+def usable_headers(root: Path, release: str) -> Path:
     """Headers whose Makefile points into `root` instead of the system's /usr/src."""
     headers = root / "usr" / "src" / f"linux-headers-{release}"
     makefile = headers / "Makefile"

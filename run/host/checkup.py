@@ -16,7 +16,7 @@ from run.artifacts import GuestImage, MissingBuild, QemuInstall
 from run.config import Paths
 from run.host import kvm
 from run.host.install import mend
-from run.host.packages import NEEDS, PURPOSES, lacking
+from run.host.packages import NEEDS, OPTIONAL, PURPOSES, lacking
 
 GIB = 1 << 30
 MIB = 1 << 20
@@ -74,7 +74,8 @@ def packages() -> Iterator[Finding]:
         subject = f"packages to {PURPOSES[purpose]}"
         if missing:
             names = " ".join(need.names[0] for need in missing)
-            yield Finding(subject, State.LACKING, f"missing: {names}", mend(missing))
+            state = State.NOTE if purpose in OPTIONAL else State.LACKING
+            yield Finding(subject, state, f"missing: {names}", mend(missing))
         else:
             yield Finding(subject, State.OK, f"all {len(needs)} installed")
 

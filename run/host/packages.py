@@ -84,6 +84,13 @@ NEEDS: dict[str, tuple[Need, ...]] = {
         Need("strace", "strace"),
         Need("xxd", "xxd"),
     ),
+    "bench": (
+        *_COMPILER,  # programs for guests
+        Need("diffutils", "cmp"),
+        Need("grep", "grep"),
+        Need("ripgrep", "rg"),
+        Need("xxd", "xxd"),
+    ),
 }
 
 PURPOSES = {
@@ -91,7 +98,11 @@ PURPOSES = {
     "guest": "build the guest",
     "run": "log in to guests",
     "test": "run the tests",
+    "bench": "run the benchmarks",
 }
+
+#: nobody needs these but who works on this project
+OPTIONAL = frozenset({"bench"})
 
 
 def lacking(

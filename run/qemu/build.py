@@ -18,7 +18,7 @@ from run.debian.apt import Apt
 from run.debian.release import open_apt, refresh
 from run.qemu import overlay, tools
 from run.qemu.compile import Compilation, Inputs
-from run.qemu.source import of_debian, of_path
+from run.qemu.source import QemuSource, debian_source, of_debian, of_path
 from run.steps import Steps
 from run.store import Store, replace_folder
 
@@ -36,17 +36,17 @@ def build_qemu(
     paths: Paths,
     *,
     jobs: int,
-    source: Path | None = None,
+    source: str | None = None,
     mirror: str | None = None,
     force: bool = False,
     sanitize: bool = False,
 ) -> QemuInstall:
     """Build QEMU, or take it from the cache; gives what stands in the build folder.
 
-    :param source: a QEMU source folder or tarball instead of Debian's
+    :param source: a QEMU source folder or tarball instead of Debian's, or ``debian:SUITE/VERSION``
     :param mirror: URL of a Debian mirror, where the apt configuration names none
     :param force: compile everything anew
-    :param sanitize: with sanitizers, for fuzzing; a build of its own
+    :param sanitize: the device with sanitizers; a build of its own
     """
     apt = open_apt(paths, SUITE, mirror, types="deb deb-src")
     store = Store(paths.cache / "builds")
@@ -54,7 +54,7 @@ def build_qemu(
         mine = Path(scratch) / "overlay"
         overlay.snapshot(OVERLAY, mine)
         refresh(steps, apt, "qemu: package lists")
-        inputs = _inputs(apt, source, mine, sanitize=sanitize)
+        inputs = make_inputs(steps, paths, apt, mine, source, mirror, sanitize=sanitize)
         if force:
             store.forget("qemu", inputs.key)
         elif (install := _standing(paths, inputs.key)) is not None:
@@ -62,7 +62,7 @@ def build_qemu(
         elif store.find("qemu", inputs.key) is None:
             # Old lists name packages that the mirror no longer has.
             refresh(steps, apt, "qemu: package lists", max_age=3600.0)
-            inputs = _inputs(apt, source, mine, sanitize=sanitize)
+            inputs = make_inputs(steps, paths, apt, mine, source, mirror, sanitize=sanitize)
 
         def fill(folder: Path) -> None:
             Compilation(steps, paths, apt, inputs, store, jobs).build(folder, force=force)
@@ -73,15 +73,43 @@ def build_qemu(
         return _install(done, paths, inputs.key)
 
 
-def _inputs(apt: Apt, source: Path | None, mine: Path, *, sanitize: bool) -> Inputs:
+def make_inputs(
+    steps: Steps,
+    paths: Paths,
+    apt: Apt,
+    mine: Path,
+    source: str | None = None,
+    mirror: str | None = None,
+    *,
+    sanitize: bool = False,
+) -> Inputs:
+    """All that decides what a build looks like; the parameters are those of `build_qemu`.
+
+    :param apt: of `SUITE`, its lists fetched
+    :param mine: a copy of the overlay
+    """
     return Inputs(
-        of_debian(apt) if source is None else of_path(source),
+        _source(steps, paths, apt, source, mirror),
         mine,
         apt.show(tools.MESON_PACKAGES),
         apt.show(tuple(tools.FIRMWARE)),
         tools.toolchain(),
         sanitize,
     )
+
+
+def _source(
+    steps: Steps, paths: Paths, apt: Apt, source: str | None, mirror: str | None
+) -> QemuSource:
+    if source is None:
+        return of_debian(apt)
+    named = debian_source(source)
+    if named is None:
+        return of_path(Path(source))
+    suite, series = named
+    other = open_apt(paths, suite, mirror, types="deb-src")
+    refresh(steps, other, f"qemu: package lists of {suite}")
+    return of_debian(other, series)
 
 
 def _standing(paths: Paths, key: str) -> QemuInstall | None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ from pathlib import Path
 
 from run.config import Paths
 from run.debian.apt import Apt, Package
+from run.errors import RunError
 from run.locks import exclusive
-from run.qemu import overlay, tools
+from run.qemu import overlay, sanitize, tools
 from run.qemu.source import QemuSource
 from run.steps import Steps
 from run.store import Store, digest, digest_tree
@@ -26,10 +28,12 @@ CONFIGURE = (
     "--disable-docs",
     "--disable-install-blobs",
 )
-#: what finds an access outside of an object, and what C leaves undefined
-SANITIZE = ("--enable-asan", "--enable-ubsan")
+#: where unpacked sources are kept
+_SOURCES = "qemu-source"
+
+QEMU = "qemu-system-x86_64"
 TARGETS = (
-    "qemu-system-x86_64",
+    QEMU,
     "contrib/ivshmem-server/ivshmem-server",
     "tests/qtest/idt-ntb-test",
 )
@@ -39,7 +43,7 @@ TARGETS = (
 class Inputs:
     """All that decides what a build looks like.
 
-    :param sanitize: with AddressSanitizer and UndefinedBehaviorSanitizer
+    :param sanitize: our device with AddressSanitizer and UndefinedBehaviorSanitizer
     """
 
     source: QemuSource
@@ -51,7 +55,7 @@ class Inputs:
 
     @property
     def configure(self) -> tuple[str, ...]:
-        return (*CONFIGURE, *self.source.configure, *(SANITIZE if self.sanitize else ()))
+        return (*CONFIGURE, *self.source.configure)
 
     @property
     def line(self) -> str:
@@ -64,7 +68,8 @@ class Inputs:
         firmware = [package.sha256 for package in self.firmware]
         recipe = digest_tree(Path(__file__).parent)
         content = digest_tree(self.overlay)
-        return digest([self.line, self.source.content, content, *TARGETS, *firmware, recipe])
+        parts = [self.line, self.source.content, content, *TARGETS, *firmware, recipe]
+        return digest([*parts, *(sanitize.FLAGS if self.sanitize else ())])
 
 
 @dataclass(frozen=True)
@@ -96,8 +101,24 @@ class Compilation:
             for target in TARGETS:
                 (folder / "bin").mkdir(exist_ok=True)
                 shutil.copy2(self._build / target, folder / "bin")
+            if self.inputs.sanitize:
+                with self.steps.step("qemu: the device with sanitizers") as step:
+                    sanitize.build(step, self._build, QEMU, folder / "bin" / QEMU, self.jobs)
         with self.steps.step("qemu: firmware") as step:
             tools.unpack_firmware(step, self.apt, self.inputs.firmware, folder / "firmware")
+
+    def compile_device(self) -> None:
+        """Compile our own files and no more: whether the device fits this QEMU."""
+        with exclusive(self._work.with_suffix(".lock")):
+            self._prepare_tree()
+            self._configure()
+            with self.steps.step("qemu: compile the device") as step:
+                ninja: list[str | Path] = ["ninja", "-C", self._build]
+                names = step.run([*ninja, "--quiet", "-t", "targets", "all"])
+                ours = re.findall(r"^(\S*idt-ntb-\S*\.c\.o):", names, re.MULTILINE)
+                if not ours:
+                    raise RunError("this QEMU builds nothing of the device")
+                step.run([*ninja, f"-j{self.jobs}", *ours])
 
     @property
     def _tree(self) -> Path:
@@ -108,7 +129,7 @@ class Compilation:
         return self._tree / "build"
 
     def _prepare_tree(self) -> None:
-        pristine = self._pristine()
+        pristine = self.fetch_source()
         with self.steps.step("qemu: overlay") as step, tempfile.TemporaryDirectory() as scratch:
             names = overlay.stage(step, self.inputs.overlay, pristine, Path(scratch))
             living = self.inputs.source.folder is not None
@@ -119,8 +140,14 @@ class Compilation:
                 self.inputs.source.check_unchanged()
             step.note(f"changed: {' '.join(changed) or 'nothing'}")
 
-    def _pristine(self) -> Path:
-        """The source without our overlay; read only."""
+    @property
+    def has_source(self) -> bool:
+        """Whether the source is at hand, so that nothing need be downloaded for it."""
+        source = self.inputs.source
+        return source.folder is not None or bool(self.store.find(_SOURCES, source.line))
+
+    def fetch_source(self) -> Path:
+        """The source without our overlay, downloaded if need be; read only."""
         source = self.inputs.source
         if source.folder is not None:
             return source.folder
@@ -131,7 +158,7 @@ class Compilation:
             with self.steps.step("qemu: download and unpack the source") as step:
                 extract(step, folder)
 
-        return self.store.make("qemu-source", source.line, fill)
+        return self.store.make(_SOURCES, source.line, fill)
 
     def _configure(self) -> None:
         """Run configure unless it has been; ninja itself sees to changed meson files."""

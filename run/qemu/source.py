@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,12 +46,21 @@ class QemuSource:
         raise RunError(f"{self.folder} changed while it was being copied", hint="build again")
 
 
-def of_debian(apt: Apt) -> QemuSource:
-    """The source package in `apt`'s release; nothing is downloaded before `extract`."""
-    version, sha256 = apt.source_identity("qemu")
+def debian_source(text: str) -> tuple[str, str] | None:
+    """Suite and version (which may be empty) of ``debian:SUITE[/VERSION]``; None for a path."""
+    match = re.fullmatch(r"debian:([\w-]+)(?:/([\w.+~:-]+))?", text)
+    return (match[1], match[2] or "") if match else None
+
+
+def of_debian(apt: Apt, series: str = "") -> QemuSource:
+    """The source package in `apt`'s release; nothing is downloaded before `extract`.
+
+    :param series: how its version begins (``10.2``); without it the newest
+    """
+    version, sha256 = apt.source_identity("qemu", series)
 
     def extract(step: Step, target: Path) -> None:
-        dsc = apt.download_source(step, "qemu")
+        dsc = apt.download_source(step, "qemu", series)
         # apt has checked the .dsc, which has the hashes that dpkg-source checks all files by. It
         # applies Debian's patches too: without them configure stops at firmware that is left out.
         target.rmdir()

@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.bench.memory import MIB, fill
 from tests.bench.ratio import ntbdbg
+from tests.bench.result import Result, at_least, tell
 
 SIZE = 4 * MIB
 BUDGET = 1000
@@ -51,11 +52,9 @@ def main() -> int:
         fill(path, SIZE)
         for label, pause in (("1 change/s", 1.0), ("100 changes/s", 0.01)):
             found = rate(path, pause)
-            verdict = "ok" if found >= BUDGET else "BELOW BUDGET"
-            print(
-                f"watch of 1 MiB, {label:<28} {found:8.0f} samples/s (at least {BUDGET})  {verdict}"
-            )
-            worst = max(worst, int(found < BUDGET))
+            what, value = f"watch of 1 MiB, {label}", f"{found:.0f} samples/s"
+            budget, holds = at_least(BUDGET, found)
+            worst |= tell(Result(what, value, budget=budget, holds=holds))
     return worst
 
 

@@ -19,6 +19,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.bench.result import Result, at_most, tell
+
 CHECKOUT = Path(__file__).parents[2]
 Work = Callable[[], object]
 
@@ -84,9 +86,10 @@ def _run(contest: Contest, rounds: int) -> int:
                 times[who].append(time.perf_counter() - start)
     ours, theirs = (statistics.median(times[who]) for who in ("ours", "theirs"))
     ratio = ours / theirs
-    verdict = "ok" if ratio <= contest.budget else "OVER BUDGET"
-    print(
-        f"{contest.name:<44} {ours * 1e3:8.1f} ms / {theirs * 1e3:8.1f} ms = {ratio:5.2f} "
-        f"(budget {contest.budget:g})  {verdict}"
-    )
-    return int(ratio > contest.budget)
+    what, _, against = contest.name.partition(" : ")
+    budget, holds = at_most(contest.budget, ratio)
+    return tell(Result(what, _ms(ours), against, _ms(theirs), ratio, budget, holds))
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:.1f} ms"

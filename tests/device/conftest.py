@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from run.artifacts import MissingBuild, QemuInstall
+from run.config import Paths
 from tests.device.deadline import eventually
 from tests.device.port import Port
 from tests.device.qtest import Build, Qemu, base_argv
@@ -29,8 +30,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.device)
 
 
-def qemu_build() -> Build:
-    """The QEMU under test: $NTBDBG_QEMU_BUILD, a build folder, or what `run build qemu` left."""
+def qemu_build(flavour: str = "") -> Build:
+    """The QEMU under test: $NTBDBG_QEMU_BUILD, a build folder, or what `run build qemu` left.
+
+    :param flavour: subfolder of our build folder
+    """
     folder = os.environ.get("NTBDBG_QEMU_BUILD")
     if folder:
         firmware = os.environ.get("NTBDBG_QEMU_FIRMWARE", "")
@@ -39,10 +43,9 @@ def qemu_build() -> Build:
             Path(folder, "contrib/ivshmem-server/ivshmem-server"),
             tuple(Path(part) for part in firmware.split(":") if part),
         )
+    ours = Path(os.environ.get("NTBDBG_BUILD_DIR", REPOSITORY / "build"))  # as `run test` sets it
     try:
-        install = QemuInstall.load(
-            Path(os.environ.get("NTBDBG_BUILD_DIR", REPOSITORY / "build"))  # as `run test` sets it
-        )
+        install = QemuInstall.load(ours / flavour)
     except MissingBuild as missing:
         pytest.fail(f"no QEMU to test: {missing}")
     return Build(
@@ -55,6 +58,12 @@ def qemu_build() -> Build:
 @pytest.fixture(scope="session")
 def build() -> Build:
     return qemu_build()
+
+
+@pytest.fixture(scope="session")
+def sanitized() -> Build:
+    """The same with AddressSanitizer and UBSan in the device."""
+    return qemu_build(Paths().sanitized.build.name)
 
 
 class Bench:
@@ -123,8 +132,10 @@ class Bench:
 
 
 @pytest.fixture
-def new_bench(build: Build) -> Iterator[Callable[..., Bench]]:
-    """A factory for switches that only this test uses."""
+def new_bench(request: pytest.FixtureRequest) -> Iterator[Callable[..., Bench]]:
+    """A factory for switches that only this test uses; marked `sanitized`, with sanitizers."""
+    wants = request.node.get_closest_marker("sanitized")
+    build: Build = request.getfixturevalue("sanitized" if wants else "build")
     with ExitStack() as stack:
         yield lambda **options: Bench(build, stack, **options)
 

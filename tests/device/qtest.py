@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import subprocess
 from collections.abc import Sequence
@@ -16,6 +17,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 TIMEOUT = 20.0
+
+#: for a QEMU with sanitizers: leaks at the end of a process are QEMU's business
+SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
 
 
 class Build(NamedTuple):
@@ -88,7 +92,11 @@ class Qemu:
         ]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*argv, *sockets], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                [*argv, *sockets],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**SANITIZERS, **os.environ},
             )
         try:
             self._qtest.accept()

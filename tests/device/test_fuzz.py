@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -15,15 +16,26 @@ from tests.fuzz.campaign import Campaign, Violation, run, summary
 
 SEED = 20261123
 OPERATIONS = 200_000
-SECONDS = 60
+SECONDS = 120
 
 
-def test_two_hostile_guests(build: Build, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sanitizers_are_in_it(sanitized: Build) -> None:
+    """Only code that was compiled with them asks for these."""
+    argv = ["nm", "--dynamic", "--undefined-only", str(sanitized.qemu)]
+    wanted = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    assert "__asan_report_store" in wanted
+    assert "__ubsan_handle_" in wanted
+
+
+def test_two_hostile_guests(sanitized: Build, capsys: pytest.CaptureFixture[str]) -> None:
     begun = time.monotonic()
-    end = begun + SECONDS
-    campaign = run(build, SEED, lambda it: it.operations >= OPERATIONS or time.monotonic() > end)
+
+    def enough(campaign: Campaign) -> bool:
+        return campaign.operations >= OPERATIONS or time.monotonic() > begun + SECONDS
+
+    campaign = run(sanitized, SEED, enough)
     with capsys.disabled():
-        print(f"\n{summary(campaign, begun, build.qemu)}")
+        print(f"\n{summary(campaign, begun, sanitized.qemu)}")
     assert campaign.operations >= OPERATIONS
     assert campaign.scribbles > 0
 
@@ -49,11 +61,11 @@ DEEDS = {
 
 @pytest.mark.parametrize("deed", DEEDS, ids=lambda deed: deed.__name__)
 def test_a_campaign_notices(
-    build: Build, deed: Callable[[Campaign], None], monkeypatch: pytest.MonkeyPatch
+    sanitized: Build, deed: Callable[[Campaign], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it must never find, done to it by hand while the first guest is hostile."""
     with ExitStack() as stack:
-        campaign = Campaign(build, stack, SEED)
+        campaign = Campaign(sanitized, stack, SEED)
         monkeypatch.setattr(campaign, "batch", lambda *_, **__: deed(campaign))
         with pytest.raises(Violation, match=DEEDS[deed]):
             campaign.run(lambda: False)

@@ -20,6 +20,8 @@ from tests.device.soak import REPETITIONS
 from tests.device.switch import PORT_OFF, PORT_SIZE, PORT_STRIDE
 from tests.device.test_window import digest
 
+pytestmark = pytest.mark.sanitized  # whatever goes wrong shall not go unseen
+
 SEED = 20240607
 OPERATIONS = 20_000
 HEADER_SIZE = 0x50

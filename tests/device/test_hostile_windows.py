@@ -17,6 +17,8 @@ from tests.device.deadline import eventually
 from tests.device.port import WINDOW_SIZE, Port
 from tests.device.windowmodel import PAGE, BarModel, PortModel, Segment, Target
 
+pytestmark = pytest.mark.sanitized  # whatever goes wrong shall not go unseen
+
 SEED = 20240607
 STEPS = 700
 MIB, GIB = 1 << 20, 1 << 30

@@ -4,14 +4,9 @@
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import sys
 import time
-
-# Leaks at the end of a process are QEMU's business.
-os.environ.setdefault("ASAN_OPTIONS", "detect_leaks=0:detect_odr_violation=0")
-os.environ.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
 
 from tests.device.conftest import qemu_build
 from tests.fuzz.campaign import Campaign, Violation, run, summary

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from run.debian.apt import Apt
+from run.debian.apt import Apt, _is_of
 from run.debian.aptstate import Suite
 from run.debian.mirror import Mirror
 from run.errors import HostError, RunError
@@ -182,6 +182,29 @@ def test_a_source_comes_with_the_hash_of_its_description(
     dsc = apt.download_source(step, "hello")
     assert apt.source_identity("hello") == ("1.0", _sha256(dsc))
     assert (dsc.parent / "hello_1.0.tar.gz").exists()
+
+
+def test_a_source_of_a_series(apt: Apt, step: Step) -> None:
+    assert apt.source_identity("hello", "1") == apt.source_identity("hello")
+    assert apt.download_source(step, "hello", "1.0").name == "hello_1.0.dsc"
+    with pytest.raises(RunError, match=r"no source package hello 2; there is 1\.0"):
+        apt.source_identity("hello", "2")
+
+
+@pytest.mark.parametrize(
+    ("version", "series", "is_of"),
+    [
+        ("1:10.2.2+ds-1", "10.2", True),
+        ("1:10.2+ds-1", "10.2", True),
+        ("10.2", "", True),
+        ("1:10.2.2+ds-1", "1:10.2.2+ds-1", True),
+        ("1:10.20.1", "10.2", False),
+        ("1:110.2", "10.2", False),
+        ("10:2.1", "10.2", False),
+    ],
+)
+def test_what_is_of_a_series(version: str, series: str, is_of: bool) -> None:
+    assert _is_of(version, series) == is_of
 
 
 def test_a_source_tampered_with_in_the_cache_is_fetched_again(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,9 @@ import pytest
 
 from run.cli.commands import fuzz
 from run.cli.main import main
-from run.qemu.compile import SANITIZE, Inputs
+from run.errors import RunError
+from run.qemu import sanitize
+from run.qemu.compile import Inputs
 
 
 @pytest.fixture
@@ -60,9 +63,62 @@ def test_usage(ran, words: list[str], capsys: pytest.CaptureFixture[str]) -> Non
     assert not hasattr(ran, "argv")
 
 
-def test_sanitizers_change_what_is_configured_and_its_key(tmp_path: Path) -> None:
+def test_sanitizers_change_the_key_and_share_the_tree(tmp_path: Path) -> None:
     source = SimpleNamespace(line="line", content="content", configure=())
     plain, checked = (Inputs(source, tmp_path, [], [], [], sanitize) for sanitize in (False, True))
-    assert checked.configure == (*plain.configure, *SANITIZE)
     assert checked.key != plain.key
-    assert checked.line != plain.line
+    assert checked.line == plain.line
+    assert checked.configure == plain.configure
+
+
+COMPILE = "cc -Ihere -MD -MQ hw_misc_idt-ntb-x.c.o -MF x.d -o lib.p/x.o -c ../hw/misc/idt-ntb-x.c"
+LINK = "cc -m64 -o qemu lib.p/x.o lib.p/other.o -lm"
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A build folder with one file of ours and one of others."""
+    folder = tmp_path / "tree"
+    folder.mkdir()
+    listed = [
+        {"file": "../hw/misc/idt-ntb-x.c", "output": "lib.p/x.o", "command": COMPILE},
+        {"file": "../hw/misc/edu.c", "output": "lib.p/other.o", "command": "cc edu.c"},
+    ]
+    (folder / "compile_commands.json").write_text(json.dumps(listed))
+    return folder
+
+
+class FakeStep:
+    """Notes what would be run; the compiler's output is made, ninja's answer given."""
+
+    def __init__(self, link: str) -> None:
+        self.lines: list[list[str]] = []
+        self._answer = json.dumps([{"output": "qemu", "command": link}])
+
+    def run(self, argv, *, cwd=None):
+        words = [str(word) for word in argv]
+        if words[0] == "ninja":
+            return f"ninja: Entering directory\n{self._answer}"
+        self.lines.append(words)
+        Path(words[words.index("-o") + 1]).write_text("")
+        return ""
+
+
+def test_only_the_device_is_compiled_anew(tree: Path, tmp_path: Path) -> None:
+    step, target = FakeStep(LINK), tmp_path / "bin" / "qemu"
+    sanitize.build(step, tree, "qemu", target, jobs=2)
+    ours = str(tmp_path / "bin/sanitized-objects/x.o")
+    source = ["-c", "../hw/misc/idt-ntb-x.c"]
+    assert step.lines == [
+        ["cc", *sanitize.FLAGS, "-Ihere", "-o", ours, *source],
+        ["cc", *sanitize.FLAGS, "-m64", "-o", str(target), ours, "lib.p/other.o", "-lm"],
+    ]
+    assert [path.name for path in target.parent.iterdir()] == ["qemu"]
+
+
+@pytest.mark.parametrize("link", ["cc -o qemu lib.p/other.o", "cc -o other lib.p/x.o"])
+def test_a_tree_that_is_not_as_expected(tree: Path, tmp_path: Path, link: str) -> None:
+    step = FakeStep(link)
+    name = link.split()[2]
+    with pytest.raises(RunError, match=r"linked without lib\.p/x\.o|0 ways to link"):
+        sanitize.build(step, tree, "qemu" if name == "qemu" else "another", tmp_path / "q/x", 1)

@@ -89,7 +89,10 @@ def test_an_absent_tool_is_part_of_the_key() -> None:
 
 
 def test_debian_is_asked_but_nothing_downloaded_before_it_is_needed() -> None:
-    apt = cast(Apt, SimpleNamespace(source_identity=lambda name: ("1:10.0", f"sha of {name}")))
+    apt = cast(
+        Apt,
+        SimpleNamespace(source_identity=lambda name, series: (f"1:10.0{series}", f"sha of {name}")),
+    )
     source = of_debian(apt)
     assert (source.content, source.configure) == ("sha of qemu", ("--disable-download",))
 

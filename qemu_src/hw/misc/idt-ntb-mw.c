@@ -485,12 +485,18 @@ void idt_ntb_mw_close_all(IDTNTBState *s)
     }
 }
 
+/* Never more than a mask has bits, which compilers do not see by themselves */
+static unsigned count(const IDTNTBState *s)
+{
+    return MIN(s->nwindows, IDT_NTB_MAX_WINDOWS);
+}
+
 /* Numbered as the driver numbers windows: in BAR order, without gaps */
 uint32_t idt_ntb_mw_open_mask(const IDTNTBState *s)
 {
     uint32_t mask = 0;
 
-    for (unsigned i = 0; i < s->nwindows; i++) {
+    for (unsigned i = 0; i < count(s); i++) {
         mask |= (s->win[i].npieces ? 1u : 0) << i;
     }
     return mask;
@@ -500,7 +506,7 @@ uint32_t idt_ntb_mw_trapped_mask(const IDTNTBState *s)
 {
     uint32_t mask = 0;
 
-    for (unsigned i = 0; i < s->nwindows; i++) {
+    for (unsigned i = 0; i < count(s); i++) {
         const IDTNTBWindow *w = &s->win[i];
 
         for (unsigned n = 0; n < w->npieces; n++) {

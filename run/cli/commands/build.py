@@ -27,8 +27,7 @@ _SPELLINGS = {"all": ALL, "qemu": ("qemu",), "guest": ("guest",), "image": ("gue
 @click.option("--force", is_flag=True, help="Compile everything anew, whatever the cache holds.")
 @click.option(
     "--qemu-source",
-    type=click.Path(path_type=Path),
-    metavar="DIR|TARBALL",
+    metavar="DIR|TARBALL|debian:SUITE[/VERSION]",
     help="QEMU source tree.  [default: the source package of Debian trixie]",
 )
 @build_options
@@ -37,7 +36,7 @@ def command(
     what: tuple[str, ...],
     chosen: str | None,
     force: bool,
-    qemu_source: Path | None,
+    qemu_source: str | None,
     build_dir: str | None,
     jobs: int,
     debian_mirror: str | None,
@@ -53,6 +52,7 @@ def command(
     python3 run build
     python3 run build qemu
     python3 run build qemu --qemu-source ~/src/qemu
+    python3 run build qemu --qemu-source debian:sid/10.2
     """
     paths = Paths.of(build_dir)
     request = Request(

@@ -29,7 +29,7 @@ from run.testtools import install_test_tools
 @click.option(
     "--asan/--no-asan",
     default=True,
-    help="Use a QEMU with AddressSanitizer and UBSan, or the one for use.  [default: --asan]",
+    help="Use the device with AddressSanitizer and UBSan, or as it is.  [default: --asan]",
 )
 @build_options
 @install_options
@@ -47,8 +47,7 @@ def command(
 
     Random and structured traffic to registers, configuration space and windows of two linked
     ports. Ends with 1 if a QEMU dies, a sanitizer complains, or anything changes that these guests
-    must not reach. The first run with sanitizers builds a QEMU, which takes a quarter
-    of an hour on two processors.
+    must not reach. With --asan our device is compiled with AddressSanitizer and UBSan.
 
     \b
     python3 run fuzz

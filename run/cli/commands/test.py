@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ from run.cli.building import build_options, install_options
 from run.config import CHECKOUT, Paths
 from run.errors import RunError
 from run.host.install import Policy, require
+from run.qemu import wrynose
 from run.steps import Steps
 from run.testtools import install_test_tools
 
@@ -53,7 +55,11 @@ def command(
     require(steps, *purposes, policy=policy)
     install_test_tools(steps)
     if not no_build:
-        make(steps, paths, Request(jobs=jobs, mirror=debian_mirror, policy=policy))
+        request = Request(jobs=jobs, mirror=debian_mirror, policy=policy)
+        make(steps, paths, request)
+        # tests of hostile guests want the device with sanitizers
+        make(steps, paths.sanitized, replace(request, what=["qemu"], sanitize=True))
+        wrynose.fetch(steps, paths, jobs=jobs, mirror=debian_mirror)
     return _pytest(paths, list(arguments))
 
 
