@@ -145,8 +145,7 @@ def _install_venv_package(may_install: bool) -> None:
         )
     install = ["apt-get", "install", "-y", "--no-install-recommends", "python3-venv"]
     if os.geteuid() != 0 or not may_install:
-        sudo = "" if os.geteuid() == 0 else "sudo "
-        command = f"{sudo}apt-get update && {sudo}{' '.join(install)}"
+        command = for_root("apt-get update", " ".join(install))
         raise BootstrapError(f"the package python3-venv is missing; {command}", EXIT_HOST)
     _say("installing the system package python3-venv ...")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
@@ -160,6 +159,15 @@ def _install_venv_package(may_install: bool) -> None:
             "call the launcher with the system's own /usr/bin/python3",
             EXIT_HOST,
         )
+
+
+def for_root(*commands: str) -> str:
+    """What a user types to have all `commands` done by root; a bare Debian has no sudo."""
+    if os.geteuid() == 0:
+        return " && ".join(commands)
+    if shutil.which("sudo"):
+        return " && ".join(f"sudo {command}" for command in commands)
+    return f"su -c '{' && '.join(commands)}'"
 
 
 def _install_project() -> None:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from run.artifacts import GuestImage, MissingBuild, QemuInstall
+from run.bootstrap import for_root
 from run.config import Paths
 from run.host import kvm
 from run.host.install import mend
@@ -110,7 +111,9 @@ def shared_memory(folder: Path = Path("/dev/shm")) -> Finding:
     words = f"{free // MIB} MiB free, two guests of default size want {SHM_NEEDED // MIB}"
     if free >= SHM_NEEDED:
         return Finding(str(folder), State.OK, words)
-    return Finding(str(folder), State.LACKING, words, f"sudo mount -o remount,size=1G {folder}")
+    return Finding(
+        str(folder), State.LACKING, words, for_root(f"mount -o remount,size=1G {folder}")
+    )
 
 
 def disk(paths: Paths) -> Finding:

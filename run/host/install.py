@@ -45,12 +45,13 @@ def require(steps: Steps, *purposes: str, policy: Policy = Policy.ROOT) -> None:
         )
     packages = [choose(need, _is_known) for need in missing]
     as_root = os.geteuid() == 0
-    if policy is Policy.NEVER or (policy is Policy.ROOT and not as_root):
+    may = as_root or (policy is Policy.ALWAYS and shutil.which("sudo") is not None)
+    if policy is Policy.NEVER or not may:
         what = " and ".join(PURPOSES[purpose] for purpose in purposes if lacking([purpose]))
         count = f"{len(packages)} system package{'s'[: len(packages) > 1]}"
         raise HostError(
             f"to {what} this host lacks {count}",
-            hint=mend_command(packages, as_root=as_root),
+            hint=mend_command(packages),
         )
     _install(steps, packages, as_root=as_root)
     if still := lacking(purposes):
@@ -62,7 +63,7 @@ def mend(missing: Sequence[Need]) -> str | None:
     if not missing or shutil.which("apt-get") is None:
         return None
     packages = [choose(need, _is_known) for need in missing]
-    return mend_command(packages, as_root=os.geteuid() == 0)
+    return mend_command(packages)
 
 
 def _install(steps: Steps, packages: Sequence[str], *, as_root: bool) -> None:

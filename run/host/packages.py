@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from run.bootstrap import for_root
 from run.config import program_path
 
 DPKG_STATUS = Path("/var/lib/dpkg/status")
@@ -157,11 +158,9 @@ def choose(need: Need, known: Callable[[str], bool]) -> str:
     return next((name for name in need.names if known(name)), need.names[0])
 
 
-def mend_command(packages: Sequence[str], *, as_root: bool) -> str:
+def mend_command(packages: Sequence[str]) -> str:
     """What a user types to get `packages`."""
-    sudo = "" if as_root else "sudo "
-    words = " ".join(install_argv(packages))
-    return f"{sudo}apt-get update && {sudo}{words}"
+    return for_root("apt-get update", " ".join(install_argv(packages)))
 
 
 def install_argv(packages: Sequence[str]) -> list[str]:

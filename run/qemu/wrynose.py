@@ -43,4 +43,4 @@ def fetch(steps: Steps, paths: Paths, *, jobs: int, mirror: str | None = None) -
         with compilation(steps, paths, jobs=jobs, mirror=mirror) as there:
             there.fetch_source()
     except RunError as error:
-        steps.say(f"QEMU 10.2 is not compared with: {error}")
+        steps.say(f"the device will not be compiled for QEMU 10.2: {error}")

@@ -23,6 +23,7 @@ from tests.device import port as nt
 from tests.device.conftest import Bench, qemu_build
 from tests.device.deadline import eventually
 from tests.device.port import WINDOW_SIZE, Port
+from tests.device.test_idle import wake_ups
 
 TARGET = 0x1000000
 UPDATES = 10_000
@@ -77,10 +78,11 @@ def translation(port: Port) -> None:
         write(port, nt.BARLIMIT3, limit >> 32),
         write(port, nt.BARLIMIT2, 0),
     ]
+    port.write(nt.BARLIMIT2, 0)
     before = port.stat("win_map")
     spent = run(port, update, UPDATES)
     opened = port.stat("win_map") - before
-    assert opened >= UPDATES, f"the window opened {opened} times"
+    assert opened == UPDATES, f"the window opened {opened} times"
     spent -= run(port, [write(port, nt.NTSDATA, 0)] * len(update), UPDATES)
     each = spent / UPDATES * 1e6
     tell(Result(f"opening and closing a window, {UPDATES} times", f"{each:.1f} µs"))
@@ -141,24 +143,21 @@ def pending(sender: Port, receiver: Port) -> int:
     return code
 
 
-def switches(pid: int) -> int:
-    """How often the threads of a process have given up a processor by waiting."""
-    total = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        text = (task / "status").read_text()
-        total += int(text.split("\nvoluntary_ctxt_switches:")[1].split()[0])
-    return total
-
-
 def idle(ports: list[Port]) -> int:
-    """Ports with the link up and open windows, and nothing to do. Gives the exit code."""
+    """Ports with the link up and open windows, and nothing to do. Gives the exit code.
+
+    The machines stand still, because an emulated PC has timers of its own; ports go by the host's
+    clock.
+    """
     for port in ports:
         port.settle()
+        port.qemu.qmp("stop")
     time.sleep(1)
-    pids = [port.qemu.process.pid for port in ports]
-    before = sum(map(switches, pids))
+    before = sum(map(wake_ups, ports))
     time.sleep(IDLE_SECONDS)
-    woken = sum(map(switches, pids)) - before
+    woken = sum(map(wake_ups, ports)) - before
+    for port in ports:
+        port.qemu.qmp("cont")
     budget, holds = at_most(0, woken)
     return tell(
         Result(

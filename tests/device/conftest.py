@@ -47,7 +47,7 @@ def qemu_build(flavour: str = "") -> Build:
     try:
         install = QemuInstall.load(ours / flavour)
     except MissingBuild as missing:
-        pytest.fail(f"no QEMU to test: {missing}")
+        pytest.fail(f"no QEMU to test ('python3 run test' builds it): {missing}")
     return Build(
         Path(install.qemu),
         Path(install.ivshmem_server),

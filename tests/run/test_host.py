@@ -67,11 +67,24 @@ def test_every_purpose_has_words() -> None:
     assert {*NEEDS} == {*PURPOSES}
 
 
-@pytest.mark.parametrize(("as_root", "sudo"), [(True, ""), (False, "sudo ")])
-def test_the_mending_command(as_root: bool, sudo: str) -> None:
-    assert mend_command(["a", "b"], as_root=as_root) == (
-        f"{sudo}apt-get update && {sudo}apt-get install -y --no-install-recommends a b"
-    )
+GET = "apt-get update && apt-get install -y --no-install-recommends a b"
+
+
+@pytest.mark.parametrize(
+    ("uid", "sudo", "line"),
+    [
+        (0, True, GET),
+        (0, False, GET),
+        (1000, True, GET.replace("apt-get ", "sudo apt-get ")),
+        (1000, False, f"su -c '{GET}'"),
+    ],
+)
+def test_the_mending_command(
+    monkeypatch: pytest.MonkeyPatch, uid: int, sudo: bool, line: str
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/sudo" if sudo else None)
+    assert mend_command(["a", "b"]) == line
 
 
 class Host:
@@ -128,6 +141,15 @@ def test_who_installs(
     )
     assert caught.value.exit_code == 3
     assert host.ran == []
+
+
+def test_without_sudo_there_is_nothing_to_say_yes_to(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    Host(monkeypatch, uid=1000)
+    monkeypatch.setattr("shutil.which", lambda name: None if name == "sudo" else name)
+    with pytest.raises(HostError, match=r"su -c 'apt-get update && .* make'"):
+        require(Steps(tmp_path), "guest", policy=Policy.ALWAYS)
 
 
 def test_options_become_a_policy() -> None:
