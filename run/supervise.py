@@ -85,6 +85,7 @@ def _become_supervisor(make_lab: MakeLab, paths: LabPaths, reports: IO[str]) -> 
         os._exit(0)
     code = 1
     try:
+        _close_inherited(keep=reports.fileno())
         _detach_streams(paths)
         os.chdir(paths.folder)
         code = _supervise(make_lab, reports)
@@ -139,6 +140,14 @@ def _link(lab: Lab) -> dict[str, Any]:
     except RunError as error:
         return {"error": str(error), "code": error.exit_code}
     return {"error": None, "code": 0}
+
+
+def _close_inherited(keep: int) -> None:
+    """Whatever else whoever started us had open: a lock that we held on to would never be free."""
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
+        if int(name) > 2 and int(name) != keep:
+            with suppress(OSError):  # the one of this very listing is gone already
+                os.close(int(name))
 
 
 def _detach_streams(paths: LabPaths) -> None:

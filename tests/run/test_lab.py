@@ -74,6 +74,19 @@ def test_up_and_down(launcher):
     assert launcher("stop").stderr == "nothing to stop\n"
 
 
+def test_a_detached_lab_keeps_nothing_of_its_starters_open(launcher, tmp_path):
+    """`flock FILE python3 run vms --detach` must let go of FILE."""
+    with (tmp_path / "lock").open("w") as lock:
+        words = ["vms", "--build-dir", str(launcher.build), "--detach", *QUIET]
+        subprocess.run(
+            launcher.argv(*words), pass_fds=[lock.fileno()], env=launcher.environ, check=True
+        )
+        wanted = os.fstat(lock.fileno())
+        for process in processes(launcher):
+            held = [entry.stat() for entry in os.scandir(f"/proc/{process.pid}/fd")]
+            assert not [one for one in held if os.path.samestat(one, wanted)]
+
+
 def test_run_json_tells_everything(launcher):
     launcher.vms("--memory", "64", "--cmdline-common=more")
     manifest = launcher.manifest()
