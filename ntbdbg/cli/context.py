@@ -138,6 +138,11 @@ class AppContext:
         if text:
             self.note(text)
 
+    def note_partial(self, guest: Guest, partial: str | None) -> None:
+        """Tell that more may exist than was shown, and why."""
+        if partial is not None:
+            self.note(f"{guest.name}: this is not all: {partial}")
+
     def console(self) -> Console:
         """A rich console on stdout that obeys the colour rules; wide when nobody looks."""
         from ntbdbg.render.console import make_console

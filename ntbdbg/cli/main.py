@@ -36,6 +36,9 @@ COMMANDS = {
     "patch": ("patch", "Change memory, after journalling the old bytes."),
     "undo": ("undo", "Take a patch back."),
     "dmesg": ("dmesg", "Show the kernel log of a guest."),
+    "ps": ("ps", "Show the tasks of a guest."),
+    "modules": ("modules", "Show the modules loaded in a guest."),
+    "devices": ("devices", "Show the PCI devices of a guest and their drivers."),
     "freeze": ("freeze", "Stop all guests of the lab."),
     "resume": ("resume", "Let all guests of the lab go on."),
 }

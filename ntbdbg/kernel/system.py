@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.clock import Clocks, read_clocks
+from ntbdbg.kernel.printk import PrintkRing
 from ntbdbg.kernel.taints import taint_letters
 from ntbdbg.kernel.tasks import CpuTask, TaskWalker
-from ntbdbg.kernel.trouble import Trouble, find_trouble
+from ntbdbg.kernel.troubles import Trouble, troubles
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel
@@ -28,6 +29,8 @@ NO_CPU = -1
 """Value of `panic_cpu` while there is no panic: PANIC_CPU_INVALID."""
 
 PAGE = 4096
+MOST_TROUBLE = 8
+"""Lines, the newest."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class SystemInfo:
     :ivar cpus: what each CPU that is online runs
     :ivar taints: letters, see `taints.MEANINGS`
     :ivar panic_cpu: the CPU that panicked, None if none has
-    :ivar trouble: what its log says of panics, oopses, hangs; the newest last
+    :ivar trouble: the newest lines of its log that tell of panics, oopses, hangs, warnings
     :ivar others: further kernels in this RAM
     :ivar notes: a clause for each thing that is not known
     """
@@ -98,7 +101,7 @@ def system_info(kernel: Kernel) -> SystemInfo:
         taints=asked.of("taints", lambda: taint_letters(kernel, asked.number("tainted_mask"))),
         panic_cpu=None if panic == NO_CPU else panic,
         oops_in_progress=None if oops is None else bool(oops),
-        trouble=asked.of("trouble", lambda: find_trouble(kernel)) or (),
+        trouble=asked.of("log", lambda: _trouble(kernel)) or (),
         others=tuple(kernel.others),
         notes=tuple(asked.notes),
     )
@@ -147,6 +150,11 @@ def _uts(kernel: Kernel) -> tuple[str, ...]:
 
 def _command_line(asked: _Asking) -> str:
     return asked.text(asked.number("saved_command_line"))
+
+
+def _trouble(kernel: Kernel) -> tuple[Trouble, ...]:
+    records = PrintkRing(kernel.virtual, kernel.info).read().records
+    return tuple(troubles(records)[-MOST_TROUBLE:])
 
 
 def _free_pages(kernel: Kernel) -> int:

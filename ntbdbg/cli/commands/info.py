@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ntbdbg.cli.options import lab_command
+from ntbdbg.cli.options import lab_command, target_argument
 from ntbdbg.errors import TargetError
 from ntbdbg.target import where
 from ntbdbg.target.summary import summarize
@@ -16,13 +16,23 @@ if TYPE_CHECKING:
 EXAMPLES = [
     ("ntbdbg info", "the lab that runs, or the RAM files that are there"),
     ("ntbdbg info --lab other", "another lab of this user"),
+    ("ntbdbg info qemu1", "the kernel in a guest: release, uptime, memory, CPUs, panic"),
     ("ntbdbg info --json", "the same for a program"),
 ]
 
 
-@lab_command("info", examples=EXAMPLES)
-def command(app: AppContext) -> None:
-    """Show the lab: guests with their state, RAM and ports, the link, how it was found."""
+@lab_command("info", examples=EXAMPLES, freezes=True)
+@target_argument(required=False)
+def command(app: AppContext, target: str | None) -> None:
+    """Show the lab: guests with their state, RAM and ports, the link, how it was found.
+
+    With TARGET: the kernel in that guest, from its RAM alone. What it is, how long it runs,
+    its memory and CPUs, whether it panicked, what its log tells of trouble, and which other
+    kernels left traces in the RAM.
+    """
+    if target is not None:
+        _show_guest(app, target)
+        return
     lab = app.lab
     if not lab.names:
         files = ", ".join(f"{where.BARE_FOLDER}/{name}" for name in where.BARE_NAMES)
@@ -34,3 +44,18 @@ def command(app: AppContext) -> None:
         app.emit("info", {**summary_facts(summary), "notes": lab.notes})
     else:
         app.console().print(LabView(summary))
+
+
+def _show_guest(app: AppContext, target: str) -> None:
+    from ntbdbg.kernel.system import system_info
+    from ntbdbg.render.system import SystemView, system_facts
+
+    guest = app.guest(target)
+    with app.stillness():
+        info = system_info(guest.kernel)
+    if app.json:
+        app.emit("info-guest", {"guest": guest.name, **system_facts(info)})
+        return
+    app.console().print(SystemView(guest.name, info))
+    for note in info.notes:
+        app.note(f"{guest.name}: {note}")
