@@ -39,6 +39,8 @@ COMMANDS = {
     "ps": ("ps", "Show the tasks of a guest."),
     "modules": ("modules", "Show the modules loaded in a guest."),
     "devices": ("devices", "Show the PCI devices of a guest and their drivers."),
+    "postmortem": ("postmortem", "Tell what every guest was doing, and how the link was."),
+    "report": ("report", "Write what postmortem tells, and more, as one HTML page."),
     "freeze": ("freeze", "Stop all guests of the lab."),
     "resume": ("resume", "Let all guests of the lab go on."),
 }

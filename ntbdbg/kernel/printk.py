@@ -57,6 +57,13 @@ class LogRecord:
     device: str
     is_complete: bool
 
+    def lines(self) -> Iterator[tuple[str, str]]:
+        """(time stamp as of dmesg(1), text) of each line, control characters and all."""
+        seconds, fraction = divmod(self.time_ns, 1_000_000_000)
+        stamp = f"[{seconds:5d}.{fraction // 1000:06d}] "
+        for line in self.text.split("\n"):
+            yield stamp, line
+
 
 @dataclass(frozen=True)
 class KernelLog:

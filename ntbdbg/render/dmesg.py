@@ -22,9 +22,7 @@ _STYLES = ("bold red", "bold red", "bold red", "red", "bold", "", "", "dim")
 
 def record_lines(record: LogRecord) -> Iterator[tuple[str, str]]:
     """(time stamp, text) of each line; control characters but tabs are escaped."""
-    seconds, fraction = divmod(record.time_ns, 1_000_000_000)
-    stamp = f"[{seconds:5d}.{fraction // 1000:06d}] "
-    for line in record.text.split("\n"):
+    for stamp, line in record.lines():
         yield stamp, printable(line, keep="\t")
 
 

@@ -97,7 +97,7 @@ def _link(story: LinkStory) -> Iterator[RenderableType]:
         yield from _indented([Text(words)])
     used = [window for window in link.windows if window.is_open or window.size]
     if used:
-        yield Padding(WindowMap(link, used, story.names), (0, 0, 0, 2))
+        yield Padding(WindowMap(link, used, story.names), (0, 0, 0, 2), expand=False)
 
 
 def _facts(facts: Iterable[tuple[str, str]]) -> RenderableType:
@@ -106,7 +106,7 @@ def _facts(facts: Iterable[tuple[str, str]]) -> RenderableType:
     table.add_column(overflow="fold")
     for name, value in facts:
         table.add_row(name, printable(value))
-    return Padding(table, (0, 0, 0, 2)) if table.row_count else Group()
+    return Padding(table, (0, 0, 0, 2), expand=False) if table.row_count else Group()
 
 
 def _part(title: str, lines: Iterable[Text]) -> Iterator[RenderableType]:
@@ -121,7 +121,7 @@ def _words(lines: Iterable[str], style: str = "") -> Iterator[Text]:
 
 
 def _indented(lines: Iterable[Text], by: int = 2) -> Iterator[RenderableType]:
-    return (Padding(line, (0, 0, 0, by)) for line in lines)
+    return (Padding(line, (0, 0, 0, by), expand=False) for line in lines)
 
 
 def postmortem_facts(story: Postmortem) -> dict[str, Any]:

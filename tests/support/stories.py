@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from ntbdbg.inspect.pagemap import page_changes, page_usage, stretches
+from ntbdbg.kernel.tasks import Task
 from ntbdbg.memory.buffer import BufferMemory
 from ntbdbg.memory.segments import Segment
 from ntbdbg.ntb.decode import decode_page
 from ntbdbg.ntb.findings import link_findings
-from ntbdbg.render.report.page import Dump, GuestPages, Table
 from ntbdbg.target.postmortem import Condition, GuestStory, LinkStory, Postmortem, Stack
+from ntbdbg.target.reported import Dump, GuestPages
 from tests.support.fakeswitch import FakeSwitch
 
 NAMES = {0: "qemu1", 1: "qemu2"}
@@ -76,19 +77,22 @@ def pages() -> list[GuestPages]:
     after = bytearray(SIZE)
     after[0x40000:0x42000] = b"x" * 0x2000
     memory = BufferMemory(after)
-    table = Table("Modules", ("NAME", "SIZE"), (("ntb", "20480"), (HOSTILE, "1")))
+    tasks = (
+        Task(1, 1, 0, "init", "S", 0, False, False, 1, 0xFFFF888000001000),
+        Task(217, 217, 1, HOSTILE, "R", 1, True, False, 1, 0xFFFF888000002000),
+    )
     return [
         GuestPages(
             name,
             tuple(stretches(memory)),
             tuple(page_usage(memory)),
             tuple(page_changes(before, memory)),
-            (table,),
+            tasks=tasks,
         )
         for name in NAMES.values()
     ]
 
 
 DUMPS = [
-    Dump("qemu1:mw0 → qemu2", "what the window reaches", "00040000: 7878 7878  xxxx\n*\n"),
+    Dump("qemu1:mw0", "reaches qemu2:0x40000", 0x40000, b"xxxx" * 8),
 ]

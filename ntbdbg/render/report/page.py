@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 from ntbdbg.inspect.pagemap import Usage
 from ntbdbg.memory.number import format_size
 from ntbdbg.ntb.regview import register_values
+from ntbdbg.render.hexdump import HexLayout, hexdump, offset_digits
 from ntbdbg.render.registers import describe
 from ntbdbg.render.report.heat import CHANGED, USAGE_COLORS, Heat, change_heat, usage_heat
 from ntbdbg.render.report.picture import draw
 from ntbdbg.render.text import printable
 
 if TYPE_CHECKING:
-    from ntbdbg.inspect.pagemap import PageMap
-    from ntbdbg.memory.segments import AddressRange
     from ntbdbg.ntb.model import Link, MemoryWindow
     from ntbdbg.target.postmortem import GuestStory, LinkStory, Postmortem
+    from ntbdbg.target.reported import Dump, GuestPages
 
 SHOWN_WIDTH = 512
 """Pixels that a map of pages is wide at most, before the screen makes it narrower."""
@@ -39,32 +39,6 @@ class Table:
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True)
-class Dump:
-    """A hex dump that unfolds. `note` says where it is, `text` is in xxd's format."""
-
-    title: str
-    note: str
-    text: str
-
-
-@dataclass(frozen=True)
-class GuestPages:
-    """What of one guest's memory is drawn.
-
-    :ivar runs: of RAM, see `ntbdbg.inspect.pagemap.stretches`
-    :ivar usage: what each page holds
-    :ivar changes: which pages changed since an earlier capture, None without one
-    :ivar tables: tasks, modules and the like
-    """
-
-    name: str
-    runs: tuple[AddressRange, ...]
-    usage: tuple[PageMap, ...]
-    changes: tuple[PageMap, ...] | None = None
-    tables: tuple[Table, ...] = ()
 
 
 def html_page(
@@ -127,7 +101,7 @@ def _context(
         "ports": [_port(link, partition, names) for partition in range(len(link.ports))]
         if link
         else [],
-        "dumps": dumps,
+        "dumps": [_dump(dump) for dump in dumps],
         "notes": story.notes,
     }
 
@@ -163,8 +137,35 @@ def _guest(guest: GuestStory, pages: GuestPages | None) -> dict[str, Any]:
         "stuck": guest.stuck,
         "dmesg": guest.dmesg,
         "problems": guest.problems,
-        "tables": pages.tables if pages else (),
+        "tables": [table for table in _tables(pages) if table.rows] if pages else (),
     }
+
+
+def _tables(pages: GuestPages) -> Iterator[Table]:
+    yield Table(
+        "Tasks",
+        ("PID", "PPID", "STATE", "CPU", "NAME"),
+        tuple((str(t.pid), str(t.ppid), t.state, str(t.cpu), t.name) for t in pages.tasks),
+    )
+    yield Table(
+        "Modules",
+        ("NAME", "SIZE", "AT"),
+        tuple((m.name, str(m.size), f"{m.base:#x}") for m in pages.modules),
+    )
+    yield Table(
+        "PCI devices",
+        ("SLOT", "ID", "CLASS", "DRIVER"),
+        tuple(
+            (d.slot, f"{d.vendor:04x}:{d.device:04x}", f"{d.class_code:06x}", d.driver or "-")
+            for d in pages.devices
+        ),
+    )
+
+
+def _dump(dump: Dump) -> dict[str, str]:
+    layout = HexLayout(digits=offset_digits(dump.address + len(dump.data)))
+    lines = b"".join(hexdump([(dump.address, dump.data)], layout, len(dump.data)))
+    return {"title": dump.title, "note": dump.note, "text": lines.decode("ascii")}
 
 
 def _link(story: LinkStory) -> dict[str, Any]:

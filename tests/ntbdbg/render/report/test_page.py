@@ -104,7 +104,7 @@ def test_everything_of_the_story_is_told(page: str) -> None:
         "qemu1:mw0",
         "qemu2:0x40000-0x4ffff",
         "standstill",
-        "00040000: 7878 7878  xxxx",
+        "00040000: 7878 7878 7878 7878",
         "Made by ntbdbg 1.2.3 from before.cap",
     ):
         assert words in text, words

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntbdbg.kernel.printk import LogRecord
-from ntbdbg.kernel.troubles import MOST_LINES, SECOND, Kind, panic_lines, troubles
+from ntbdbg.kernel.trouble import MOST_LINES, SECOND, Kind, panic_lines, troubles
 
 
 def log(*lines: str | tuple[float, str]) -> list[LogRecord]:
@@ -25,6 +25,7 @@ SEEN = {
     "Kernel panic - not syncing: sysrq triggered crash": Kind.PANIC,
     "watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [cat:217]": Kind.SOFT_LOCKUP,
     "watchdog: Watchdog detected hard LOCKUP on cpu 0": Kind.HARD_LOCKUP,
+    "BUG: workqueue lockup - pool cpus=0 node=0 flags=0x0 nice=0 stuck for 31s!": Kind.WORKQUEUE,
     "rcu: INFO: rcu_preempt self-detected stall on CPU": Kind.RCU_STALL,
     "rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:": Kind.RCU_STALL,
     "rcu: INFO: rcu_preempt detected expedited stalls on CPUs/tasks: { 1-... }": Kind.RCU_STALL,

@@ -12,7 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ntbdbg.kernel.printk import PrintkRing
+
 if TYPE_CHECKING:
+    from ntbdbg.kernel.kernel import Kernel
     from ntbdbg.kernel.printk import LogRecord
 
 SECOND = 1_000_000_000
@@ -24,26 +27,33 @@ MOST_LINES = 400
 """Of a panic; it is endless where a guest makes it so."""
 
 
-class Kind(enum.Enum):
+class Kind(enum.StrEnum):
     """What a record tells of."""
 
     PANIC = "panic"
     OOPS = "oops"
     HARD_LOCKUP = "hard lockup"
     SOFT_LOCKUP = "soft lockup"
+    WORKQUEUE = "workqueue lockup"
     RCU_STALL = "RCU stall"
     HUNG_TASK = "hung task"
     OUT_OF_MEMORY = "out of memory"
     WARNING = "warning"
 
 
-HANGS = frozenset({Kind.HARD_LOCKUP, Kind.SOFT_LOCKUP, Kind.RCU_STALL, Kind.HUNG_TASK})
+MOST = 8
+"""Troubles that matter: the newest."""
+
+HANGS = frozenset(
+    {Kind.HARD_LOCKUP, Kind.SOFT_LOCKUP, Kind.WORKQUEUE, Kind.RCU_STALL, Kind.HUNG_TASK}
+)
 
 #: the first that matches a line tells its kind
 PATTERNS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     (Kind.PANIC, re.compile(r"^Kernel panic - not syncing: ")),  # kernel/panic.c
     (Kind.HARD_LOCKUP, re.compile(r"Watchdog detected hard LOCKUP on cpu ")),  # watchdog_hld.c
     (Kind.SOFT_LOCKUP, re.compile(r"BUG: soft lockup - CPU#")),  # kernel/watchdog.c
+    (Kind.WORKQUEUE, re.compile(r"BUG: workqueue lockup")),  # kernel/workqueue.c
     (Kind.RCU_STALL, re.compile(r"INFO: rcu\w* (self-)?detected (expedited )?stall")),  # rcu/
     (Kind.HUNG_TASK, re.compile(r"^INFO: task .{1,80} blocked for more than ")),  # hung_task.c
     (Kind.OUT_OF_MEMORY, re.compile(r"^(Memory cgroup )?[Oo]ut of memory: ")),  # mm/oom_kill.c
@@ -66,6 +76,12 @@ class Trouble:
     kind: Kind
     time_ns: int
     text: str
+
+
+def find_trouble(kernel: Kernel) -> tuple[Trouble, ...]:
+    """The newest `MOST` troubles in the log, oldest first; errors as of `PrintkRing`."""
+    log = PrintkRing(kernel.virtual, kernel.info).read()
+    return tuple(troubles(log.records)[-MOST:])
 
 
 def troubles(records: Sequence[LogRecord]) -> list[Trouble]:
@@ -112,4 +128,4 @@ def _is_panic(record: LogRecord) -> bool:
 
 
 def _kind(line: str) -> Kind | None:
-    return next((kind for kind, pattern in PATTERNS if pattern.search(line)), None)
+    return next((kind for kind, pattern in PATTERNS if pattern.search(line[:1000])), None)

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""ntbdbg report."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ntbdbg import __version__
+from ntbdbg.cli.commands.postmortem import lab_of
+from ntbdbg.cli.options import lab_command
+from ntbdbg.errors import TargetError
+from ntbdbg.render.progress import Progress
+
+if TYPE_CHECKING:
+    from ntbdbg.cli.context import AppContext
+
+EXAMPLES = [
+    ("ntbdbg report hang.cap -o hang.html", "one page with everything, to be sent to somebody"),
+    ("ntbdbg report after.cap --since before.cap -o what.html", "and which pages changed between"),
+    ("ntbdbg report -o now.html --freeze", "of the lab that runs"),
+]
+
+
+@lab_command("report", examples=EXAMPLES, freezes=True)
+@click.argument("capture", metavar="[OUT.cap]", required=False, type=click.Path())
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    required=True,
+    type=click.Path(dir_okay=False),
+    help="The HTML file to write; what it held before is replaced.",
+)
+@click.option(
+    "--since", metavar="CAP", type=click.Path(), help="Earlier capture: show what changed since."
+)
+def command(app: AppContext, capture: str | None, output: str, since: str | None) -> None:
+    """Write what 'postmortem' tells, and more, as one HTML page.
+
+    The page needs no network and no other file. It has a picture of the address spaces and the
+    windows between them, maps of which pages are in use (and changed since another capture),
+    registers, logs, stacks, tasks and hex dumps that unfold, and a search over all of it.
+    """
+    from ntbdbg.render.report.page import html_page
+    from ntbdbg.target.examine import examine
+    from ntbdbg.target.lab import Lab
+    from ntbdbg.target.reported import dumps_of, pages_of
+
+    lab_of(app, capture)
+    earlier = Lab.open(since, notify=app.note) if since else None
+    with app.stillness(), Progress("report", not app.json) as progress:
+        story = examine(app.lab)
+        pages = pages_of(app.lab, earlier, progress)
+        text = html_page(story, pages, dumps_of(app.lab), version=__version__)
+    write(output, text)
+    if app.json:
+        app.emit("report", {"path": output, "size": len(text.encode())})
+    else:
+        app.write(f"{output}: {len(text.encode()) >> 10} KiB")
+
+
+def write(path: str, text: str) -> None:
+    """Replace the file at `path` as a whole, or leave it as it was."""
+    folder = os.path.dirname(os.path.abspath(path))
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=".report-", dir=folder)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.chmod(temporary, 0o644 & ~_umask())
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise TargetError(
+            f"cannot write {path}: {error.strerror}", hint="give another place: -o FILE"
+        ) from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
