@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ntbdbg.errors import NtbdbgError
 from ntbdbg.kernel.printk import PrintkRing
 from ntbdbg.kernel.system import system_info
-from ntbdbg.kernel.trouble import HANGS, panic_lines
+from ntbdbg.kernel.troubles import HANGS, panic_lines
 from ntbdbg.memory.number import format_size
 from ntbdbg.ntb.findings import link_findings
 from ntbdbg.target.differences import Traits, differences
@@ -19,7 +19,7 @@ from ntbdbg.target.summary import summarize
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel
     from ntbdbg.kernel.printk import KernelLog
-    from ntbdbg.kernel.trouble import Trouble
+    from ntbdbg.kernel.troubles import Trouble
     from ntbdbg.target.lab import Lab
     from ntbdbg.target.summary import GuestSummary, LabSummary
 

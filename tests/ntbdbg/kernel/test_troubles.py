@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntbdbg.kernel.printk import LogRecord
-from ntbdbg.kernel.trouble import MOST_LINES, SECOND, Kind, panic_lines, troubles
+from ntbdbg.kernel.troubles import MOST_LINES, SECOND, Kind, panic_lines, troubles
 
 
 def log(*lines: str | tuple[float, str]) -> list[LogRecord]:

@@ -12,10 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ntbdbg.kernel.printk import PrintkRing
-
 if TYPE_CHECKING:
-    from ntbdbg.kernel.kernel import Kernel
     from ntbdbg.kernel.printk import LogRecord
 
 SECOND = 1_000_000_000
@@ -27,7 +24,7 @@ MOST_LINES = 400
 """Of a panic; it is endless where a guest makes it so."""
 
 
-class Kind(enum.StrEnum):
+class Kind(enum.Enum):
     """What a record tells of."""
 
     PANIC = "panic"
@@ -40,9 +37,6 @@ class Kind(enum.StrEnum):
     OUT_OF_MEMORY = "out of memory"
     WARNING = "warning"
 
-
-MOST = 8
-"""Troubles that matter: the newest."""
 
 HANGS = frozenset(
     {Kind.HARD_LOCKUP, Kind.SOFT_LOCKUP, Kind.WORKQUEUE, Kind.RCU_STALL, Kind.HUNG_TASK}
@@ -76,12 +70,6 @@ class Trouble:
     kind: Kind
     time_ns: int
     text: str
-
-
-def find_trouble(kernel: Kernel) -> tuple[Trouble, ...]:
-    """The newest `MOST` troubles in the log, oldest first; errors as of `PrintkRing`."""
-    log = PrintkRing(kernel.virtual, kernel.info).read()
-    return tuple(troubles(log.records)[-MOST:])
 
 
 def troubles(records: Sequence[LogRecord]) -> list[Trouble]:
