@@ -15,6 +15,7 @@ import struct
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, KernelError
@@ -41,28 +42,45 @@ NEEDED = ("num_syms", "names", "token_table", "token_index", "offsets")
 
 
 @dataclass(frozen=True)
+class Tables:
+    """A copy of the compressed tables, so that what was checked is what is decoded.
+
+    :ivar names: compressed, of `count` symbols
+    :ivar offsets: 32-bit words
+    :ivar offsets_address: VA where they are
+    :ivar base: what they count from, None if a kernel has no such thing
+    """
+
+    count: int
+    names: bytes
+    tokens: list[str]
+    offsets: bytes
+    offsets_address: int
+    base: int | None
+
+    def digest(self, info: Vmcoreinfo) -> bytes:
+        """What tells these tables from any others, wherever KASLR put them."""
+        shift = info.kernel_offset
+        places = (self.base, self.offsets_address, info.symbol("_stext"))
+        moved = [None if place is None else place - shift & MASK for place in places]
+        made = blake2b(repr((self.count, moved, self.tokens)).encode(), digest_size=32)
+        made.update(self.names)
+        made.update(self.offsets)
+        return made.digest()
+
+
+@dataclass(frozen=True)
 class Kallsyms:
     """All symbols of vmlinux, in the kernel's order.
 
     :ivar addresses: of each symbol
     :ivar names: of each, after the letter that ``nm`` would show: ``Tstart_kernel``
+    :ivar tables: what they were decoded from
     """
 
     addresses: array[int]
     names: list[str]
-
-
-@dataclass(frozen=True)
-class Tables:
-    """A copy of the compressed tables, so that what was checked is what is decoded."""
-
-    count: int
-    names: bytes
-    spans: list[tuple[int, int]]
-    tokens: list[str]
-    offsets: tuple[int, ...]
-    offsets_address: int
-    base: int | None
+    tables: Tables
 
 
 def needed_symbols(info: Vmcoreinfo) -> dict[str, int]:
@@ -91,9 +109,11 @@ def load_kallsyms(memory: PhysicalMemory, info: Vmcoreinfo) -> Kallsyms:
     # Since 6.1 a length above 127 takes two bytes; which kernels do so is nowhere written.
     for two_bytes in (True, False):
         try:
-            tables = _read_tables(memory, info, places, two_bytes)
-            names = _expand(tables)
-            return Kallsyms(_addresses(tables, names, stext), names)
+            count = _count(memory, places)
+            names, spans = _names(memory, places["names"], count, two_bytes)
+            tables = _with_names(memory, info, places, count, names)
+            expanded = _expand(tables, spans)
+            return Kallsyms(_addresses(tables, expanded, stext), expanded, tables)
         except _Nonsense as error:
             problem = problem or KernelError(
                 f"{memory.name}: the symbol table of Linux {info.release} makes no sense: {error}",
@@ -114,20 +134,32 @@ class _Nonsense(Exception):
     """The tables contradict themselves."""
 
 
-def _read_tables(
-    memory: PhysicalMemory, info: Vmcoreinfo, places: dict[str, int], two_bytes: bool
-) -> Tables:
+def read_tables(memory: PhysicalMemory, info: Vmcoreinfo, names_size: int) -> Tables | None:
+    """The tables, if it is known how long the names are; None if there are none like that."""
+    try:
+        places = needed_symbols(info)
+        names = memory.read(places["names"], min(names_size, MOST_NAME_BYTES))
+        return _with_names(memory, info, places, _count(memory, places), names)
+    except (KernelError, FaultError, _Nonsense):
+        return None
+
+
+def _count(memory: PhysicalMemory, places: dict[str, int]) -> int:
     (count,) = struct.unpack("<I", memory.read(places["num_syms"], 4))
     if not 0 < count <= MOST_SYMBOLS:
         raise _Nonsense(f"it claims {count} symbols")
-    names, spans = _names(memory, places["names"], count, two_bytes)
+    return int(count)
+
+
+def _with_names(
+    memory: PhysicalMemory, info: Vmcoreinfo, places: dict[str, int], count: int, names: bytes
+) -> Tables:
     base = info.symbol("kallsyms_relative_base")
     return Tables(
         count=count,
         names=names,
-        spans=spans,
         tokens=_tokens(memory, places["token_table"], places["token_index"]),
-        offsets=struct.unpack(f"<{count}i", memory.read(places["offsets"], 4 * count)),
+        offsets=memory.read(places["offsets"], 4 * count),
         offsets_address=places["offsets"],
         base=None if base is None else int.from_bytes(memory.read(base, 8), "little"),
     )
@@ -155,7 +187,7 @@ def _names(
         at = len(data) + 1
     if at > len(data):
         raise _Nonsense(f"the name of symbol {len(spans)} of {count} is beyond the end")
-    return bytes(data), spans
+    return bytes(data[:at]), spans
 
 
 def _grow(data: bytearray, memory: PhysicalMemory, address: int, size: int) -> None:
@@ -181,12 +213,12 @@ def _tokens(memory: PhysicalMemory, table: int, index: int) -> list[str]:
     return tokens
 
 
-def _expand(tables: Tables) -> list[str]:
+def _expand(tables: Tables, spans: list[tuple[int, int]]) -> list[str]:
     expand = tables.tokens.__getitem__
     data = tables.names
     names: list[str] = []
     total = 0
-    for start, end in tables.spans:
+    for start, end in spans:
         name = "".join(map(expand, data[start:end]))
         total += len(name)
         if not 2 <= len(name) <= LONGEST_NAME or total > MOST_NAME_BYTES:
@@ -201,12 +233,13 @@ def _addresses(tables: Tables, names: list[str], stext: int | None) -> array[int
         index = names.index("T_stext")
     except ValueError:
         raise _Nonsense("there is no _stext among its symbols") from None
+    offsets = struct.unpack(f"<{tables.count}i", tables.offsets)
     for decode in _encodings(tables):
-        if stext is None or decode(index, tables.offsets[index]) == stext:
+        if stext is None or decode(index, offsets[index]) == stext:
             break
     else:
         raise _Nonsense(f"no known encoding puts _stext at {stext:#x}")
-    return array("Q", map(decode, range(tables.count), tables.offsets))
+    return array("Q", map(decode, range(tables.count), offsets))
 
 
 def _encodings(tables: Tables) -> list[Callable[[int, int], int]]:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, KernelError
-from ntbdbg.kernel.kallsyms import load_kallsyms
+from ntbdbg.kernel.cache import KernelCache, is_enabled
 from ntbdbg.kernel.locate import find_vmcoreinfo, implausible, page_tables, scan
 from ntbdbg.kernel.symbolizer import Symbolizer
 from ntbdbg.kernel.symbols import Symbol, SymbolTable, nearest
@@ -47,12 +47,14 @@ class Kernel:
         others: Sequence[Vmcoreinfo] = (),
         *,
         symbols: str | None = None,
+        cache: bool = True,
         notify: Callable[[str], None] | None = None,
     ) -> None:
         self.memory = memory
         self.info = info
         self.others = list(others)
         self._debug_file = symbols
+        self._use_cache = cache and is_enabled()
         self._notify = notify or (lambda text: None)
 
     @classmethod
@@ -74,7 +76,7 @@ class Kernel:
         found = find_vmcoreinfo(memory)
         if not found:
             raise _none(memory)
-        return cls(memory, found[0], found[1:], symbols=symbols, notify=notify)
+        return cls(memory, found[0], found[1:], symbols=symbols, cache=cache, notify=notify)
 
     def __repr__(self) -> str:
         return f"<Kernel {self.info.release} in {self.memory.name}>"
@@ -125,13 +127,19 @@ class Kernel:
         offset = int.from_bytes(self.virtual.read(offsets + 8 * cpu, 8), "little")
         return (address + offset) & (1 << 64) - 1
 
+    @property
+    def _cache(self) -> KernelCache | None:
+        build_id = self.info.build_id
+        return KernelCache(build_id, notify=self._notify) if build_id and self._use_cache else None
+
     # -- symbols ---------------------------------------------------------------------------
 
     @cached_property
     def table(self) -> SymbolTable:
         """The symbols of vmlinux."""
-        found = load_kallsyms(self.virtual, self.info)
-        return SymbolTable(found.addresses, found.names)
+        from ntbdbg.kernel.index import symbol_table
+
+        return symbol_table(self.virtual, self.info, self._cache)
 
     def symbolizer(self) -> Symbolizer:
         """Look-ups of one moment; cheaper than asking the kernel for many addresses."""
@@ -181,7 +189,7 @@ class Kernel:
 
         :raises KernelError: it does not, or they make no sense
         """
-        from ntbdbg.kernel.btf import Btf
+        from ntbdbg.kernel.index import types
 
         start, stop = (self.table.named(f"__{end}_BTF") for end in ("start", "stop"))
         if not start or not stop:
@@ -193,7 +201,7 @@ class Kernel:
         size = stop[0].address - start[0].address
         if not 0 < size <= MOST_BTF_BYTES:
             raise KernelError(f"Linux {self.info.release}: {size} bytes of BTF are not plausible")
-        return Btf.parse(self.virtual.read(start[0].address, size))
+        return types(self.virtual.read(start[0].address, size), self._cache)
 
     @cached_property
     def layouts(self) -> Layouts:

@@ -7,7 +7,9 @@ copying, since a mapped file that somebody truncates would end the process.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import drgn
@@ -38,9 +40,10 @@ class KernelProgram:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self.types: BtfTypes | None = None
-        self.prog = Program(drgn.Platform(drgn.Architecture.X86_64), vmcoreinfo=kernel.info.text)
+        self.prog = _program(kernel)
         self._add_memory()
-        self.prog.set_linux_kernel_custom(kernel.info.text, kernel.memory.is_live)
+        with _without_plugins():
+            self.prog.set_linux_kernel_custom(kernel.info.text, kernel.memory.is_live)
         self.prog.register_symbol_finder("kallsyms", self._find_symbols, enable_index=-1)
         self.prog.register_object_finder("globals", self._find_object, enable_index=-1)
 
@@ -134,6 +137,34 @@ class KernelProgram:
         is_function = found.kind == TypeKind.FUNCTION
         wanted = FindObjectFlags.FUNCTION if is_function else FindObjectFlags.VARIABLE
         return drgn.Object(prog, found, address=symbol.address) if flags & wanted else None
+
+
+def _program(kernel: Kernel) -> Program:
+    try:
+        platform = drgn.Platform(drgn.Architecture.X86_64)
+        return Program(platform, vmcoreinfo=kernel.info.text)
+    except (drgn.BadDataError, ValueError) as error:
+        raise KernelError(
+            f"{kernel.memory.name}: VMCOREINFO of Linux {kernel.info.release} is damaged: {error}",
+            hint="addresses and symbols still work, types do not",
+        ) from None
+
+
+@contextlib.contextmanager
+def _without_plugins() -> Iterator[None]:
+    """Keep drgn from loading its plugins, unless the user asks for some.
+
+    They are commands for drgn's own prompt, and take longer to load than all of drgn.
+    """
+    variable = "DRGN_DISABLE_PLUGINS"
+    if any(name in os.environ for name in (variable, "DRGN_PLUGINS")):
+        yield
+        return
+    os.environ[variable] = "*"
+    try:
+        yield
+    finally:
+        del os.environ[variable]
 
 
 def _in(address: int, symbol: Symbol) -> bool:

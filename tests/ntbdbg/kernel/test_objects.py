@@ -100,3 +100,12 @@ def test_drgn_reads_variables(kernel):
 def test_drgn_finds_copies_of_per_cpu_variables(guest, kernel):
     place = drgn.Object(kernel.prog, "int", address=guest.symbols["counter"])
     assert [per_cpu(place, cpu).value_() for cpu in kernel.cpus()] == [5, 6]
+
+
+def test_what_drgn_refuses_is_our_error():
+    guest = FakeGuest()
+    guest.build_id = "not hexadecimal"
+    kernel = Kernel.open(guest.memory)
+    assert kernel.symbol("init_uts_ns").address == guest.symbols["init_uts_ns"]
+    with pytest.raises(KernelError, match=r"VMCOREINFO of Linux .* is damaged"):
+        kernel.type("int")

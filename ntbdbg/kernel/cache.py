@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+"""What is worth keeping of a kernel between two commands, on the user's disk.
+
+Kept is only what was made of things that cannot change in a kernel of one build: its symbol
+table and the index of its types; never guest bytes as such. Each entry holds a digest of what it
+was made from, which is compared with the guest's memory at each use, so no guest can plant
+something for another one. `NTBDBG_NO_CACHE` turns it off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable
+from hashlib import blake2b
+from pathlib import Path
+from typing import NamedTuple
+
+VARIABLE = "NTBDBG_NO_CACHE"
+MAGIC = b"ntbdbg-kernel-1\n"
+DIGEST = 32
+
+MOST_BYTES = 64 << 20
+"""Of all entries together; those not used for longest go first. A kernel takes about 4 MiB."""
+
+LARGEST_ENTRY = 32 << 20
+
+
+class Entry(NamedTuple):
+    """What was kept.
+
+    :ivar source: digest of what `data` was made from
+    """
+
+    source: bytes
+    data: bytes
+
+
+class KernelCache:
+    """Entries of the kernel with `build_id` (hexadecimal)."""
+
+    def __init__(
+        self,
+        build_id: str,
+        folder: Path | None = None,
+        notify: Callable[[str], None] | None = None,
+    ) -> None:
+        self._build_id = build_id
+        self._folder = folder or default_folder()
+        self._notify = notify or (lambda text: None)
+
+    def load(self, kind: str) -> Entry | None:
+        """The entry of that kind, None if there is none that is whole."""
+        path = self._path(kind)
+        try:
+            with path.open("rb") as file:
+                status = os.fstat(file.fileno())
+                if status.st_uid != os.geteuid() or status.st_size > LARGEST_ENTRY:
+                    return None
+                raw = file.read(LARGEST_ENTRY)
+            os.utime(path)
+        except OSError:
+            return None
+        start = len(MAGIC) + DIGEST
+        if not raw.startswith(MAGIC) or raw[len(MAGIC) : start] != _digest(raw[start:]):
+            self._notify(f"{path} was damaged, so what it held is made anew")
+            return None
+        return Entry(raw[start : start + DIGEST], raw[start + DIGEST :])
+
+    def store(self, kind: str, entry: Entry) -> None:
+        """Keep `entry`, if that is possible; nothing depends on it."""
+        body = entry.source + entry.data
+        if len(entry.source) != DIGEST or len(body) > LARGEST_ENTRY // 2:
+            return
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._write(self._path(kind), MAGIC + _digest(body) + body)
+            self._prune()
+
+    def _path(self, kind: str) -> Path:
+        return self._folder / f"{self._build_id}.{kind}"
+
+    def _write(self, path: Path, data: bytes) -> None:
+        """In one step: a reader sees the old entry or the new one."""
+        handle, name = tempfile.mkstemp(prefix=".new-", dir=self._folder)  # mode 0600
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            Path(name).replace(path)
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+    def _prune(self) -> None:
+        """Remove what was not used for longest until the rest is small enough."""
+        found = [(path, path.stat()) for path in self._folder.iterdir() if path.is_file()]
+        found.sort(key=lambda item: item[1].st_mtime, reverse=True)
+        total = 0
+        for path, status in found:
+            total += status.st_size
+            if total > MOST_BYTES:
+                path.unlink(missing_ok=True)
+
+
+def default_folder() -> Path:
+    """``kernels`` in the user's cache."""
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(home) / "ntbdbg" / "kernels"
+
+
+def is_enabled() -> bool:
+    """Whether the user wants a cache."""
+    return not os.environ.get(VARIABLE)
+
+
+def _digest(data: bytes) -> bytes:
+    return blake2b(data, digest_size=DIGEST).digest()
