@@ -53,6 +53,11 @@ class Paths:
         return Paths(self.build / "sanitized")
 
     @property
+    def devenv(self) -> Path:
+        """The git tree in which QEMU is developed."""
+        return self.build / "qemu-devenv"
+
+    @property
     def guest(self) -> Path:
         return self.build / "guest"
 

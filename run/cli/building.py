@@ -13,6 +13,21 @@ from run.builds import default_jobs
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+#: what guests are made of: ours from Debian's packages, or a Yocto image
+IMAGES = ("quick", "yocto")
+
+
+def image_option(function: F) -> F:
+    """``--image``, as ``image``."""
+    return click.option(
+        "--image",
+        type=click.Choice(IMAGES),
+        default=IMAGES[0],
+        show_default=True,
+        help="Which guest, and the QEMU that belongs to it.",
+    )(function)
+
+
 def install_options(function: F) -> F:
     """``--yes`` and ``--no-install``, for `Policy.of`."""
     yes = click.option(

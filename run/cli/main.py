@@ -26,6 +26,14 @@ COMMANDS = {
     "ssh": ("run.cli.commands.ssh", "A shell, or one command, in a guest."),
     "console": ("run.cli.commands.console", "The serial console of a guest."),
     "stop": ("run.cli.commands.stop", "Stop a lab and clean up after it."),
+    "enter_qemu_devenv": (
+        "run.cli.commands.enter_qemu_devenv",
+        "A git tree of QEMU with our device, to develop in.",
+    ),
+    "finish_qemu_devenv": (
+        "run.cli.commands.finish_qemu_devenv",
+        "Its commits become patches and qemu_src.",
+    ),
     "test": ("run.cli.commands.test", "Run the project's tests."),
     "fuzz": ("run.cli.commands.fuzz", "Hostile guests against the device."),
     "selftest": ("run.cli.commands.selftest", "Run Linux' own NTB test between two VMs."),

@@ -6,7 +6,13 @@ from __future__ import annotations
 from run.errors import UsageError
 
 #: ``--command=NAME`` -> our command
-COMMANDS = {"build": "build", "run_vm": "vm", "run_vms": "vms"}
+COMMANDS = {
+    "build": "build",
+    "run_vm": "vm",
+    "run_vms": "vms",
+    "enter_qemu_devenv": "enter_qemu_devenv",
+    "finish_qemu_devenv": "finish_qemu_devenv",
+}
 
 _OPTIONS = ("--command", "--cmd")
 

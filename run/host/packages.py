@@ -68,6 +68,12 @@ NEEDS: dict[str, tuple[Need, ...]] = {
         Need("pahole|dwarves", "pahole"),
     ),
     "run": (Need("openssh-client", "ssh"),),
+    "devenv": (
+        *_ARCHIVE,
+        Need("dpkg-dev", "dpkg-source"),
+        Need("git", "git"),
+        Need("patch", "patch"),
+    ),
     "test": (
         Need("binutils", "readelf"),
         Need("chromium", "chromium"),
@@ -76,6 +82,7 @@ NEEDS: dict[str, tuple[Need, ...]] = {
         Need("diffutils", "cmp"),
         Need("dpkg-dev", "dpkg-source"),
         Need("gdb", "gdb"),
+        Need("git", "git"),
         Need("gpg", "gpg"),  # tests sign archives of their own
         Need("gpg-agent", "gpg-agent"),
         Need("makedumpfile", "makedumpfile"),
@@ -98,6 +105,7 @@ PURPOSES = {
     "qemu": "build QEMU",
     "guest": "build the guest",
     "run": "log in to guests",
+    "devenv": "develop QEMU",
     "test": "run the tests",
     "bench": "run the benchmarks",
 }

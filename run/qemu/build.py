@@ -48,7 +48,7 @@ def build_qemu(
     :param force: compile everything anew
     :param sanitize: the device with sanitizers; a build of its own
     """
-    apt = open_apt(paths, SUITE, mirror, types="deb deb-src")
+    apt = sources(paths, mirror)
     store = Store(paths.cache / "builds")
     with tempfile.TemporaryDirectory(prefix="ntbdbg-qemu-") as scratch:
         mine = Path(scratch) / "overlay"
@@ -73,6 +73,11 @@ def build_qemu(
         return _install(done, paths, inputs.key)
 
 
+def sources(paths: Paths, mirror: str | None) -> Apt:
+    """The apt that has QEMU's source, firmware and meson."""
+    return open_apt(paths, SUITE, mirror, types="deb deb-src")
+
+
 def make_inputs(
     steps: Steps,
     paths: Paths,
@@ -89,7 +94,7 @@ def make_inputs(
     :param mine: a copy of the overlay
     """
     return Inputs(
-        _source(steps, paths, apt, source, mirror),
+        choose_source(steps, paths, apt, source, mirror),
         mine,
         apt.show(tools.MESON_PACKAGES),
         apt.show(tuple(tools.FIRMWARE)),
@@ -98,9 +103,10 @@ def make_inputs(
     )
 
 
-def _source(
+def choose_source(
     steps: Steps, paths: Paths, apt: Apt, source: str | None, mirror: str | None
 ) -> QemuSource:
+    """What ``--qemu-source`` names; without it Debian's package in `apt`."""
     if source is None:
         return of_debian(apt)
     named = debian_source(source)

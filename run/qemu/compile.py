@@ -14,7 +14,7 @@ from run.debian.apt import Apt, Package
 from run.errors import RunError
 from run.locks import exclusive
 from run.qemu import overlay, sanitize, tools
-from run.qemu.source import QemuSource
+from run.qemu.source import SOURCES, QemuSource, pristine
 from run.steps import Steps
 from run.store import Store, digest, digest_tree
 
@@ -28,8 +28,6 @@ CONFIGURE = (
     "--disable-docs",
     "--disable-install-blobs",
 )
-#: where unpacked sources are kept
-_SOURCES = "qemu-source"
 
 QEMU = "qemu-system-x86_64"
 TARGETS = (
@@ -129,14 +127,14 @@ class Compilation:
         return self._tree / "build"
 
     def _prepare_tree(self) -> None:
-        pristine = self.fetch_source()
+        untouched = self.fetch_source()
         with self.steps.step("qemu: overlay") as step, tempfile.TemporaryDirectory() as scratch:
-            names = overlay.stage(step, self.inputs.overlay, pristine, Path(scratch))
+            names = overlay.stage(step, self.inputs.overlay, untouched, Path(scratch))
             living = self.inputs.source.folder is not None
-            overlay.plant(pristine, self._tree, link=not living)
-            changed = overlay.sync(pristine, Path(scratch), names, self._tree)
+            overlay.plant(untouched, self._tree, link=not living)
+            changed = overlay.sync(untouched, Path(scratch), names, self._tree)
             if living:
-                changed += overlay.follow(pristine, self._tree, names)
+                changed += overlay.follow(untouched, self._tree, names)
                 self.inputs.source.check_unchanged()
             step.note(f"changed: {' '.join(changed) or 'nothing'}")
 
@@ -144,21 +142,11 @@ class Compilation:
     def has_source(self) -> bool:
         """Whether the source is at hand, so that nothing need be downloaded for it."""
         source = self.inputs.source
-        return source.folder is not None or bool(self.store.find(_SOURCES, source.line))
+        return source.folder is not None or bool(self.store.find(SOURCES, source.line))
 
     def fetch_source(self) -> Path:
         """The source without our overlay, downloaded if need be; read only."""
-        source = self.inputs.source
-        if source.folder is not None:
-            return source.folder
-        extract = source.extract
-        assert extract is not None
-
-        def fill(folder: Path) -> None:
-            with self.steps.step("qemu: download and unpack the source") as step:
-                extract(step, folder)
-
-        return self.store.make(_SOURCES, source.line, fill)
+        return pristine(self.steps, self.store, self.inputs.source)
 
     def _configure(self) -> None:
         """Run configure unless it has been; ninja itself sees to changed meson files."""

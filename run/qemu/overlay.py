@@ -41,6 +41,15 @@ def snapshot(overlay: Path, target: Path) -> None:
     shutil.copytree(overlay, target, ignore=shutil.ignore_patterns("*.pyc", "*~", ".*.sw?"))
 
 
+def named(overlay: Path, *, patches: bool = True) -> list[str]:
+    """Every path that `overlay` has a file for, or a patch too unless `patches` is false."""
+    names = {n for n in _files(overlay) if PurePosixPath(n).parts[0] != PATCHES}
+    if patches:
+        for patch in (overlay / PATCHES).glob("*.patch"):
+            names.update(touched(patch.read_text(encoding="utf-8", errors="replace")))
+    return sorted(names)
+
+
 def stage(step: Step, overlay: Path, pristine: Path, stage_dir: Path) -> set[str]:
     """Fill the empty folder `stage_dir` with every file that differs from `pristine`.
 
@@ -48,10 +57,9 @@ def stage(step: Step, overlay: Path, pristine: Path, stage_dir: Path) -> set[str
     :raises StepError: a patch does not apply
     """
     names = set()
-    for name in _files(overlay):
-        if PurePosixPath(name).parts[0] != PATCHES:
-            names.add(name)
-            _copy(overlay / name, stage_dir / name)
+    for name in named(overlay, patches=False):
+        names.add(name)
+        _copy(overlay / name, stage_dir / name)
     for patch in sorted((overlay / PATCHES).glob("*.patch")):
         for name in touched(patch.read_text(encoding="utf-8", errors="replace")):
             if name not in names and (pristine / name).is_file():
@@ -106,7 +114,7 @@ def sync(pristine: Path, stage_dir: Path, names: set[str], tree: Path) -> list[s
 def follow(pristine: Path, tree: Path, names: set[str]) -> list[str]:
     """Bring edits of a living source folder into `tree`, apart from the overlay's `names`."""
     wanted = set(_files(pristine))
-    changed = [n for n in sorted(wanted - names) if _put(pristine / n, tree / n)]
+    changed = [n for n in sorted(wanted - names) if put(pristine / n, tree / n)]
     for name in sorted(set(_files(tree)) - wanted - names):
         (tree / name).unlink()
         changed.append(name)
@@ -116,14 +124,14 @@ def follow(pristine: Path, tree: Path, names: set[str]) -> list[str]:
 def _settle(pristine: Path, stage_dir: Path, names: set[str], tree: Path, name: str) -> bool:
     source = (stage_dir if name in names else pristine) / name
     if source.is_file():
-        return _put(source, tree / name)
+        return put(source, tree / name)
     if (tree / name).exists():
         (tree / name).unlink()
         return True
     return False
 
 
-def _put(source: Path, target: Path) -> bool:
+def put(source: Path, target: Path) -> bool:
     """Give `target` the bytes of `source`; False if it has them, and then its time stays."""
     if source.is_symlink():
         if target.is_symlink() and target.readlink() == source.readlink():

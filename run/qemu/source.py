@@ -13,8 +13,11 @@ from pathlib import Path
 from run.debian.apt import Apt
 from run.errors import RunError, UsageError
 from run.qemu.overlay import NOT_SOURCE
-from run.steps import Step
-from run.store import digest_tree
+from run.steps import Step, Steps
+from run.store import Store, digest_tree
+
+#: the kind of folder in the cache that holds unpacked sources
+SOURCES = "qemu-source"
 
 #: a file that every QEMU source tree has
 _LANDMARK = Path("hw/misc/meson.build")
@@ -95,6 +98,20 @@ def of_path(path: Path) -> QemuSource:
         _check(target, path)
 
     return QemuSource(path.name, content, content, extract)
+
+
+def pristine(steps: Steps, store: Store, source: QemuSource) -> Path:
+    """A folder with the source as it came, never to be written to."""
+    if source.folder is not None:
+        return source.folder
+    extract = source.extract
+    assert extract is not None
+
+    def fill(folder: Path) -> None:
+        with steps.step("qemu: download and unpack the source") as step:
+            extract(step, folder)
+
+    return store.make(SOURCES, source.line, fill)
 
 
 def _unwrap(target: Path) -> None:

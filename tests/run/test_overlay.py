@@ -192,17 +192,17 @@ def test_a_patch_that_leaves_the_tree_is_refused(name: str) -> None:
 
 
 def test_an_interrupted_sync_is_taken_up_again(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
-    put = overlay._put
+    put = overlay.put
 
     def interrupted(source: Path, target: Path) -> bool:
         if target.name == "meson.build":
             raise KeyboardInterrupt
         return put(source, target)
 
-    monkeypatch.setattr(overlay, "_put", interrupted)
+    monkeypatch.setattr(overlay, "put", interrupted)
     with pytest.raises(KeyboardInterrupt):
         tree.sync()
-    monkeypatch.setattr(overlay, "_put", put)
+    monkeypatch.setattr(overlay, "put", put)
     (tree.overlay / "hw/misc/idt.c").unlink()
     assert tree.sync() == ["hw/misc/idt.c", "hw/misc/meson.build"]
     assert not (tree.tree / "hw/misc/idt.c").exists()
