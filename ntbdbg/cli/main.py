@@ -41,6 +41,7 @@ COMMANDS = {
     "devices": ("devices", "Show the PCI devices of a guest and their drivers."),
     "postmortem": ("postmortem", "Tell what every guest was doing, and how the link was."),
     "report": ("report", "Write what postmortem tells, and more, as one HTML page."),
+    "ntb": ("ntb", "Show the NTB as its driver sees it, and where the device disagrees."),
     "freeze": ("freeze", "Stop all guests of the lab."),
     "resume": ("resume", "Let all guests of the lab go on."),
 }
