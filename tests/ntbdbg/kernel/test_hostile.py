@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: MIT
+"""Kernels in damaged memory: never a hang, a crash or memory without limit."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ntbdbg.errors import FaultError, KernelError
+from ntbdbg.kernel.kallsyms import load_kallsyms
+from ntbdbg.kernel.listing import walk_list
+from ntbdbg.kernel.locate import find_vmcoreinfo, scan
+from ntbdbg.kernel.paging import PageTables
+from ntbdbg.kernel.virtual import VirtualMemory
+from ntbdbg.memory import BufferMemory
+from tests.support.fakekernel import FakeGuest
+
+CHECKOUT = Path(__file__).parents[3]
+PAGE = 4096
+
+
+def test_a_campaign():
+    """In a process with limited memory and time, so that C code that goes wild is seen, too."""
+    argv = [sys.executable, "-m", "tests.fuzz.ram", "--cases", "200", "--seed", "20000"]
+    done = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert done.stdout.startswith("200 cases from 20000 on: ")
+
+
+@given(st.binary(max_size=3 * PAGE), st.integers(0, (1 << 64) - 1), st.sampled_from([4, 5]))
+def test_any_bytes_as_page_tables(noise, address, levels):
+    memory = BufferMemory(noise.ljust(4 * PAGE, b"\x67"))
+    tables = PageTables(memory, 0, levels)
+    walk = tables.walk(address)
+    assert len(walk.steps) <= levels
+    try:
+        found, left = tables.translate(address)
+    except FaultError as error:
+        assert walk.address is None
+        assert error.reason == walk.reason
+    else:
+        assert (walk.address, walk.page_size) == (found, found % walk.page_size + left)
+
+
+def test_page_tables_that_lead_to_themselves():
+    memory = BufferMemory((0x67).to_bytes(8, "little") * 512)
+    virtual = VirtualMemory(PageTables(memory, 0))
+    assert virtual.pieces(0x1000, PAGE) == [(0, PAGE)]
+    assert virtual.read(0xFF8, 8) == (0x67).to_bytes(8, "little")
+
+
+@settings(max_examples=30)
+@given(st.randoms(use_true_random=False))
+def test_any_bytes_as_symbols(chance: random.Random):
+    guest = FakeGuest()
+    memory = guest.memory
+    for name, address in guest.tables.items():
+        if name.startswith("kallsyms") and chance.random() < 0.5:
+            size = chance.choice((1, 4, 64, 512))
+            guest.space.write(address + chance.randrange(64), chance.randbytes(size))
+    info = find_vmcoreinfo(memory)[0]
+    virtual = VirtualMemory(PageTables(memory, info.page_table_root))
+    try:
+        found = load_kallsyms(virtual, info)
+    except KernelError:
+        return
+    assert len(found.addresses) == len(found.names)
+
+
+def test_a_symbol_count_without_limit():
+    guest = FakeGuest()
+    memory = guest.memory
+    for count in (0, 1 << 21, (1 << 32) - 1):
+        guest.space.write(guest.tables["kallsyms_num_syms"], count.to_bytes(4, "little"))
+        info = find_vmcoreinfo(memory)[0]
+        virtual = VirtualMemory(PageTables(memory, info.page_table_root))
+        try:
+            load_kallsyms(virtual, info)
+        except KernelError as error:
+            assert "symbol" in error.message
+        else:
+            raise AssertionError(f"{count} symbols were believed")
+
+
+def test_memory_full_of_vmcoreinfo():
+    text = FakeGuest().vmcoreinfo().encode()
+    pages = [(text + f"X={number}\n".encode()).ljust(PAGE, b"\0") for number in range(200)]
+    assert len(scan(BufferMemory(b"".join(pages)))) == 64
+
+
+def test_lists_that_go_in_circles_break_off_or_never_end():
+    size = 64 * PAGE
+    data = bytearray(size)
+    memory = BufferMemory(data)
+
+    def link(at: int, to: int) -> None:
+        data[at : at + 8] = to.to_bytes(8, "little")
+
+    for at in range(0, size, 16):
+        link(at, at + 16)
+    assert "broken" in (walk_list(memory, 0, 1 << 20).partial or "")
+    assert walk_list(memory, 0, 10).partial == "only the first 10 are looked at"
+    link(64, 32)
+    found = walk_list(memory, 0, 1 << 20)
+    assert (found, found.partial) == ([16, 32, 48, 64], "the list goes in a circle at 0x20")
+    link(64, 0)
+    found = walk_list(memory, 0, 4)
+    assert (found, found.partial) == ([16, 32, 48, 64], None)
