@@ -21,7 +21,7 @@ from tests.vm.support import Lab
 
 SIZE = 2 << 20
 CHUNK = 512 << 10
-ROUNDS = 9
+ROUNDS = 31
 BUDGET = 0.95
 IVSHMEM = "1af4:1110"
 NTB = "111d:8091"
@@ -62,15 +62,22 @@ def open_window(lab: Lab) -> int:
     return address
 
 
-def rates(lab: Lab, words: str) -> dict[str, list[float]]:
-    """MiB/s of each file, by direction: the medians of all rounds but the first."""
+Rounds = list[list[float]]
+
+
+def rates(lab: Lab, words: str) -> dict[str, Rounds]:
+    """MiB/s of each file in each round but the first, by direction."""
     text = lab.sh(1, words)
     found = {}
     for what in ("write", "read"):
         rows = [line.split()[1:] for line in text.splitlines() if line.startswith(what)]
-        columns = zip(*[map(float, row) for row in rows[1:]], strict=True)
-        found[what] = [statistics.median(column) for column in columns]
+        found[what] = [[float(rate) for rate in row] for row in rows[1:]]
     return found
+
+
+def medians(rounds: Rounds) -> list[float]:
+    """Of each file."""
+    return [statistics.median(column) for column in zip(*rounds, strict=True)]
 
 
 def mapped(lab: Lab, copy: str) -> int:
@@ -78,15 +85,18 @@ def mapped(lab: Lab, copy: str) -> int:
     traps = lab.port_block(1).win_trap
     files = f"{resource(lab, NTB)} {resource(lab, IVSHMEM)}"
     code = 0
-    for what, (ours, theirs) in rates(lab, f"{copy} {ROUNDS} {SIZE} {CHUNK} {files}").items():
-        budget, holds = at_least(BUDGET, ours / theirs)
+    for what, rounds in rates(lab, f"{copy} {ROUNDS} {SIZE} {CHUNK} {files}").items():
+        ours, theirs = medians(rounds)
+        # Of neighbours in time: what else the host does changes from round to round.
+        ratio = statistics.median(mine / other for mine, other in rounds)
+        budget, holds = at_least(BUDGET, ratio)
         code |= tell(
             Result(
                 f"window {what}, 2 MiB by 512 KiB",
                 f"{ours:.0f} MiB/s",
                 "ivshmem-plain BAR2",
                 f"{theirs:.0f} MiB/s",
-                ours / theirs,
+                ratio,
                 budget,
                 holds,
             )
@@ -101,9 +111,9 @@ def mapped(lab: Lab, copy: str) -> int:
 def copied(lab: Lab, copy: str, address: int) -> None:
     """The same window four bytes further on: the device copies each access."""
     lab.sh(1, tool.point_window(address + 4, TRAPPED))
-    for what, (ours,) in rates(
-        lab, f"{copy} 3 {TRAPPED // 2} {TRAPPED // 2} {resource(lab, NTB)}"
-    ).items():
+    words = f"{copy} 3 {TRAPPED // 2} {TRAPPED // 2} {resource(lab, NTB)}"
+    for what, rounds in rates(lab, words).items():
+        (ours,) = medians(rounds)
         tell(Result(f"window {what}, translation not page-aligned (traps)", f"{ours:.2f} MiB/s"))
 
 

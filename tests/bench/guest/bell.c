@@ -182,13 +182,13 @@ static const struct pci_device_id ids[] = {
 	{ }
 };
 
-static struct pci_driver driver = {
+static struct pci_driver bell_driver = {
 	.name = KBUILD_MODNAME,
 	.id_table = ids,
 	.probe = probe,
 	.remove = leave,
 };
-module_pci_driver(driver);
+module_pci_driver(bell_driver);
 
 MODULE_DESCRIPTION("Round trips of interrupts between two guests");
 MODULE_LICENSE("Dual MIT/GPL");

@@ -74,9 +74,17 @@ int main(int argc, char **argv)
     }
     for (int round = 0; round < rounds; round++) {
         for (int reading = 0; reading < 2; reading++) {
+            double rate[MOST_FILES];
+
+            /* Who comes first changes, so that neither profits from it */
+            for (int n = 0; n < files; n++) {
+                int i = round & 1 ? files - 1 - n : n;
+
+                rate[i] = measure(mapping[i], buffer, size, chunk, reading);
+            }
             printf(reading ? "read" : "write");
             for (int i = 0; i < files; i++) {
-                printf(" %.1f", measure(mapping[i], buffer, size, chunk, reading));
+                printf(" %.2f", rate[i]);
             }
             printf("\n");
         }
