@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from run.artifacts import GuestImage, QemuInstall
 from run.config import Paths
@@ -49,6 +49,12 @@ def make(steps: Steps, paths: Paths, request: Request) -> list[QemuInstall | Gue
     waiting = f"waiting for another process that builds in {paths.build} ..."
     with exclusive(paths.build / ".lock", on_wait=lambda: steps.say(waiting)):
         return [_BUILDERS[what](steps, paths, request) for what in ALL if what in request.what]
+
+
+def make_for_tests(steps: Steps, paths: Paths, request: Request) -> None:
+    """The same, and a QEMU with sanitizers in the device: tests of hostile guests want that."""
+    make(steps, paths, request)
+    make(steps, paths.sanitized, replace(request, what=["qemu"], sanitize=True))
 
 
 def _guest(steps: Steps, paths: Paths, request: Request) -> GuestImage:

@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from run.builds import Request, make
+from run.builds import Request, make_for_tests
 from run.cli.building import build_options, install_options
 from run.config import CHECKOUT, Paths
 from run.host.install import Policy, require
@@ -55,7 +55,7 @@ def command(
     steps = Steps(paths.logs)
     require(steps, "test", "run", policy=policy)
     install_test_tools(steps)
-    make(steps, paths, Request(jobs=jobs, mirror=debian_mirror, policy=policy))
+    make_for_tests(steps, paths, Request(jobs=jobs, mirror=debian_mirror, policy=policy))
     report = paths.build / "soak.xml"
     report.unlink(missing_ok=True)
     argv = [sys.executable, "-m", "pytest", *DEVICE, *(GUESTS if guests else ())]

@@ -6,12 +6,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from run.builds import Request, make
+from run.builds import Request, make_for_tests
 from run.cli.building import build_options, install_options
 from run.config import CHECKOUT, Paths
 from run.errors import RunError
@@ -56,9 +55,7 @@ def command(
     install_test_tools(steps)
     if not no_build:
         request = Request(jobs=jobs, mirror=debian_mirror, policy=policy)
-        make(steps, paths, request)
-        # tests of hostile guests want the device with sanitizers
-        make(steps, paths.sanitized, replace(request, what=["qemu"], sanitize=True))
+        make_for_tests(steps, paths, request)
         wrynose.fetch(steps, paths, jobs=jobs, mirror=debian_mirror)
     return _pytest(paths, list(arguments))
 
