@@ -41,6 +41,13 @@ class Pattern(NamedTuple):
     regex: re.Pattern[bytes] | None = None
 
 
+def is_raw(text: str) -> bool:
+    """Whether `text` says by itself which bytes it stands for: ``u32:5``, ``@file``."""
+    kind, colon, _ = text.partition(":")
+    known = ("hex", "str", "utf16", "utf16le", "utf16be", "re")
+    return text.startswith("@") or bool(colon and (kind in known or _NUMBER.fullmatch(kind)))
+
+
 def parse_value(text: str) -> bytes:
     """The bytes that `text` stands for, at least one.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ntbdbg.kernel.shape import Array, Compound, Scalar, Shape, Slot
 from ntbdbg.kernel.slots import MAX_NESTING, named_slots
@@ -16,6 +17,8 @@ MAX_FIELDS = 1 << 18
 """Fields of one type at most; what a hostile kernel says of its arrays has no limit."""
 
 MAX_ELEMENTS = 1 << 16
+
+OUTSIDE = "beyond what holds it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +32,13 @@ class Field:
     :ivar size: bytes that hold it
     :ivar type_name: in C
     :ivar kind: ``int char bool enum float pointer text bytes numbers struct union array void``;
-        ``outside``: it reaches beyond the memory that holds it; ``cut``: no more is shown
+        ``outside``: it reaches beyond the memory that holds it; ``cut``: no more is shown;
+        ``fault``: where a pointer leads cannot be read; ``seen``: it is shown above
     :ivar value: of ``numbers`` a tuple, its first elements if it is long; None of what has members
     :ivar meaning: an enumerator's name, a pointer's symbol, what is left out
     :ivar bit_offset: of a bit field, from `offset` on
     :ivar bit_size: of a bit field
+    :ivar base: address that `offset` counts from
     """
 
     path: str
@@ -47,6 +52,12 @@ class Field:
     meaning: str = ""
     bit_offset: int | None = None
     bit_size: int | None = None
+    base: int = 0
+
+    @property
+    def has_members(self) -> bool:
+        """Whether its members follow, or would if they were not too deep."""
+        return self.kind in ("struct", "union", "array")
 
     @property
     def is_zero(self) -> bool:
@@ -56,6 +67,9 @@ class Field:
         return self.value is not None and not self.value
 
 
+Follow = Callable[[Field, Shape], Iterator[Field]]
+
+
 @dataclass(frozen=True)
 class FieldOptions:
     """How far to go.
@@ -63,20 +77,45 @@ class FieldOptions:
     :ivar depth: levels of members shown, None for all
     :ivar elements: of one array shown
     :ivar name_of: gives the symbol at an address, for pointers
+    :ivar follow: gives the fields behind a pointer, from its field and what it points to
     """
 
     depth: int | None = None
     elements: int = MAX_ELEMENTS
     name_of: NameOf = lambda address: None
+    follow: Follow | None = None
 
 
-def fields(shape: Shape, data: bytes, options: FieldOptions | None = None) -> Iterator[Field]:
-    """Every field of `shape` over `data`, in the order of declaration; at most MAX_FIELDS.
+class Origin(NamedTuple):
+    """What the fields are of.
 
+    :ivar base: its address
+    :ivar path: the path to it, ``parent->``
+    :ivar depth: of its members
+    """
+
+    base: int = 0
+    path: str = ""
+    depth: int = 0
+
+
+NOWHERE = Origin()
+
+
+def fields(
+    what: Shape | Slot,
+    data: bytes,
+    options: FieldOptions | None = None,
+    origin: Origin = NOWHERE,
+) -> Iterator[Field]:
+    """Every field of `what` over `data`, in the order of declaration; at most MAX_FIELDS.
+
+    :param what: a shape, or a bit field
     :raises KernelError: a type in it makes no sense
     """
     left = MAX_FIELDS
-    for field in _Walk(data, options or FieldOptions()).root(shape):
+    slot = what if isinstance(what, Slot) else Slot("", what, 0)
+    for field in _Walk(data, options or FieldOptions(), origin).root(slot):
         if not left:
             yield Field("", "", 0, 0, 0, "", "cut", meaning=f"more than {MAX_FIELDS} fields")
             return
@@ -85,39 +124,39 @@ def fields(shape: Shape, data: bytes, options: FieldOptions | None = None) -> It
 
 
 class _Walk:
-    def __init__(self, data: bytes, options: FieldOptions) -> None:
-        self.data = data
-        self.options = options
+    def __init__(self, data: bytes, options: FieldOptions, origin: Origin) -> None:
+        self.data, self.options, self.origin = data, options, origin
 
-    def root(self, shape: Shape) -> Iterator[Field]:
-        slot = Slot("", shape, 0)
-        if isinstance(shape, Scalar) or (isinstance(shape, Array) and _is_leaf(shape)):
-            yield self.leaf(slot, "", "", 0)
+    def root(self, slot: Slot) -> Iterator[Field]:
+        shape, path = slot.shape, self.origin.path
+        if _has_members(shape):
+            yield from self.inner(slot, path, self.origin.depth)
         else:
-            yield from self.inner(slot, "", 0)
+            yield from self.leaf(slot, path, path, self.origin.depth)
 
     def walk(self, slot: Slot, path: str, name: str, depth: int) -> Iterator[Field]:
         """The field of `slot` (its offset from the start of all), and what is in it."""
         slot, more = _unwrapped(slot)
         path, name = path + more, name + more
         shape = slot.shape
-        if slot.offset + slot.size > len(self.data):
-            yield _field(slot, path, name, depth, "outside", meaning="beyond what holds it")
-        elif isinstance(shape, Compound) or (isinstance(shape, Array) and not _is_leaf(shape)):
-            kind = shape.kind if isinstance(shape, Compound) else "array"
-            yield _field(slot, path, name, depth, kind)
-            limit = self.options.depth
-            if (limit is None or depth + 1 < limit) and depth < MAX_NESTING:
-                yield from self.inner(slot, path, depth + 1)
+        if not _has_members(shape):
+            yield from self.leaf(slot, path, name, depth)
+        elif slot.offset + slot.size > len(self.data):
+            yield self.field(slot, path, name, depth, "outside", meaning=OUTSIDE)
         else:
-            yield self.leaf(slot, path, name, depth)
+            kind = shape.kind if isinstance(shape, Compound) else "array"
+            yield self.field(slot, path, name, depth, kind)
+            level, limit = depth - self.origin.depth, self.options.depth
+            if (limit is None or level + 1 < limit) and level < MAX_NESTING:
+                yield from self.inner(slot, path, depth + 1)
 
     def inner(self, slot: Slot, path: str, depth: int) -> Iterator[Field]:
         """The members of a structure, or the elements of an array."""
         shape = slot.shape
         if isinstance(shape, Compound):
             for member in named_slots(shape):
-                below = f"{path}.{member.name}" if path else member.name
+                dot = "." if path and not path.endswith("->") else ""
+                below = f"{path}{dot}{member.name}"
                 yield from self.walk(member.moved(slot.offset), below, member.name, depth)
         elif isinstance(shape, Array):
             count = self.count(shape, slot.offset)
@@ -126,21 +165,25 @@ class _Walk:
                 yield from self.walk(element, f"{path}[{index}]", f"[{index}]", depth)
             if count > self.options.elements:
                 left = f"{count - self.options.elements} more elements"
-                yield _field(slot, path, "", depth, "cut", meaning=left)
+                yield self.field(slot, path, "", depth, "cut", meaning=left)
 
     # -- values ----------------------------------------------------------------------------
 
-    def leaf(self, slot: Slot, path: str, name: str, depth: int) -> Field:
+    def leaf(self, slot: Slot, path: str, name: str, depth: int) -> Iterator[Field]:
         shape, data = slot.shape, self.data[slot.offset : slot.offset + slot.size]
         if len(data) < slot.size:
-            return _field(slot, path, name, depth, "outside", meaning="beyond what holds it")
-        if isinstance(shape, Array):
-            kind, value, meaning = self.array(shape, slot.offset)
-            return _field(slot, path, name, depth, kind, value, meaning)
-        if not isinstance(shape, Scalar):
-            return _field(slot, path, name, depth, "void")
-        number = shape.number(slot.raw(data), slot.bit_size)
-        return _field(slot, path, name, depth, shape.kind, number, self.meaning(shape, number))
+            yield self.field(slot, path, name, depth, "outside", meaning=OUTSIDE)
+        elif isinstance(shape, Array):
+            yield self.field(slot, path, name, depth, *self.array(shape, slot.offset))
+        elif isinstance(shape, Scalar):
+            number = shape.number(slot.raw(data), slot.bit_size)
+            meaning = self.meaning(shape, number)
+            field = self.field(slot, path, name, depth, shape.kind, number, meaning)
+            yield field
+            if shape.pointee is not None and number and self.options.follow is not None:
+                yield from self.options.follow(field, shape.pointee())
+        else:
+            yield self.field(slot, path, name, depth, "void")
 
     def meaning(self, shape: Scalar, number: int | float) -> str:
         if shape.kind == "pointer" and isinstance(number, int) and number:
@@ -163,6 +206,21 @@ class _Walk:
         )
         return "numbers", numbers, f"{count - shown} more" if shown < count else ""
 
+    def field(
+        self,
+        slot: Slot,
+        path: str,
+        name: str,
+        depth: int,
+        kind: str,
+        value: Value = None,
+        meaning: str = "",
+    ) -> Field:
+        """A field that lies where `slot` does."""
+        bits = (None if slot.bit_size is None else slot.bit_offset), slot.bit_size
+        place, shown = (slot.offset, slot.size, slot.shape.name), (kind, value, meaning)
+        return Field(path, name, depth, *place, *shown, *bits, self.origin.base)
+
     def count(self, shape: Array, offset: int) -> int:
         """Elements; of a flexible array as many as there are bytes for."""
         if not shape.is_flexible or not shape.element.size:
@@ -172,6 +230,10 @@ class _Walk:
 
 def _is_leaf(array: Array) -> bool:
     return isinstance(array.element, Scalar)
+
+
+def _has_members(shape: Shape) -> bool:
+    return isinstance(shape, Compound) or (isinstance(shape, Array) and not _is_leaf(shape))
 
 
 def _unwrapped(slot: Slot) -> tuple[Slot, str]:
@@ -186,22 +248,6 @@ def _unwrapped(slot: Slot) -> tuple[Slot, str]:
             break
         slot, path = only.moved(slot.offset), f"{path}.{only.name}"
     return slot, path
-
-
-def _field(
-    slot: Slot,
-    path: str,
-    name: str,
-    depth: int,
-    kind: str,
-    value: Value = None,
-    meaning: str = "",
-) -> Field:
-    bit_offset = None if slot.bit_size is None else slot.bit_offset
-    place = slot.offset, slot.size
-    return Field(
-        path, name, depth, *place, slot.shape.name, kind, value, meaning, bit_offset, slot.bit_size
-    )
 
 
 def _text(data: bytes) -> tuple[str, str] | None:

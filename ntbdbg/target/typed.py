@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""Places whose C type is known: variables and members by name, and types put on addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from ntbdbg.errors import KernelError, UsageError
+from ntbdbg.kernel.shape import Shape, Slot
+from ntbdbg.target.address import AddressExpr
+
+if TYPE_CHECKING:
+    from ntbdbg.kernel.fields import Field
+    from ntbdbg.target.guest import Guest, Place
+
+LARGEST = 16 << 20
+"""Bytes that are read to be shown."""
+
+
+class TypedPlace(NamedTuple):
+    """A value in a guest's memory.
+
+    :ivar place: where it begins
+    :ivar slot: what it is; of a bit field, which bits from there on
+    :ivar name: how the user called it
+    """
+
+    place: Place
+    slot: Slot
+    name: str
+
+    @property
+    def shape(self) -> Shape:
+        """What it looks like."""
+        return self.slot.shape
+
+    def read(self) -> bytes:
+        """The bytes that hold it; FaultError if they are not all there."""
+        if self.slot.size > LARGEST:
+            raise UsageError(
+                f"{self.shape.name} has {self.slot.size} bytes, too many to be shown",
+                hint="name a member of it",
+            )
+        return self.place.memory.read(self.place.address, self.slot.size)
+
+    def fields(self, *, depth: int | None, elements: int, follow: int) -> Iterator[Field]:
+        """What it says, member by member.
+
+        :param depth: levels of members, None for all
+        :param elements: of one array
+        :param follow: pointers in a row that are followed
+        """
+        from ntbdbg.kernel.fields import FieldOptions
+        from ntbdbg.kernel.follow import follow_fields
+
+        kernel = self.place.guest.kernel
+        options = FieldOptions(depth, elements, kernel.symbolizer().label)
+        data = self.read()
+        return follow_fields(self.slot, self.place.address, data, options, kernel.virtual, follow)
+
+
+def put_type(guest: Guest, type_name: str, address: str) -> TypedPlace:
+    """The value of type `type_name` at `address`.
+
+    :raises KernelError: no such type, or no kernel that could tell
+    """
+    from ntbdbg.kernel.drgnshape import shape_of
+
+    place = guest.resolve(address)
+    shape = shape_of(place.guest.kernel.type(type_name))
+    if not shape.size:
+        raise KernelError(
+            f"{shape.name} has no size",
+            hint="it is only declared, or a function: nothing lies there that could be shown",
+        )
+    if place.via:
+        place = guest.resolve(address, shape.size)
+    return TypedPlace(place, Slot("", shape, 0), place.symbol or address)
+
+
+def find_typed(guest: Guest, text: str) -> TypedPlace:
+    """The variable or member at ``init_uts_ns.name.nodename``, ``qemu2:mod:sym.member[3]``.
+
+    Pointers on the way are followed, as drgn does.
+
+    :raises UsageError: it is no name
+    :raises KernelError: no such symbol or member, or nobody knows its type
+    """
+    from ntbdbg.kernel.drgnshape import shape_of
+    from ntbdbg.target.guest import Place
+
+    expr = AddressExpr.parse(text, guest.lab.names)
+    if not isinstance(expr.base, str) or expr.offset or expr.capture:
+        raise UsageError(
+            f"what type has {text!r:.60}?", hint=f"say it: decode {guest.name} 'struct NAME' {text}"
+        )
+    owner = guest if expr.guest is None else guest.lab.guest(expr.guest)
+    found = owner.kernel.object(expr.base)
+    if found.address_ is None:
+        raise KernelError(f"{owner.name}: {text} has no address")
+    shape = shape_of(found.type_)
+    slot = Slot("", shape, 0, found.bit_offset_ or 0, found.bit_field_size_)
+    size = slot.size or None
+    place = Place(owner, found.address_, owner.kernel.virtual, size=size, symbol=expr.base)
+    return TypedPlace(place, slot, expr.base)
