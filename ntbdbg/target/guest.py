@@ -165,18 +165,17 @@ class Guest:
     ) -> Patch:
         """Store `data` after its old bytes are safe in the journal; `Lab.undo` takes it back.
 
-        :param data: bytes, or a value as the command line takes it: ``u32:5``
+        :param data: bytes, or a value as the command line takes it: ``u32:5``; where the type of
+            `address` is known also a bare one: ``init_uts_ns.name.nodename`` takes ``changed``
         :param expect: refuse unless these bytes are there
         :raises RefusedError: they are not
         :raises TargetError: the journal cannot be written; then memory is as before
         """
         from ntbdbg.inspect import patch as patches
-        from ntbdbg.inspect.value import parse_value
+        from ntbdbg.target.patching import patch_bytes
         from ntbdbg.target.writable import in_ram_file
 
-        new = parse_value(data) if isinstance(data, str) else data
-        old = parse_value(expect) if isinstance(expect, str) else expect
-        place = self.resolve(address, len(new))
+        place, new, old = patch_bytes(self, address, data, expect)
         memory = in_ram_file(place, max(len(new), len(old or b"")))
         prepared = patches.prepare(memory, place.address, new, now=time.time(), expect=old)
         return prepared if dry_run else patches.apply(memory, prepared, self.lab.journal)

@@ -11,55 +11,105 @@ from ntbdbg.cli.linkpage import open_page, page_option, partition_of
 from ntbdbg.cli.options import lab_command, target_argument
 from ntbdbg.errors import TargetError, UsageError
 from ntbdbg.inspect.structlist import STRUCTS, find_struct
-from ntbdbg.inspect.structs import Member, members
-from ntbdbg.render.progress import Progress
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
-    from ntbdbg.inspect.structs import StructDef
+    from ntbdbg.inspect.structs import Member, StructDef
 
 EXAMPLES = [
+    ("ntbdbg decode qemu1 init_uts_ns", "a variable of the kernel whose type is known"),
+    ("ntbdbg decode qemu1 init_uts_ns.name.nodename", "one member of it"),
+    ("ntbdbg decode qemu1 'struct task_struct' init_task --depth 1", "a type at an address"),
+    ("ntbdbg decode qemu1 init_task.parent --follow 1", "and what its pointers lead to"),
     ("ntbdbg decode qemu1 nt_port", "the guest's NT port as the device publishes it"),
     ("ntbdbg decode qemu1 shared_page --all", "the whole page, padding and zeros too"),
-    ("ntbdbg decode qemu1 e820", "the memory map that the guest was booted with"),
     ("ntbdbg decode qemu1 boot_params 0x13d00", "boot parameters at a known place"),
-    ("ntbdbg decode --list", "the structures there are"),
+    ("ntbdbg decode --list", "the structures known without a kernel"),
 ]
 
 
 @lab_command("decode", examples=EXAMPLES, freezes=True)
 @target_argument(required=False)
-@click.argument("struct", required=False)
+@click.argument("what", metavar="[WHAT]", required=False)
 @click.argument("address", metavar="[ADDR]", required=False)
-@click.option("--list", "lists", is_flag=True, help="List the structures.")
+@click.option("--list", "lists", is_flag=True, help="List the structures known without a kernel.")
 @click.option("--all", "everything", is_flag=True, help="Also padding, and members that are 0.")
+@click.option("--depth", type=click.IntRange(1), help="Levels of members shown.  [default: all]")
+@click.option(
+    "--follow",
+    type=click.IntRange(0, 16),
+    default=0,
+    metavar="N",
+    help="Show what pointers lead to, N of them in a row.",
+)
+@click.option(
+    "--elements",
+    type=click.IntRange(1, 65536),
+    default=64,
+    show_default=True,
+    help="Elements of an array shown.",
+)
 @page_option
 def command(
     app: AppContext,
     target: str | None,
-    struct: str | None,
+    what: str | None,
     address: str | None,
     lists: bool,
     everything: bool,
+    depth: int | None,
+    follow: int,
+    elements: int,
     page: str | None,
 ) -> None:
-    """Show the members of a binary structure in TARGET: offset, name, value, meaning.
+    """Show the members of a structure in TARGET: offset, name, value, type or meaning.
 
-    nt_port and shared_page are in the link's shared page and take no ADDR. boot_params and
-    e820 are found by their magic unless ADDR says where the boot parameters are.
+    WHAT is a variable of the kernel or a member of one ('init_uts_ns.name', 'mod:sym[3].x'),
+    if its type is known; or a C type ('struct task_struct', 'pid_t'), and ADDR is where; or one
+    of the structures of --list: nt_port and shared_page are in the link's shared page and take
+    no ADDR, boot_params and e820 are found by their magic unless ADDR says where they are.
     """
-    from ntbdbg.render.decode import StructList, StructView, struct_facts, struct_list_facts
-
     if lists:
-        known = list(STRUCTS.values())
-        if app.json:
-            app.emit("structs", struct_list_facts(known))
-        else:
-            app.console().print(StructList(known))
+        _list(app)
         return
-    if target is None or struct is None:
-        raise UsageError("decode what?", hint="'ntbdbg decode --list' shows the structures")
-    definition = find_struct(struct)
+    if target is None or what is None:
+        raise UsageError(
+            "decode what?", hint="a variable, a type and an address, or one of 'decode --list'"
+        )
+    if what in STRUCTS:
+        if depth or follow:
+            raise UsageError(
+                f"{what} is flat: it takes neither --depth nor --follow",
+                hint=f"'struct {what}' names the kernel's type of that name",
+            )
+        _declared(app, target, find_struct(what), address, everything, page)
+        return
+    from ntbdbg.cli.typed import Reach, show_typed
+
+    show_typed(app, target, what, address, Reach(depth, follow, elements, everything))
+
+
+def _list(app: AppContext) -> None:
+    from ntbdbg.render.decode import StructList, struct_list_facts
+
+    known = list(STRUCTS.values())
+    if app.json:
+        app.emit("structs", struct_list_facts(known))
+    else:
+        app.console().print(StructList(known))
+
+
+def _declared(
+    app: AppContext,
+    target: str,
+    definition: StructDef,
+    address: str | None,
+    everything: bool,
+    page: str | None,
+) -> None:
+    """A structure whose layout is declared by hand."""
+    from ntbdbg.render.decode import StructView, struct_facts
+
     with app.stillness():
         if definition.place == "page":
             parts = _of_page(app, target, definition, address, page)
@@ -67,15 +117,15 @@ def command(
             parts = [_of_memory(app, target, definition, address)]
     if app.json:
         facts = [struct_facts(title, where, found) for title, where, found in parts]
-        app.emit("decode", {"target": target, "struct": struct, "parts": facts})
+        app.emit("decode", {"target": target, "struct": definition.name, "parts": facts})
         return
-    keep_all = everything or struct == "e820"  # an entry that starts at 0 is no empty one
+    keep_all = everything or definition.name == "e820"  # an entry that starts at 0 is no empty one
     for title, where, found in parts:
         shown = [m for m in found if keep_all or not (m.is_padding or m.is_zero)]
         app.console().print(StructView(title, where, shown, omitted=len(found) - len(shown)))
 
 
-Part = tuple[str, int, list[Member]]
+Part = tuple[str, int, "list[Member]"]
 
 
 def _of_page(
@@ -85,6 +135,7 @@ def _of_page(
         raise UsageError(
             f"{definition.name} is in the shared page, it takes no ADDR", hint="leave it out"
         )
+    from ntbdbg.inspect.structs import members
     from ntbdbg.ntb.page import layout
 
     source, names = open_page(app, path)
@@ -107,6 +158,7 @@ def _of_page(
 
 def _of_memory(app: AppContext, target: str, definition: StructDef, address: str | None) -> Part:
     from ntbdbg.inspect import zeropage
+    from ntbdbg.inspect.structs import members
 
     guest = app.guest(target)
     if address is None:
@@ -132,6 +184,7 @@ def _is_entry(path: str, used: int) -> bool:
 
 def _find(app: AppContext, target: str, guest: Any) -> int:
     from ntbdbg.inspect.zeropage import find_boot_params
+    from ntbdbg.render.progress import Progress
 
     with Progress("boot parameters", app.is_terminal) as progress:
         found = find_boot_params(guest.memory, progress)

@@ -11,7 +11,7 @@ from ntbdbg.cli.options import lab_command, target_argument
 from ntbdbg.cli.params import Parsed
 from ntbdbg.errors import UsageError
 from ntbdbg.inspect.value import EXAMPLES as VALUES
-from ntbdbg.inspect.value import parse_value
+from ntbdbg.inspect.value import is_raw, parse_value
 from ntbdbg.render.patch import patch_facts, patch_line, patch_list
 
 if TYPE_CHECKING:
@@ -22,10 +22,17 @@ EXAMPLES = [
     ("ntbdbg patch qemu1 0x1000 'hex:de ad' --expect hex:0000", "only if zeros are there"),
     ("ntbdbg patch qemu1 mw0+0x40 str:hello", "the peer's memory, through window 0 of qemu1"),
     ("ntbdbg patch qemu1 1M @blob.bin --dry-run", "what a file's bytes would overwrite"),
+    ("ntbdbg patch qemu1 init_uts_ns.name.nodename changed", "a member whose type is known"),
     ("ntbdbg patch --list", "all patches of the lab, to undo them by number"),
 ]
 
-VALUE = Parsed("value", parse_value)
+
+def _value(text: str) -> bytes | str:
+    """Bytes, or the text itself if only the type of ADDR tells which bytes it means."""
+    return parse_value(text) if is_raw(text) else text
+
+
+VALUE = Parsed("value", _value)
 
 
 @lab_command("patch", examples=EXAMPLES, freezes=True)
@@ -39,15 +46,18 @@ def command(
     app: AppContext,
     target: str | None,
     address: str | None,
-    value: bytes | None,
-    expect: bytes | None,
+    value: bytes | str | None,
+    expect: bytes | str | None,
     dry_run: bool,
     lists: bool,
 ) -> None:
     """Store VALUE at ADDR of TARGET's memory.
 
-    VALUE is a number such as u32:5 or u64be:0x1234, hex:…, str:…, utf16:… or @FILE. The old
-    bytes are journalled and synced to disk first; 'ntbdbg undo' puts them back.
+    VALUE is a number such as u32:5 or u64be:0x1234, hex:…, str:…, utf16:… or @FILE. Where ADDR
+    is a variable of the kernel, or a member of one, whose type is known, a bare VALUE will do: a
+    number, text, an enumerator, true, a symbol for a pointer, or 1,2,3 for an array; a bit field
+    keeps its neighbours. The old bytes are journalled and synced to disk first; 'ntbdbg undo'
+    puts them back.
     """
     if lists:
         if target is not None:

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""``decode`` of the kernel's own types."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from ntbdbg.cli.context import AppContext
+    from ntbdbg.target.guest import Guest
+    from ntbdbg.target.typed import TypedPlace
+
+
+class Reach(NamedTuple):
+    """How much is shown; see the options of ``decode``."""
+
+    depth: int | None
+    follow: int
+    elements: int
+    everything: bool
+
+
+def show_typed(app: AppContext, target: str, what: str, address: str | None, reach: Reach) -> None:
+    """The type `what` at `address`, or the variable `what`."""
+    from ntbdbg.render.typed import shown_fields, typed_facts, typed_lines
+
+    guest = app.guest(target)
+    with app.stillness():
+        found = _find(guest, what, address)
+        elements = 1 << 16 if app.json else reach.elements
+        fields = list(found.fields(depth=reach.depth, elements=elements, follow=reach.follow))
+    if app.json:
+        app.emit("decode", _facts(target, found) | {"fields": typed_facts(fields)})
+        return
+    is_value = len(fields) == 1 and not fields[0].has_members
+    shown, omitted = (fields, 0) if reach.everything or is_value else shown_fields(fields)
+    for line in typed_lines(_title(found), shown, omitted=omitted):
+        app.write(line)
+
+
+def _find(guest: Guest, what: str, address: str | None) -> TypedPlace:
+    from ntbdbg.target.typed import find_typed, put_type
+
+    return find_typed(guest, what) if address is None else put_type(guest, what, address)
+
+
+def _title(found: TypedPlace) -> str:
+    place = found.place
+    via = f", through {place.via}" if place.via else ""
+    where = f"{place.guest.name}:{place.address:#x}{via}"
+    return f"{found.name}: {found.shape.name} at {where}, {found.slot.size} bytes"
+
+
+def _facts(target: str, found: TypedPlace) -> dict[str, object]:
+    place = found.place
+    return {
+        "target": target,
+        "name": found.name,
+        "type": found.shape.name,
+        "guest": place.guest.name,
+        "address": place.address,
+        "space": "va" if place.is_virtual else "pa",
+        "via": place.via,
+        "size": found.slot.size,
+    }
