@@ -38,7 +38,8 @@ class Command(click.Command):
         except click.NoSuchOption as error:
             if error.option_name[1:2].isdigit():
                 raise UsageError(
-                    f"{error.option_name} is negative", hint="addresses and sizes start at 0"
+                    f"{error.option_name} is negative",
+                    hint="addresses and sizes start at 0; before a value write --: patch … -- -5",
                 ) from None
             raise
 

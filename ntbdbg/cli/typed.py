@@ -39,8 +39,13 @@ def show_typed(app: AppContext, target: str, what: str, address: str | None, rea
 
 
 def _find(guest: Guest, what: str, address: str | None) -> TypedPlace:
+    from ntbdbg.errors import UsageError
     from ntbdbg.target.typed import find_typed, put_type
 
+    if address is None and what.split(" ")[0] in ("struct", "union", "enum"):
+        raise UsageError(
+            f"where is {what}?", hint=f"say its address: decode {guest.name} '{what}' ADDR"
+        )
     return find_typed(guest, what) if address is None else put_type(guest, what, address)
 
 
@@ -48,7 +53,8 @@ def _title(found: TypedPlace) -> str:
     place = found.place
     via = f", through {place.via}" if place.via else ""
     where = f"{place.guest.name}:{place.address:#x}{via}"
-    return f"{found.name}: {found.shape.name} at {where}, {found.slot.size} bytes"
+    size = "1 byte" if found.size == 1 else f"{found.size} bytes"
+    return f"{found.name}: {found.shape.name} at {where}, {size}"
 
 
 def _facts(target: str, found: TypedPlace) -> dict[str, object]:
@@ -61,5 +67,5 @@ def _facts(target: str, found: TypedPlace) -> dict[str, object]:
         "address": place.address,
         "space": "va" if place.is_virtual else "pa",
         "via": place.via,
-        "size": found.slot.size,
+        "size": found.size,
     }

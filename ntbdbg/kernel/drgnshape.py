@@ -41,6 +41,11 @@ def shape_of(kind: Type) -> Shape:
     return Shape(name, 0)
 
 
+def slot_of(value: drgn.Object) -> Slot:
+    """What lies at the address of an object; of a bit field, which bits."""
+    return Slot("", shape_of(value.type_), 0, value.bit_offset_ or 0, value.bit_field_size_)
+
+
 def _slots(kind: Type) -> list[Slot]:
     return [_slot(member) for member in kind.members]
 

@@ -72,6 +72,8 @@ class Elements(construct.Adapter):  # type: ignore[misc]
     def _encode(self, obj: Any, context: Any, path: str) -> Any:
         if not isinstance(obj, list | tuple):
             raise UsageError(f"{obj!r:.60} is no list of elements")
+        if len(obj) != self.subcon.count:
+            raise UsageError(f"expected {self.subcon.count} elements, found {len(obj)}")
         return obj
 
 

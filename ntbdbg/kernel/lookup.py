@@ -43,8 +43,19 @@ def lookup(kernel: Kernel, text: str) -> Found:
     path = path._replace(name=symbol.name, members=members)
     address = _on_cpu(kernel, symbol, path)
     if members:
-        raise KernelError(f"{kernel.memory.name}: members of {symbol.name} are not known")
+        address, size = _member(kernel, text)
+        return Found(path, symbol, address, size, tuple(others))
     return Found(path, symbol, address, symbol.size, tuple(others))
+
+
+def _member(kernel: Kernel, text: str) -> tuple[int, int]:
+    """VA and bytes of a member; pointers on the way are followed."""
+    from ntbdbg.kernel.drgnshape import slot_of
+
+    found = kernel.object(text)
+    if found.address_ is None:
+        raise KernelError(f"{kernel.memory.name}: {text} has no address")
+    return found.address_, slot_of(found).size
 
 
 def named(kernel: Kernel, path: SymbolPath) -> list[Symbol]:

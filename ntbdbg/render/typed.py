@@ -51,8 +51,9 @@ def typed_lines(title: str, fields: Sequence[Field], *, omitted: int = 0) -> Ite
     rows = [_row(field) for field in fields]
     names = min(max((len(name) for _, name, _, _ in rows), default=0), WIDEST_NAME)
     values = min(max((len(value) for _, _, value, _ in rows), default=0), WIDEST_VALUE)
+    offsets = max((len(offset) for offset, *_ in rows), default=0)
     for offset, name, value, rest in rows:
-        yield f"{offset:<9} {name:<{names}}  {value:<{values}}  {rest}".rstrip()
+        yield f"{offset:<{offsets}}  {name:<{names}}  {value:<{values}}  {rest}".rstrip()
     if omitted:
         yield f"{omitted} members that are 0 are left out (--all)"
 

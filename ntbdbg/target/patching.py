@@ -23,9 +23,11 @@ def patch_bytes(
     :param expect: likewise, or None
     :raises UsageError: no value, or none for that type
     """
-    texts = [one for one in (data, expect) if isinstance(one, str) and not is_raw(one)]
-    if texts and _is_name(guest, address):
-        return _typed(guest, str(address), data, expect)
+    values = [one for one in (data, expect) if isinstance(one, str)]
+    if values and _is_name(guest, address):
+        bare = any(not is_raw(one) for one in values)
+        if bare or "." in str(address) or "[" in str(address):
+            return _typed(guest, str(address), data, expect)
     new = parse_value(data) if isinstance(data, str) else data
     old = parse_value(expect) if isinstance(expect, str) else expect
     return guest.resolve(address, len(new)), new, old

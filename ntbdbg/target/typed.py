@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import KernelError, UsageError
-from ntbdbg.kernel.shape import Shape, Slot
+from ntbdbg.kernel.shape import Array, Shape, Slot
 from ntbdbg.target.address import AddressExpr
 
 if TYPE_CHECKING:
@@ -24,11 +24,13 @@ class TypedPlace(NamedTuple):
     :ivar place: where it begins
     :ivar slot: what it is; of a bit field, which bits from there on
     :ivar name: how the user called it
+    :ivar size: bytes; of an array without a length, those up to the next symbol
     """
 
     place: Place
     slot: Slot
     name: str
+    size: int
 
     @property
     def shape(self) -> Shape:
@@ -37,12 +39,12 @@ class TypedPlace(NamedTuple):
 
     def read(self) -> bytes:
         """The bytes that hold it; FaultError if they are not all there."""
-        if self.slot.size > LARGEST:
+        if self.size > LARGEST:
             raise UsageError(
-                f"{self.shape.name} has {self.slot.size} bytes, too many to be shown",
+                f"{self.shape.name} has {self.size} bytes, too many to be shown",
                 hint="name a member of it",
             )
-        return self.place.memory.read(self.place.address, self.slot.size)
+        return self.place.memory.read(self.place.address, self.size)
 
     def fields(self, *, depth: int | None, elements: int, follow: int) -> Iterator[Field]:
         """What it says, member by member.
@@ -76,7 +78,7 @@ def put_type(guest: Guest, type_name: str, address: str) -> TypedPlace:
         )
     if place.via:
         place = guest.resolve(address, shape.size)
-    return TypedPlace(place, Slot("", shape, 0), place.symbol or address)
+    return TypedPlace(place, Slot("", shape, 0), place.symbol or address, shape.size)
 
 
 def find_typed(guest: Guest, text: str) -> TypedPlace:
@@ -87,7 +89,7 @@ def find_typed(guest: Guest, text: str) -> TypedPlace:
     :raises UsageError: it is no name
     :raises KernelError: no such symbol or member, or nobody knows its type
     """
-    from ntbdbg.kernel.drgnshape import shape_of
+    from ntbdbg.kernel.drgnshape import slot_of
     from ntbdbg.target.guest import Place
 
     expr = AddressExpr.parse(text, guest.lab.names)
@@ -99,8 +101,10 @@ def find_typed(guest: Guest, text: str) -> TypedPlace:
     found = owner.kernel.object(expr.base)
     if found.address_ is None:
         raise KernelError(f"{owner.name}: {text} has no address")
-    shape = shape_of(found.type_)
-    slot = Slot("", shape, 0, found.bit_offset_ or 0, found.bit_field_size_)
-    size = slot.size or None
+    slot = slot_of(found)
+    size = slot.size
+    if isinstance(slot.shape, Array) and slot.shape.is_flexible:
+        symbol = owner.kernel.find_symbol(found.address_)
+        size = symbol[0].size - symbol[1] if symbol else 0
     place = Place(owner, found.address_, owner.kernel.virtual, size=size, symbol=expr.base)
-    return TypedPlace(place, slot, expr.base)
+    return TypedPlace(place, slot, expr.base, size)

@@ -27,9 +27,11 @@ EXAMPLES = [
 ]
 
 
-def _value(text: str) -> bytes | str:
-    """Bytes, or the text itself if only the type of ADDR tells which bytes it means."""
-    return parse_value(text) if is_raw(text) else text
+def _value(text: str) -> str:
+    """`text`, refused here and now if it cannot be a value whatever ADDR is."""
+    if is_raw(text):
+        parse_value(text)
+    return text
 
 
 VALUE = Parsed("value", _value)
@@ -46,8 +48,8 @@ def command(
     app: AppContext,
     target: str | None,
     address: str | None,
-    value: bytes | str | None,
-    expect: bytes | str | None,
+    value: str | None,
+    expect: str | None,
     dry_run: bool,
     lists: bool,
 ) -> None:
