@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -139,7 +140,14 @@ class Kernel:
         """The symbols of vmlinux."""
         from ntbdbg.kernel.index import symbol_table
 
-        return symbol_table(self.virtual, self.info, self._cache)
+        try:
+            return symbol_table(self.virtual, self.info, self._cache)
+        except KernelError:
+            if self._debug_file is None:
+                raise
+            from ntbdbg.kernel.program import debug_symbols
+
+            return debug_symbols(self, self._debug_file)
 
     def symbolizer(self) -> Symbolizer:
         """Look-ups of one moment; cheaper than asking the kernel for many addresses."""
@@ -214,14 +222,19 @@ class Kernel:
     def program(self) -> KernelProgram:
         """What drgn knows of it.
 
-        :raises KernelError: the kernel carries no types and there is no debug information
+        :raises KernelError: the kernel carries no types and there is no debug information, or
+            what there is belongs to another kernel
         """
         from ntbdbg.kernel.program import KernelProgram
 
         made = KernelProgram(self)
-        if self._debug_file is not None:
-            made.add_debug_info(self._debug_file)
-        made.add_btf()
+        if self._debug_file is None:
+            made.add_btf()
+            return made
+        made.add_debug_info(self._debug_file)
+        self._notify(f"{self.memory.name}: types and variables from {self._debug_file}")
+        with contextlib.suppress(KernelError):  # then debug information is all there is
+            made.add_btf()
         return made
 
     @property

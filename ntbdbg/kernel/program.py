@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from array import array
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from drgn import FindObjectFlags, Program, SymbolBinding, SymbolKind, TypeKind
 from ntbdbg.errors import KernelError
 from ntbdbg.kernel.btftypes import BtfTypes, register_btf
 from ntbdbg.kernel.globals import GLOBAL_TYPES, MODULE_GLOBAL_TYPES
+from ntbdbg.kernel.symbols import SymbolTable
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.btf import Btf
@@ -51,17 +53,12 @@ class KernelProgram:
         """Let it find the types that the kernel and its modules carry."""
         self.types = register_btf(self.prog, self._kernel.btf, self._module_types)
 
-    def add_debug_info(self, path: str) -> bool:
-        """Let it use the debug information in `path`, if that is of this very kernel; whether so.
+    def add_debug_info(self, path: str) -> None:
+        """Let it use the debug information in `path`, before BTF.
 
-        It is asked before BTF.
+        :raises KernelError: there is none, or it is of another kernel
         """
-        # Not load_debug_info: that walks the guest's list of modules without a bound.
-        module = self.prog.main_module("kernel", create=True)
-        if self._kernel.info.build_id:
-            module.build_id = bytes.fromhex(self._kernel.info.build_id)
-        module.try_file(path)
-        return not module.wants_debug_file()
+        _add_debug_info(self.prog, self._kernel, path)
 
     def variable_type(self, symbol: Symbol) -> drgn.Type | None:
         """The C type of a global variable or function, None if nobody tells it."""
@@ -137,6 +134,46 @@ class KernelProgram:
         is_function = found.kind == TypeKind.FUNCTION
         wanted = FindObjectFlags.FUNCTION if is_function else FindObjectFlags.VARIABLE
         return drgn.Object(prog, found, address=symbol.address) if flags & wanted else None
+
+
+def debug_symbols(kernel: Kernel, path: str) -> SymbolTable:
+    """The symbols in a file with debug information, for kernels that do not tell theirs.
+
+    :raises KernelError: as `KernelProgram.add_debug_info`
+    """
+    prog = _program(kernel)
+    with _without_plugins():
+        prog.set_linux_kernel_custom(kernel.info.text, kernel.memory.is_live)
+    _add_debug_info(prog, kernel, path)
+    found = prog.symbols()
+    letters = [_letter(symbol) for symbol in found]
+    return SymbolTable(
+        array("Q", [symbol.address for symbol in found]),
+        [letter + symbol.name for letter, symbol in zip(letters, found, strict=True)],
+    )
+
+
+def _letter(symbol: drgn.Symbol) -> str:
+    letter = {SymbolKind.FUNC: "t", SymbolKind.OBJECT: "d"}.get(symbol.kind, "?")
+    return letter.upper() if symbol.binding == SymbolBinding.GLOBAL else letter
+
+
+def _add_debug_info(prog: Program, kernel: Kernel, path: str) -> None:
+    # Not load_debug_info: that walks the guest's list of modules without a bound.
+    module = prog.main_module("kernel", create=True)
+    if kernel.info.build_id:
+        module.build_id = bytes.fromhex(kernel.info.build_id)
+    try:
+        module.try_file(path)
+    except (OSError, ValueError, drgn.BadDataError) as error:
+        raise KernelError(f"{path}: {error}", hint="give the vmlinux of this very kernel") from None
+    if module.wants_debug_file():
+        raise KernelError(
+            f"{path}: has no debug information of {kernel.memory.name}'s Linux "
+            f"{kernel.info.release} (build id {kernel.info.build_id or 'not known'})",
+            hint="give its vmlinux as built, or that of the distribution's debug package; "
+            "without --symbols the types that the kernel carries are used",
+        )
 
 
 def _program(kernel: Kernel) -> Program:

@@ -85,8 +85,16 @@ class Guest:
         if self._kernel is None:
             from ntbdbg.kernel.kernel import Kernel
 
-            self._kernel = Kernel.open(self.memory, symbols=self.lab.symbols, notify=self.lab.note)
+            symbols = self.lab.symbols or self._built_symbols()
+            self._kernel = Kernel.open(self.memory, symbols=symbols, notify=self.lab.note)
         return self._kernel
+
+    def _built_symbols(self) -> str | None:
+        """The vmlinux this guest was booted with, if it has debug information."""
+        from ntbdbg.kernel.debuginfo import has_debug_info
+
+        built = self.record.kernel.vmlinux if self.record and self.record.kernel else None
+        return built if built and has_debug_info(built) else None
 
     def find_kernel(self) -> Kernel:
         """As `kernel`, looked for anew: after a reboot it is another one."""
