@@ -92,9 +92,7 @@ def _link(story: LinkStory) -> Iterator[RenderableType]:
     for guest, text in story.disagreements:
         words = f"{guest}: driver against device: {text}"
         yield from _indented([Text(printable(words), style="red")])
-    if not (story.findings or story.disagreements):
-        words = "nothing is pending, masked or refused; drivers and device agree"
-        yield from _indented([Text(words)])
+    yield from _indented(_words(story.good_news))
     used = [window for window in link.windows if window.is_open or window.size]
     if used:
         yield Padding(WindowMap(link, used, story.names), (0, 0, 0, 2), expand=False)
@@ -173,5 +171,6 @@ def _link_facts(story: LinkStory) -> dict[str, Any]:
             }
             for finding in story.findings
         ],
+        "compared": list(story.compared),
         "disagreements": [{"guest": guest, "text": text} for guest, text in story.disagreements],
     }

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from ntbdbg.errors import NtbdbgError
@@ -11,6 +11,8 @@ from ntbdbg.kernel.printk import PrintkRing
 from ntbdbg.kernel.system import system_info
 from ntbdbg.kernel.troubles import HANGS, panic_lines
 from ntbdbg.memory.number import format_size
+from ntbdbg.ntb.compare import compare_all
+from ntbdbg.ntb.driver import read_driver
 from ntbdbg.ntb.findings import link_findings
 from ntbdbg.target.differences import Traits, differences
 from ntbdbg.target.postmortem import Condition, GuestStory, LinkStory, Postmortem
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel
     from ntbdbg.kernel.printk import KernelLog
     from ntbdbg.kernel.troubles import Trouble
+    from ntbdbg.ntb.driver import Driver
     from ntbdbg.target.lab import Lab
     from ntbdbg.target.summary import GuestSummary, LabSummary
 
@@ -50,7 +53,7 @@ def examine(lab: Lab) -> Postmortem:
     return Postmortem(
         source=summary.path or summary.how,
         guests=tuple(one.story() for one in seen),
-        link=_link(lab),
+        link=_link(lab, {one.summary.name: one.kernel for one in seen if one.kernel}),
         facts=tuple(_lab_facts(summary)),
         differences=tuple(differences([one.traits for one in seen if one.traits])),
         notes=tuple(lab.notes),
@@ -167,15 +170,41 @@ def _lines(log: KernelLog) -> list[str]:
     return [stamp + line for record in log.records for stamp, line in record.lines()]
 
 
-def _link(lab: Lab) -> LinkStory:
-    if lab.link is None:
+def _link(lab: Lab, kernels: Mapping[str, Kernel]) -> LinkStory:
+    if lab.link is None or lab.manifest is None:
         return LinkStory(None, problem="there is none")
-    names = {record.index: record.name for record in lab.manifest.guests} if lab.manifest else {}
+    names = {record.index: record.name for record in lab.manifest.guests}
     try:
         link = lab.read_link()
     except NtbdbgError as error:
         return LinkStory(None, names, problem=error.message)
-    return LinkStory(link, names, tuple(link_findings(link, names)))
+    drivers = dict(
+        _drivers(
+            lab,
+            {
+                p: kernels[name]
+                for p, name in names.items()
+                if name in kernels and p < len(link.ports)
+            },
+        )
+    )
+    found = compare_all(drivers, link)
+    return LinkStory(
+        link,
+        names,
+        tuple(link_findings(link, names)),
+        tuple(names[partition] for partition in drivers),
+        tuple((names[partition], str(one)) for partition, some in found.items() for one in some),
+    )
+
+
+def _drivers(lab: Lab, kernels: Mapping[int, Kernel]) -> Iterator[tuple[int, Driver]]:
+    """By partition; a guest whose driver is not understood gets a note."""
+    for partition, kernel in kernels.items():
+        try:
+            yield partition, read_driver(kernel)
+        except NtbdbgError as error:
+            lab.note(f"{kernel.memory.name}: its driver is not compared: {error.message}")
 
 
 def _lab_facts(summary: LabSummary) -> Iterator[tuple[str, str]]:

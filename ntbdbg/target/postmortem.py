@@ -76,6 +76,7 @@ class LinkStory:
     :ivar link: its state, None where there is none, or it cannot be read
     :ivar names: by partition, the guest
     :ivar findings: what is notable about each port
+    :ivar compared: guests whose driver was compared with its device
     :ivar disagreements: driver against device: guest and a sentence
     :ivar problem: why there is no link, empty if there is one
     """
@@ -83,8 +84,18 @@ class LinkStory:
     link: Link | None
     names: dict[int, str] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    compared: tuple[str, ...] = ()
     disagreements: tuple[tuple[str, str], ...] = ()
     problem: str = ""
+
+    @property
+    def good_news(self) -> list[str]:
+        """What was looked at and found to be in order, a sentence each."""
+        told = [] if self.findings or self.link is None else ["nothing waits, is masked or refused"]
+        if self.compared and not self.disagreements:
+            whose = " and ".join(self.compared)
+            told.append(f"driver and device agree in {whose}")
+        return told
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ def link_story() -> LinkStory:
         link,
         dict(NAMES),
         tuple(link_findings(link, NAMES)),
+        ("qemu1", "qemu2"),
         (("qemu1", "the driver masks 0x1, INDBELLMSK is 0x3"),),
     )
 

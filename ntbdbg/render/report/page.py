@@ -181,6 +181,7 @@ def _link(story: LinkStory) -> dict[str, Any]:
             for f in story.findings
         ],
         "disagreements": story.disagreements,
+        "good_news": story.good_news,
     }
 
 

@@ -78,6 +78,14 @@ def test_a_link_that_cannot_be_read() -> None:
     assert shown(story) == "x.cap\n\nlink: the page is gone"
 
 
+def test_what_is_in_order_is_told_only_where_it_was_looked_at() -> None:
+    link = stories.link_story().link
+    assert "agree" not in shown(Postmortem("x", (), LinkStory(link)))
+    told = shown(Postmortem("x", (), LinkStory(link, compared=("qemu1", "qemu2"))))
+    assert "  nothing waits, is masked or refused\n" in told
+    assert "  driver and device agree in qemu1 and qemu2\n" in told
+
+
 def test_json_says_the_same() -> None:
     facts = postmortem_facts(stories.story())
     one, two = facts["guests"]

@@ -115,7 +115,7 @@ def test_a_link_that_cannot_be_read_is_told() -> None:
     story = Postmortem(whole.source, whole.guests, LinkStory(None, problem="the page is gone"))
     text = " ".join(outline(html_page(story, [], [], version="0")).text)
     assert "the page is gone" in text
-    assert "Nothing is pending" not in text
+    assert "nothing waits" not in text
 
 
 def test_the_window_s_band_is_in_the_picture(page: str) -> None:
