@@ -28,12 +28,22 @@ class Side(NamedTuple):
     :ivar name: for headings
     :ivar spot: address of the first byte to compare, None for all there is
     :ivar room: bytes from there on, None if memory alone limits it
+    :ivar guest: whose memory it is, None for a file
+    :ivar symbol: what was named, None unless that was a kernel symbol
     """
 
     name: str
     memory: PhysicalMemory
     spot: int | None = None
     room: int | None = None
+    guest: Guest | None = None
+    symbol: str | None = None
+
+    @classmethod
+    def of(cls, place: Place) -> Side:
+        """A place in a guest."""
+        guest = place.guest
+        return cls(guest.name, place.memory, place.address, place.size, guest, place.symbol)
 
 
 class Comparison(NamedTuple):
@@ -101,7 +111,7 @@ def _side(app: AppContext, word: str, address: str | None, size: int) -> Side:
         return _file_at(app, file[0], address, size) if address else _file_from(*file)
     place = _place(app, word, address, size)
     app.note_place(place, size)
-    return Side(place.guest.name, place.memory, place.address, place.size)
+    return Side.of(place)
 
 
 def _place(app: AppContext, word: str, address: str | None, size: int) -> Place:
@@ -152,7 +162,7 @@ def _whole(app: AppContext, first: str, second: str, length: int | None) -> Comp
     names = (first, second)
     guests = [None if file_operand(app, name) else app.guest(name) for name in names]
     sides = [
-        Side(name, mine.memory if mine else _image(app, name, other))
+        Side(name, mine.memory if mine else _image(app, name, other), guest=mine)
         for name, mine, other in zip(names, guests, reversed(guests), strict=True)
     ]
     spans = common_spans(sides[0].memory, sides[1].memory)

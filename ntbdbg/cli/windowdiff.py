@@ -29,7 +29,7 @@ def compare_windows(app: AppContext, first: str, second: str | None) -> Comparis
     link = app.lab.read_link()
     mine = _find(link, guest, window)
     peer = _target(app, mine, f"{guest.name}:{window}")
-    a = Side(f"{guest.name}:{window} in {peer.name}", peer.memory)
+    a = Side(f"{guest.name}:{window} in {peer.name}", peer.memory, guest=peer)
     if second is None:
         second = f"{peer.name}:mw{mine.index}"
     if file_operand(app, second):
@@ -73,10 +73,11 @@ def _other(
     if isinstance(expr.base, Window) and not expr.offset:
         window = _find(link, owner, expr.base)
         target = _target(app, window, f"{owner.name}:{expr.base}")
-        side = Side(f"{owner.name}:{expr.base} in {target.name}", target.memory)
+        name = f"{owner.name}:{expr.base} in {target.name}"
+        side = Side(name, target.memory, guest=target)
         return side, [(p.offset, p.size, p.gpa) for p in window.reached]
     place = owner.resolve(expr._replace(guest=None), size)
-    return Side(place.guest.name, place.memory), [(0, size, place.address)]
+    return Side.of(place), [(0, size, place.address)]
 
 
 def _overlaps(a: list[tuple[int, int, int]], b: list[tuple[int, int, int]]) -> list[Span]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ntbdbg.inspect.diff import DIFFERENT
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 _BOTH = 3
 """Columns of the bar between the sides."""
+
+LABEL_WIDTH = 32
+"""Columns that labels behind the lines like to have."""
 
 _ON, _OFF = "\x1b[1;31m", "\x1b[0m"
 _ASCII = bytes(c if 0x20 <= c < 0x7F else 0x2E for c in range(256))
@@ -39,11 +43,13 @@ class DiffLayout(NamedTuple):
         return self.digits + 3 * self.columns + 1 + letters
 
     @classmethod
-    def fitting(cls, width: int, *, color: bool, end: int) -> DiffLayout:
+    def fitting(cls, width: int, *, color: bool, end: int, labels: bool = False) -> DiffLayout:
         """The richest layout for a terminal of `width` columns.
 
         :param end: the highest address to be shown, plus one
+        :param labels: whether there must be room for them
         """
+        width -= LABEL_WIDTH if labels else 0
         digits = 8 if end <= 1 << 32 else 16
         choices = [cls(16, color, True, digits), cls(8, color, True, digits)]
         fitting = [layout for layout in choices if 2 * layout.half + _BOTH <= width]
@@ -55,7 +61,11 @@ def heading(a: str, b: str, layout: DiffLayout) -> str:
     return f"{a:<{layout.half}} | {b}"
 
 
-def page_lines(page: PageDiff, layout: DiffLayout) -> list[str]:
+LineLabel = Callable[[int, int, int], str]
+"""`(address in A, address in B, size)` of a line → what to say behind it."""
+
+
+def page_lines(page: PageDiff, layout: DiffLayout, label: LineLabel | None = None) -> list[str]:
     """Those lines of a page that hold a difference: address and bytes of either side.
 
     Differing bytes are in brackets, or coloured.
@@ -67,7 +77,8 @@ def page_lines(page: PageDiff, layout: DiffLayout) -> list[str]:
         pad = low - at
         left = _half(page.a + low, page.old[low:high], mixed[low:high], pad, layout)
         right = _half(page.b + low, page.new[low:high], mixed[low:high], pad, layout)
-        lines.append(f"{left} | {right}".rstrip())
+        text = label(page.a + low, page.b + low, high - low) if label else ""
+        lines.append(f"{left} | {right}  {text}".rstrip())
     return lines
 
 

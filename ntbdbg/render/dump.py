@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ntbdbg.render.json import document
@@ -37,10 +37,13 @@ def c_array(chunks: Chunks, name: str, size: int) -> Iterator[bytes]:
     yield f"\n}};\nunsigned int {name}_len = {size};\n".encode()
 
 
-def json_dump(chunks: Chunks, facts: Mapping[str, Any]) -> Iterator[bytes]:
-    """One JSON document: `facts`, then ``data`` as hex digits."""
+def json_dump(
+    chunks: Chunks, facts: Mapping[str, Any], labels: Sequence[Mapping[str, Any]] | None = None
+) -> Iterator[bytes]:
+    """One JSON document: `facts`, then ``data`` as hex digits, then ``labels`` if there are any."""
     head = document("dump", facts)
     yield f'{head[:-1]}, {json.dumps("data")}: "'.encode()
     for _, data in chunks:
         yield data.hex().encode()
-    yield b'"}\n'
+    more = "" if labels is None else f', "labels": {json.dumps(labels)}'
+    yield f'"{more}}}\n'.encode()

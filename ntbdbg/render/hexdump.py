@@ -52,14 +52,22 @@ def offset_digits(end: int) -> int:
     return 8 if end <= 1 << 32 else 16
 
 
-def hexdump(chunks: Iterable[tuple[int, bytes]], layout: HexLayout, size: int) -> Iterator[bytes]:
+def hexdump(
+    chunks: Iterable[tuple[int, bytes]],
+    layout: HexLayout,
+    size: int,
+    label: Callable[[int, int], str] | None = None,
+) -> Iterator[bytes]:
     """The dump of adjoining `chunks`, whole lines each but the last, as text ready to write.
 
     :param size: bytes expected in all, which decides who formats them
+    :param label: `(address, size)` of a line → what to say behind it; ``xxd -r`` skips that
     """
     format_lines: Formatter = format_color if layout.color else format_plain
     runs = find_runs
-    if size >= BULK:
+    if label is not None:
+        format_lines = _labelled(format_lines, label)
+    elif size >= BULK:
         from ntbdbg.render import hexbulk
 
         runs = hexbulk.find_runs_bulk
@@ -71,6 +79,20 @@ def hexdump(chunks: Iterable[tuple[int, bytes]], layout: HexLayout, size: int) -
         return
     for piece in squeeze(chunks, layout.columns, layout.squeeze == "all", runs):
         yield b"*\n" if piece is None else format_lines(*piece, layout)
+
+
+def _labelled(format_line: Formatter, label: Callable[[int, int], str]) -> Formatter:
+    def format_lines(address: int, data: bytes, layout: HexLayout) -> bytes:
+        lines = []
+        for at in range(0, len(data), layout.columns):
+            part = data[at : at + layout.columns]
+            line = format_line(address + at, part, layout)
+            text = label(address + at, len(part))
+            pad = " " * (layout.columns - len(part) + 2)
+            lines.append(line[:-1] + (pad + text).encode() + b"\n" if text else line)
+        return b"".join(lines)
+
+    return format_lines
 
 
 def format_plain(address: int, data: bytes, layout: HexLayout) -> bytes:

@@ -13,8 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ntbdbg.memory import Segment
 from tests.support.fakekernel import FakeGuest
 from tests.support.fakelab import FakeLab
+from tests.support.fakeswitch import FakeSwitch
 
 MIB = 1 << 20
 KASLR = {"qemu1": 0x1C00_0000, "qemu2": 0x0A20_0000}
@@ -51,6 +53,16 @@ class LinuxLab(FakeLab):
         return linux.physical(linux.symbols[symbol])
 
 
+def page_with_window(address: int, size: int) -> bytes:
+    """The shared page of a link where qemu1's window 0 reaches `[address, +size)` of qemu2."""
+    switch = FakeSwitch()
+    for part in (0, 1):
+        switch.publish_ram(part, [Segment(MIB, 15 * MIB, MIB)])
+    switch.link_up()
+    switch.translate(0, address=address, size=size)
+    return switch.build()
+
+
 def _furnish(name: str, guest: FakeGuest) -> None:
     guest.variable("init_uts_ns_copy", "struct uts_namespace")["name.nodename"] = name.encode()
     guest.number("jiffies_64", JIFFIES)
@@ -58,6 +70,7 @@ def _furnish(name: str, guest: FakeGuest) -> None:
     guest.function("idle_loop", 48, kind="T")
     guest.function("idle_loop.isra.0", 32)
     guest.percpu("cpu_number", "unsigned int", 0xC0, 0xC1)
+    guest.symbol("__per_cpu_end", guest.symbols["cpu_number"] + 4, "A")
     at = guest.vmalloc(SCATTERED_SIZE)
     assert at == SCATTERED
     guest.space.write(at, SCATTERED_BYTES)

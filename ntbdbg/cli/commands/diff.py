@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ntbdbg.cli.annotate import PairLabels, annotate_option
 from ntbdbg.cli.operands import Comparison, compare_operands
 from ntbdbg.cli.options import complete_guest, lab_command
 from ntbdbg.cli.params import LENGTH, NUMBER
@@ -36,6 +37,8 @@ EXAMPLES = [
     ("ntbdbg diff qemu1 qemu2 0x1000 4K", "the same addresses of two guests"),
     ("ntbdbg diff qemu1:0x1000 qemu2:0x2000 --length 64", "different addresses"),
     ("ntbdbg diff qemu1 ./before.ram --summary", "a guest and an older copy of its RAM file"),
+    ("ntbdbg diff before.ram qemu1 --annotate", "with symbols, owners of pages, windows"),
+    ("ntbdbg diff qemu1 qemu2 init_uts_ns", "a kernel symbol, where each of them has it"),
     ("ntbdbg diff qemu1:0x1000 ./bytes.bin", "a place and a file of plain bytes"),
     ("ntbdbg diff --window qemu1:mw0", "what each side sends the other through window 0"),
     ("ntbdbg diff --window qemu1:mw0 0x2000000", "what arrived, against its source in qemu1"),
@@ -57,6 +60,7 @@ EXAMPLES = [
     metavar="N",
     help="Stop listing after N lines (JSON: runs), a page begun is finished; 0: list all.",
 )
+@annotate_option
 @click.option("-s", "--summary", "only_summary", is_flag=True, help="Only how much differs.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing, stop at the first difference.")
 def command(
@@ -68,6 +72,7 @@ def command(
     length_too: int | None,
     window: bool,
     limit: int,
+    annotate: bool | None,
     only_summary: bool,
     quiet: bool,
 ) -> ExitStatus:
@@ -91,7 +96,8 @@ def command(
         )
         if quiet:
             return ExitStatus.DIFFERENT if next(pages, None) else ExitStatus.OK
-        listed = 0 if only_summary else _list(app, compared, pages, limit, progress)
+        labels = PairLabels(app, compared, annotate)
+        listed = 0 if only_summary else _list(app, compared, labels, pages, limit, progress)
         for _ in pages:
             pass
     _conclude(app, compared, summary, listed, only_summary)
@@ -130,6 +136,7 @@ def _counted(pages: Iterator[PageDiff], summary: DiffSummary) -> Iterator[PageDi
 def _list(
     app: AppContext,
     compared: Comparison,
+    labels: PairLabels,
     pages: Iterator[PageDiff],
     limit: int,
     progress: Progress,
@@ -137,7 +144,9 @@ def _list(
     """Print `limit` lines (JSON: runs) or somewhat more; gives their number."""
     width = _terminal_width() if app.is_terminal else PIPE_WIDTH
     end = max((max(span.a, span.b) + span.size for span in compared.spans), default=0)
-    layout = DiffLayout.fitting(width, color=app.color, end=end)
+    layout = DiffLayout.fitting(
+        width, color=app.color, end=end, labels=labels.wanted and app.is_terminal
+    )
     listed = 0
     while not limit or listed < limit:
         page = next(pages, None)
@@ -145,11 +154,11 @@ def _list(
             break
         progress.clear()
         if app.json:
-            listed += _emit_runs(app, page)
+            listed += _emit_runs(app, labels, page)
             continue
         if not listed:
             app.write(heading(compared.a.name, compared.b.name, layout))
-        lines = page_lines(page, layout)
+        lines = page_lines(page, layout, labels.line if labels.wanted else None)
         listed += len(lines)
         app.write("\n".join(lines))
     return listed
@@ -161,10 +170,10 @@ def _terminal_width() -> int:
     return shutil.get_terminal_size((PIPE_WIDTH, 0)).columns
 
 
-def _emit_runs(app: AppContext, page: PageDiff) -> int:
+def _emit_runs(app: AppContext, labels: PairLabels, page: PageDiff) -> int:
     number = 0
     for run in page.runs():
-        app.emit("diff-run", run_facts(run))
+        app.emit("diff-run", run_facts(run) | labels.facts(run.a, run.b, len(run.old)))
         number += 1
     return number
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ntbdbg.cli.annotate import annotate_option, labels_for, line_labels, range_labels
 from ntbdbg.cli.options import lab_command, target_argument
 from ntbdbg.cli.params import LENGTH
 from ntbdbg.errors import UsageError
@@ -17,6 +18,7 @@ from ntbdbg.render.hexdump import HexLayout, hexdump, offset_digits
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
     from ntbdbg.target.guest import Place
+    from ntbdbg.target.labels import Labels
 
 DEFAULT_LENGTH = 256
 MAX_SYMBOL = 0x1000
@@ -30,6 +32,7 @@ EXAMPLES = [
     ("ntbdbg dump qemu1 mw0+0x40 64", "what window 0 of qemu1 reaches in its peer"),
     ("ntbdbg dump qemu1 1M 4K -g 8 --endian little", "64-bit numbers as the CPU sees them"),
     ("ntbdbg dump qemu1 1M 16M --format raw > part.bin", "the bytes themselves"),
+    ("ntbdbg dump qemu1 0x2000000 --annotate", "with symbols, owners of pages, windows"),
     ("ntbdbg dump /dev/shm/qemu 0x1000", "a bare RAM file"),
 ]
 
@@ -54,6 +57,7 @@ EXAMPLES = [
     help="Which repeated lines become '*'; only zeros and none can be read back by xxd -r.",
 )
 @click.option("--no-squeeze", is_flag=True, help="Same as --squeeze none.")
+@annotate_option
 @click.option(
     "--format",
     "form",
@@ -68,12 +72,14 @@ def command(
     length: int | None,
     length_too: int | None,
     form: str,
+    annotate: bool | None,
     **look: str | int | bool | None,
 ) -> None:
     """Show LENGTH bytes (by default 256, or a symbol's size) of TARGET's memory from ADDR on.
 
     The output is that of xxd, and 'xxd -r' takes it back. Every byte of the range must be
-    RAM; 'ntbdbg map TARGET' shows where that is.
+    RAM; 'ntbdbg map TARGET' shows where that is. With --annotate, each line ends with what it
+    holds: symbols, the owner of the page, and windows of other guests that lead there.
     """
     if length and length_too:
         raise UsageError("the length is given twice", hint="leave out one of LENGTH and -l")
@@ -83,8 +89,9 @@ def command(
     app.note_place(place, size)
     layout = _layout(place.address + size, app.color, **look)  # type: ignore[arg-type]
     app.note_tearing(place.guest)
+    labels = labels_for(app, annotate, place.guest, place.memory, by_default=bool(place.symbol))
     with app.stillness():
-        for text in _rendered(app, place, size, "json" if app.json else form, layout):
+        for text in _rendered(app, place, size, "json" if app.json else form, layout, labels):
             app.out.write(text)
     if layout.squeeze == "all":
         app.note("repeats were squeezed: xxd -r cannot read this back")
@@ -124,12 +131,12 @@ def _layout(
 
 
 def _rendered(
-    app: AppContext, place: Place, size: int, form: str, layout: HexLayout
+    app: AppContext, place: Place, size: int, form: str, layout: HexLayout, labels: Labels | None
 ) -> Iterator[bytes]:
     line = layout.columns if form == "hex" else 12 if form == "c" else 16
     parts = chunks(place.memory, place.address, size, line=line)
     if form == "hex":
-        return hexdump(parts, layout, size)
+        return hexdump(parts, layout, size, line_labels(labels))
     from ntbdbg.render import dump
 
     if form == "raw":
@@ -144,4 +151,4 @@ def _rendered(
         "live": place.guest.is_live,
         "via": place.via,
     }
-    return dump.json_dump(parts, facts)
+    return dump.json_dump(parts, facts, range_labels(labels, place.address, size))

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.ntbdbg.conftest import Run
-from tests.support.fakeswitch import FakeSwitch
-from tests.support.linuxlab import JIFFIES, SCATTERED, SCATTERED_BYTES, LinuxLab
+from tests.support.linuxlab import JIFFIES, SCATTERED, SCATTERED_BYTES, LinuxLab, page_with_window
 
 MIB = 1 << 20
 
@@ -20,14 +19,7 @@ MIB = 1 << 20
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LinuxLab]:
     """qemu1's window 0 reaches 1 MiB of qemu2, where its kernel is."""
-    from ntbdbg.memory import Segment
-
-    switch = FakeSwitch()
-    for part in (0, 1):
-        switch.publish_ram(part, [Segment(0, 16 * MIB, 0)])
-    switch.link_up()
-    switch.translate(0, address=2 * MIB, size=0x100000)
-    with LinuxLab(tmp_path_factory.mktemp("linux"), page=switch.build()) as fake:
+    with LinuxLab(tmp_path_factory.mktemp("linux"), page=page_with_window(2 * MIB, MIB)) as fake:
         yield fake
 
 

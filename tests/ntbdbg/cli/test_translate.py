@@ -10,11 +10,9 @@ from typing import Any
 
 import pytest
 
-from ntbdbg.memory import Segment
 from tests.ntbdbg.conftest import Run
 from tests.support.fakelab import FakeLab
-from tests.support.fakeswitch import FakeSwitch
-from tests.support.linuxlab import SCATTERED, LinuxLab
+from tests.support.linuxlab import SCATTERED, LinuxLab, page_with_window
 
 MIB = 1 << 20
 
@@ -22,12 +20,7 @@ MIB = 1 << 20
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LinuxLab]:
     """qemu1's window 0 reaches the 1 MiB of qemu2 where its kernel is."""
-    switch = FakeSwitch()
-    for part in (0, 1):
-        switch.publish_ram(part, [Segment(MIB, 15 * MIB, MIB)])
-    switch.link_up()
-    switch.translate(0, address=2 * MIB, size=MIB)
-    with LinuxLab(tmp_path_factory.mktemp("linux"), page=switch.build()) as fake:
+    with LinuxLab(tmp_path_factory.mktemp("linux"), page=page_with_window(2 * MIB, MIB)) as fake:
         yield fake
 
 

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: MIT
+"""What the addresses of a kernel are called, and which addresses its physical memory has.
+
+A `Naming` belongs to one moment, as the `Symbolizer` that it asks.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from ntbdbg.errors import FaultError, KernelError
+from ntbdbg.kernel.vmcoreinfo import PAGE, START_KERNEL_MAP
+
+if TYPE_CHECKING:
+    from ntbdbg.kernel.kernel import Kernel
+
+DIRECT_MAP = 0xFFFF_8880_0000_0000
+"""Where all RAM is mapped unless ``page_offset_base`` says otherwise (``asm/page_64_types.h``)."""
+
+MOST_MODULE_PAGES = 1 << 16
+"""Pages of modules that are looked at to name physical addresses: 256 MiB."""
+
+
+class Name(NamedTuple):
+    """A symbol that an address lies in.
+
+    :ivar symbol: ``jiffies``, ``idt_thread_isr [ntb_hw_idt]``, ``runqueues@1``
+    :ivar offset: of the address from the symbol's start
+    :ivar left: bytes from the address to the symbol's end
+    """
+
+    symbol: str
+    offset: int
+    left: int
+
+    def __str__(self) -> str:
+        return symbol_text(self.symbol, self.offset)
+
+
+def symbol_text(symbol: str, offset: int) -> str:
+    """``jiffies``, ``runqueues@1+0x8``, ``idt_thread_isr+0x10 [ntb_hw_idt]``."""
+    name, space, module = symbol.partition(" ")
+    return f"{name}+{offset:#x}{space}{module}" if offset else symbol
+
+
+class Naming:
+    """Names for the addresses of `kernel`, virtual and physical."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._now = kernel.symbolizer()
+
+    def name(self, address: int) -> Name | None:
+        """The symbol that a VA lies in, None if it lies in none."""
+        found = self._now.find(address)
+        if found is None:
+            return self._percpu_name(address)
+        symbol, offset = found
+        if offset >= max(symbol.size, 1):
+            return None
+        text = f"{symbol.name} [{symbol.module}]" if symbol.module else symbol.name
+        return Name(text, offset, max(symbol.size, 1) - offset)
+
+    def virtual(self, address: int) -> int | None:
+        """The VA by which the kernel knows a GPA; None if it has none that is mapped.
+
+        Of several that of the image or of a module, whose symbols name it, else that in the
+        direct map.
+        """
+        candidates = (
+            self._in_image(address),
+            self._in_module(address),
+            self.direct_map + address,
+        )
+        for candidate in candidates:
+            if candidate is not None and self._leads_to(candidate, address):
+                return candidate
+        return None
+
+    @cached_property
+    def direct_map(self) -> int:
+        """VA of guest-physical address 0."""
+        return self._kernel_variable("page_offset_base", DIRECT_MAP)
+
+    def _leads_to(self, virtual: int, address: int) -> bool:
+        walk = self._kernel.tables.walk(virtual) if 0 <= virtual < 1 << 64 else None
+        return walk is not None and walk.address == address
+
+    def _in_image(self, address: int) -> int | None:
+        virtual = address - self._kernel.info.phys_base + START_KERNEL_MAP
+        # What only booting needed is given to others afterwards, its symbols mislead.
+        start, end = self._range("__init_begin", "__init_end")
+        return None if start <= virtual < end else virtual
+
+    def _in_module(self, address: int) -> int | None:
+        start = self._module_pages.get(address // PAGE)
+        return None if start is None else start + address % PAGE
+
+    @cached_property
+    def _module_pages(self) -> dict[int, int]:
+        """VA of each page of a module, by its physical page number."""
+        found: dict[int, int] = {}
+        for module in self._now.modules:
+            for region in module.regions:
+                pages = range(region.start & -PAGE, region.end, PAGE)
+                for virtual in pages[: MOST_MODULE_PAGES - len(found)]:
+                    walk = self._kernel.tables.walk(virtual)
+                    if walk.address is not None:
+                        found.setdefault(walk.address // PAGE, virtual)
+        return found
+
+    def _percpu_name(self, address: int) -> Name | None:
+        for cpu, offset in self._percpu_offsets:
+            symbol = self._percpu_symbol(address - offset)
+            if symbol is not None:
+                return symbol._replace(symbol=f"{symbol.symbol}@{cpu}")
+        return None
+
+    def _percpu_symbol(self, place: int) -> Name | None:
+        """The per-CPU variable at a place in every CPU's area."""
+        start, end = self._range("__per_cpu_start", "__per_cpu_end")
+        symbol = self._kernel.table.at(place) if start <= place < end else None
+        if symbol is None or place - symbol.address >= symbol.size:
+            return None
+        offset = place - symbol.address
+        return Name(symbol.name, offset, symbol.size - offset)
+
+    def _range(self, *edges: str) -> tuple[int, int]:
+        """Addresses of two symbols of vmlinux; an empty range if it lacks one."""
+        start, end = (self._kernel.table.named(edge) for edge in edges)
+        return (start[0].address, end[0].address) if start and end else (0, 0)
+
+    @cached_property
+    def _percpu_offsets(self) -> list[tuple[int, int]]:
+        """Each CPU, and what its area is away from the places that symbols tell."""
+        try:
+            return [(cpu, self._kernel.percpu(0, cpu)) for cpu in self._kernel.cpus()]
+        except (KernelError, FaultError):
+            return []
+
+    def _kernel_variable(self, name: str, otherwise: int) -> int:
+        """An ``unsigned long`` of the kernel, `otherwise` where it has no such variable."""
+        symbol = self._kernel.table.named(name)
+        if not symbol:
+            return otherwise
+        return int.from_bytes(self._kernel.virtual.read(symbol[0].address, 8), "little")

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+"""Labels behind the lines of a dump or a comparison, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ntbdbg.kernel.naming import symbol_text
+from ntbdbg.render.text import printable
+
+if TYPE_CHECKING:
+    from ntbdbg.target.labels import Label
+
+MOST_SYMBOLS = 3
+"""Symbols named on one line."""
+
+
+def label_text(labels: Sequence[Label]) -> str:
+    """``init_uts_ns+0x40``, ``slab kmalloc-64  qemu2:mw0+0x1000``: what a line holds, in order.
+
+    :param labels: of the line; offsets are those of its first byte, and of what starts in it
+    """
+    symbols = [symbol_text(label.symbol, label.offset) for label in labels if label.symbol]
+    owners = dict.fromkeys(label.owner for label in labels if label.owner)
+    windows = {window: offset for label in reversed(labels) for window, offset in label.windows}
+    more = ", …" if len(symbols) > MOST_SYMBOLS else ""
+    parts = [
+        ", ".join(symbols[:MOST_SYMBOLS]) + more,
+        ", ".join(owner for owner in owners if owner),
+        *(f"{window}+{offset:#x}" if offset else window for window, offset in windows.items()),
+    ]
+    return printable("  ".join(part for part in parts if part))
+
+
+def label_facts(labels: Iterable[Label]) -> list[dict[str, Any]]:
+    """The list ``labels`` of JSON documents (docs/json.md); what nobody knows is left out."""
+    return [
+        {
+            "address": label.start,
+            "size": label.end - label.start,
+            "symbol": label.symbol,
+            "offset": label.offset if label.symbol else None,
+            "owner": label.owner,
+            "windows": [{"window": name, "offset": offset} for name, offset in label.windows],
+        }
+        for label in labels
+        if label.says_something
+    ]
