@@ -299,8 +299,8 @@ def test_freeze_as_an_option(lab: FakeLab, ntbdbg: Run, arguments: list[str]) ->
 
 
 def test_freeze_where_it_makes_no_sense(lab: FakeLab, ntbdbg: Run) -> None:
-    assert complaint(ntbdbg("--freeze", "info"), 2) == (
-        "'info' does not take --freeze; 'ntbdbg freeze' stops the lab"
+    assert complaint(ntbdbg("--freeze", "freeze"), 2) == (
+        "'freeze' does not take --freeze; 'ntbdbg freeze' stops the lab"
     )
 
 
@@ -374,6 +374,8 @@ def test_info_where_there_is_nothing(
 
 # -- bad input -------------------------------------------------------------------------
 
+NEGATIVE = "-5 is negative; addresses and sizes start at 0; before a value write --: patch … -- -5"
+
 BAD = [
     (["dump", "qemu3", "0"], 3, "no guest 'qemu3' in lab 'default'; it has qemu1, qemu2"),
     (["dump", "qemu1", "0x10000000000000000"], 2,
@@ -384,8 +386,8 @@ BAD = [
      "an address looks like 0x1000, 4K, mw0+0x40, init_uts_ns.name or qemu2:0x1000"),
     (["dump", "qemu1", "pa:0xffffffffffffffff", "2"], 2,
      "qemu1: 0xffffffffffffffff + 0x2 is outside the 64-bit address space"),
-    (["dump", "qemu1", "-5"], 2, "-5 is negative; addresses and sizes start at 0"),
-    (["dump", "qemu1", "0", "-5"], 2, "-5 is negative; addresses and sizes start at 0"),
+    (["dump", "qemu1", "-5"], 2, NEGATIVE),
+    (["dump", "qemu1", "0", "-5"], 2, NEGATIVE),
     (["dump", "qemu1", "0", "0"], 2, "length is zero; write it like 64, 0x40, 4K, 1M or page"),
     (["dump", "qemu1", "0", "99999999999999999999"], 2,
      "length '99999999999999999999' does not fit into 64 bits; "
