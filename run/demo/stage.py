@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -107,6 +108,8 @@ class Stage:
                 errors="replace",
                 timeout=COMMAND_TIMEOUT,
                 stdin=subprocess.DEVNULL,
+                # What is shown side by side shall fit the terminal that we show it on.
+                env={**os.environ, "COLUMNS": str(self.console.width)},
                 check=False,
             )
         except subprocess.TimeoutExpired:
