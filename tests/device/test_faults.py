@@ -23,6 +23,9 @@ TARGET = 0x1000000
 LINK_DOWN_WITHIN = 3.0
 QUIESCE_TIMEOUT = 0.05
 
+#: milliseconds that a close waits for a peer which is alive; a busy host may be slow to answer
+PATIENCE = 15_000
+
 #: seconds that this host may take for what the device does at once
 SLACK = 1.0
 
@@ -34,7 +37,10 @@ class Writer:
         rom = bench.folder / "writer.rom"
         address = nt.BAR2 + nt.BAR_SPACING
         rom.write_bytes(looping_rom(address, WRITE_WINDOW))
-        argv = [word.replace("accel=qtest", "accel=tcg") for word in bench.argv(0)]
+        argv = [
+            word.replace("accel=qtest", "accel=tcg")
+            for word in bench.argv(0, quiesce_timeout_ms=PATIENCE)
+        ]
         self.port = bench.start_argv([*argv, "-bios", str(rom), "-smp", str(processors)], 0)
         assert self.port.bar2 == address
         self.ram = bench.ram(0)
@@ -55,7 +61,7 @@ Scene = tuple[Bench, Writer, Port]
 def link(bench: Bench, writer: Writer) -> Port:
     """Start partition 1, link it, and wait until what is written reaches its RAM."""
     bench.ram(1).unlink(missing_ok=True)
-    reader = bench.start(1)
+    reader = bench.start(1, quiesce_timeout_ms=PATIENCE)
     for port in (writer.port, reader):
         port.init_link_events()
         port.link_enable()
