@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ntbdbg.errors import KernelError, NtbdbgError, TargetError, UsageError
+from ntbdbg.errors import NtbdbgError, TargetError
 from ntbdbg.memory.formats.content import Content, Mapped, Tell, held
 from ntbdbg.memory.formats.kdumpformat import UTSNAME_FIELDS, UTSNAME_SIZE
 from ntbdbg.memory.formats.kdumpwrite import METHODS, write_kdump
@@ -46,20 +46,19 @@ class Export:
         bytes_held = held(self.content.memory)
         return bytes_held // 100 if form == "kdump" else bytes_held + _OVERHEAD
 
-    def write(self, sink: Sink, form: str, tell: Tell, *, method: str = "zstd") -> None:
-        """Write it all.
+    def write(self, sink: Sink, form: str, tell: Tell, *, method: str = "zstd") -> int:
+        """Write it all; gives the bytes of the file.
 
         :param form: one of `FORMATS`
         :param method: one of `METHOD_NAMES`, for kdump
         :raises TargetError: memory or the file went away, or the disk is full
         """
         if form == "kdump":
-            write_kdump(self.content, sink, tell, method)
-        else:
-            _WRITERS[form](self.content, sink, tell)
+            return write_kdump(self.content, sink, tell, method)
+        return _WRITERS[form](self.content, sink, tell)
 
 
-_WRITERS: dict[str, Callable[[Content, Sink, Tell], None]] = {
+_WRITERS: dict[str, Callable[[Content, Sink, Tell], int]] = {
     "elf": write_elf,
     "lime": write_lime,
     "raw": write_raw,
@@ -85,7 +84,7 @@ def prepare(guest: Guest, *, now: float | None = None) -> Export:
     )
     try:
         content = _with_kernel(guest, content)
-    except (KernelError, NtbdbgError) as error:
+    except NtbdbgError as error:
         notes.append(f"without what the kernel says of itself: {error.message}")
     if isinstance(memory, ImageMemory):
         notes += memory.facts.notes
@@ -119,9 +118,3 @@ def _direct_map(guest: Guest) -> int | None:
     kernel = guest.kernel
     base = kernel.virtual.read(kernel.symbol("page_offset_base").address, 8)
     return int.from_bytes(base, "little")
-
-
-def check_format(form: str, method: str | None) -> None:
-    """Raise UsageError if `method` is given for a format that has none."""
-    if method is not None and form != "kdump":
-        raise UsageError(f"--compress is for kdump, {form} is not compressed", hint="leave it out")

@@ -26,8 +26,8 @@ Runs = list[tuple[int, int]]
 """Pages `[first, last)`."""
 
 
-def write_kdump(content: Content, sink: Sink, tell: Tell, method: str = "zstd") -> None:
-    """Every page of RAM, compressed by `method`; pages of zeros share their data."""
+def write_kdump(content: Content, sink: Sink, tell: Tell, method: str = "zstd") -> int:
+    """Every page of RAM, compressed by `method`; gives the size of the file in bytes."""
     runs = _page_runs(content.memory)
     notes = build_notes(content.vcpus, content.vmcoreinfo)
     sub_blocks = -(-(layout.SUB_SIZE + len(notes)) // PAGE)
@@ -39,11 +39,11 @@ def write_kdump(content: Content, sink: Sink, tell: Tell, method: str = "zstd") 
     for start in (bitmaps, bitmaps + half):
         for offset, data in _bitmap(runs):
             sink.write(start + offset, data)
-    _PageWriter(sink, bitmaps + 2 * half, runs, method).write(content.memory, tell)
+    return _PageWriter(sink, bitmaps + 2 * half, runs, method).write(content.memory, tell)
 
 
 class _PageWriter:
-    """The table of descriptors, and the data behind it."""
+    """The table of descriptors, and the data behind it; pages of zeros share one page of it."""
 
     def __init__(self, sink: Sink, table: int, runs: Runs, method: str) -> None:
         self._sink = sink
@@ -55,7 +55,7 @@ class _PageWriter:
         self._data = self._zero + PAGE
         self._zero_descriptor = layout.Descriptor(self._zero, PAGE, 0).build()
 
-    def write(self, memory: PhysicalMemory, tell: Tell) -> None:
+    def write(self, memory: PhysicalMemory, tell: Tell) -> int:
         self._sink.write(self._zero, _ZERO_PAGE)
         done, total = 0, held(memory)
         for first, last in self._runs:
@@ -66,6 +66,7 @@ class _PageWriter:
                 done += sum(extent.size for extent in touched)
                 tell(done, total)
         self._sink.finish(self._data)
+        return self._data
 
     def _write_part(
         self, memory: PhysicalMemory, part: AddressRange, touched: list[AddressRange]

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Writes dumps whose memory is not compressed: ELF vmcores, LiME, raw images."""
+"""Writes dumps whose memory is not compressed: ELF vmcores, LiME, raw images.
+
+Each writer gives the size of the file in bytes.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ _MAX_RAW = 1 << 46
 _READABLE = 7
 
 
-def write_elf(content: Content, sink: Sink, tell: Tell) -> None:
+def write_elf(content: Content, sink: Sink, tell: Tell) -> int:
     """An ELF vmcore: notes, then the kernel image and all RAM as PT_LOADs, as kdump has them."""
     runs = _runs(content)
     notes = build_notes(content.vcpus, content.vmcoreinfo)
@@ -36,20 +39,20 @@ def write_elf(content: Content, sink: Sink, tell: Tell) -> None:
     if many:
         head += elf.build_section(count)
     sink.write(0, head + notes)
-    _copy(content, placed, sink, tell)
+    return _copy(content, placed, sink, tell)
 
 
-def write_lime(content: Content, sink: Sink, tell: Tell) -> None:
+def write_lime(content: Content, sink: Sink, tell: Tell) -> int:
     """A LiME dump: each run of RAM behind a header."""
     placed: list[Segment] = []
     at = 0
     for run in _runs(content):
         placed.append(Segment(run.start, run.size, at + lime.HEADER_SIZE))
         at += lime.HEADER_SIZE + run.size
-    _copy(content, placed, sink, tell, _lime_header)
+    return _copy(content, placed, sink, tell, _lime_header)
 
 
-def write_raw(content: Content, sink: Sink, tell: Tell) -> None:
+def write_raw(content: Content, sink: Sink, tell: Tell) -> int:
     """Every byte at the offset that is its guest-physical address."""
     runs = _runs(content)
     if runs[-1].end > _MAX_RAW:
@@ -57,7 +60,8 @@ def write_raw(content: Content, sink: Sink, tell: Tell) -> None:
             f"{content.memory.name}: RAM at {runs[-1].start:#x} is too far up for a raw image",
             hint="--format elf has no such limit",
         )
-    _copy(content, [Segment(run.start, run.size, run.start) for run in runs], sink, tell)
+    placed = [Segment(run.start, run.size, run.start) for run in runs]
+    return _copy(content, placed, sink, tell)
 
 
 def _runs(content: Content) -> list[Segment]:
@@ -126,7 +130,7 @@ def _copy(
     sink: Sink,
     tell: Tell,
     header: Callable[[Segment], tuple[int, bytes]] | None = None,
-) -> None:
+) -> int:
     """Write all RAM to where it is placed, each run behind its header if it has one."""
     done, total = 0, held(content.memory)
     for segment in placed:
@@ -137,4 +141,6 @@ def _copy(
                 sink.write(segment.offset + address - segment.start + at, block)
             done += len(data)
             tell(done, total)
-    sink.finish(placed[-1].offset + placed[-1].size)
+    size = placed[-1].offset + placed[-1].size
+    sink.finish(size)
+    return size
