@@ -63,10 +63,10 @@ class PhysicalMemory(ABC):
 
     def extents(self, within: AddressRange | None = None) -> Iterator[AddressRange]:
         """Ranges that may hold something other than zeros (all RAM, unless known better)."""
-        for segment in self.segments:
-            part = segment.range if within is None else segment.range.overlap(within)
-            if part is not None:
-                yield part
+        if within is None:
+            yield from (segment.range for segment in self.segments)
+        else:
+            yield from self.segments.within(within)
 
     def close(self) -> None:
         """Give back what it holds open; every later use may fail."""

@@ -98,6 +98,15 @@ class SegmentMap(Sequence[Segment]):
             yield segment, address, length
             address += length
 
+    def within(self, bounds: AddressRange) -> Iterator[AddressRange]:
+        """The parts of segments that lie in `bounds`."""
+        index = max(0, bisect_right(self._starts, bounds.start) - 1)
+        while index < len(self._starts) and self._starts[index] < bounds.end:
+            part = self._segments[index].range.overlap(bounds)
+            if part is not None:
+                yield part
+            index += 1
+
     def explain(self, address: int) -> str:
         """Why `address` is not RAM, as the clause that a FaultError wants."""
         if not self._segments:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ntbdbg.errors import NtbdbgError, TargetError
+from ntbdbg.errors import FaultError, NtbdbgError, TargetError
 from ntbdbg.memory.formats.content import Content, Mapped, Tell, held
 from ntbdbg.memory.formats.kdumpformat import UTSNAME_FIELDS, UTSNAME_SIZE
 from ntbdbg.memory.formats.kdumpwrite import METHODS, write_kdump
@@ -18,10 +18,14 @@ from ntbdbg.memory.image import ImageMemory
 from ntbdbg.target.vcpus import Vcpus, vcpus_of
 
 if TYPE_CHECKING:
+    from ntbdbg.kernel.kernel import Kernel
     from ntbdbg.target.guest import Guest
 
 FORMATS = ("elf", "kdump", "lime", "raw")
 METHOD_NAMES = tuple(METHODS)
+
+DIRECT_MAP = {False: 0xFFFF_8880_0000_0000, True: 0xFF11_0000_0000_0000}
+"""``__PAGE_OFFSET_BASE_L4`` and ``_L5``, where KASLR does not move it."""
 
 _OVERHEAD = 1 << 20
 """Bytes that are more than enough for headers of a plain dump."""
@@ -93,28 +97,40 @@ def prepare(guest: Guest, *, now: float | None = None) -> Export:
 
 def _with_kernel(guest: Guest, content: Content) -> Content:
     kernel = guest.kernel
-    info = kernel.info
-    known = content._replace(
-        vmcoreinfo=content.vmcoreinfo or info.text,
-        phys_base=info.phys_base,
-        utsname=_utsname(guest),
+    return content._replace(
+        vmcoreinfo=content.vmcoreinfo or kernel.info.text,
+        phys_base=kernel.info.phys_base,
+        utsname=_utsname(kernel),
+        image=_image(kernel),
+        direct_map=_direct_map(kernel),
     )
-    start, end = kernel.symbol("_text").address, kernel.symbol("_end").address
-    image = Mapped(start, info.image_to_physical(start), end - start)
-    return known._replace(image=image if end > start else None, direct_map=_direct_map(guest))
 
 
-def _utsname(guest: Guest) -> bytes:
+def _utsname(kernel: Kernel) -> bytes:
     """``init_uts_ns.name``, what ``uname -a`` says; libkdumpfile wants it whole."""
-    info = guest.kernel.info
-    start, size = info.symbol("init_uts_ns"), UTSNAME_FIELDS * UTSNAME_SIZE
+    start, size = kernel.info.symbol("init_uts_ns"), UTSNAME_FIELDS * UTSNAME_SIZE
     if start is None:
         return b""
-    return guest.kernel.virtual.read(start + (info.offset("uts_namespace.name") or 0), size)
+    return kernel.virtual.read(start + (kernel.info.offset("uts_namespace.name") or 0), size)
 
 
-def _direct_map(guest: Guest) -> int | None:
-    """Where all physical memory is mapped: ``page_offset_base``, or the constant without KASLR."""
-    kernel = guest.kernel
-    base = kernel.virtual.read(kernel.symbol("page_offset_base").address, 8)
-    return int.from_bytes(base, "little")
+def _image(kernel: Kernel) -> Mapped | None:
+    """From ``_text`` to ``_end``."""
+    start, end = (kernel.table.named(name) for name in ("_text", "_end"))
+    if not start or not end or start[0].address >= end[0].address:
+        return None
+    size = end[0].address - start[0].address
+    return Mapped(start[0].address, kernel.info.image_to_physical(start[0].address), size)
+
+
+def _direct_map(kernel: Kernel) -> int | None:
+    """Where the page tables do map all physical memory in one piece."""
+    known = kernel.table.named("page_offset_base")
+    base = DIRECT_MAP[kernel.info.pgtable_l5]
+    root = kernel.info.page_table_root
+    try:
+        if known:
+            base = int.from_bytes(kernel.virtual.read(known[0].address, 8), "little")
+        return base if kernel.translate(base + root) == root else None
+    except FaultError:
+        return None
