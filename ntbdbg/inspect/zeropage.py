@@ -8,32 +8,20 @@ Layout: Linux 6.1 ``arch/x86/include/uapi/asm/bootparam.h`` and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from construct import Array, Bytes, Int8ul, Int16ul, Int32ul, Int64ul, Struct
 
 from ntbdbg.inspect.search import search
 from ntbdbg.inspect.value import literal
+from ntbdbg.memory.e820 import HEADER_MAGIC, MAGIC_OFFSET, ZERO_PAGE_SIZE, looks_filled
 
 if TYPE_CHECKING:
     from ntbdbg.memory.base import PhysicalMemory
 
-HEADER_MAGIC = b"HdrS"
-MAGIC_OFFSET = 0x202
-SIZE = 0x1000
+SIZE = ZERO_PAGE_SIZE
 MAX_CANDIDATES = 4096
 """Magics looked at before a search is given up; a guest may be full of them."""
-
-E820_TYPES = {
-    1: "RAM",
-    2: "reserved",
-    3: "ACPI data",
-    4: "ACPI NVS",
-    5: "unusable",
-    7: "persistent memory",
-    12: "protected RAM",
-    128: "kernel-reserved RAM",
-}
 
 u8, u16, u32, u64 = Int8ul, Int16ul, Int32ul, Int64ul
 
@@ -135,26 +123,6 @@ BOOT_PARAMS = Struct(
 )
 
 
-class E820Entry(NamedTuple):
-    """One range of the BIOS memory map; `kind` in words."""
-
-    start: int
-    size: int
-    kind: str
-
-
-def e820_entries(raw: bytes) -> tuple[E820Entry, ...]:
-    """The memory map in a zero page of `SIZE` bytes; at most 128 entries, whatever it claims."""
-    parsed = BOOT_PARAMS.parse(raw)
-    used = parsed.e820_table[: parsed.e820_entries]
-    return tuple(E820Entry(e.addr, e.size, e820_kind(e.type)) for e in used)
-
-
-def e820_kind(number: int) -> str:
-    """What a type number means."""
-    return E820_TYPES.get(number, f"type {number}")
-
-
 def find_boot_params(
     memory: PhysicalMemory, progress: Callable[[int, int], None] | None = None
 ) -> list[int]:
@@ -175,18 +143,3 @@ def _candidates(
         segment = memory.segments.find(start) if start >= 0 else None
         if segment and start + SIZE <= segment.end and looks_filled(memory.read(start, SIZE)):
             yield start
-
-
-def looks_filled(raw: bytes) -> bool:
-    """Whether `SIZE` bytes are a zero page that a boot loader filled in."""
-    parsed = BOOT_PARAMS.parse(raw)
-    header = parsed.hdr
-    if header.boot_flag != 0xAA55 or not 0x200 <= header.version < 0x300:
-        return False
-    entries = e820_entries(raw)
-    sane = all(e.size and e.start + e.size <= 1 << 52 for e in entries)
-    return parsed.sentinel == 0 and 0 < len(entries) <= 128 and sane and _has_ram(entries)
-
-
-def _has_ram(entries: tuple[E820Entry, ...]) -> bool:
-    return any(entry.kind == "RAM" for entry in entries)

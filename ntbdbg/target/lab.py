@@ -7,11 +7,10 @@ import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from ntbdbg.errors import FormatError, NtbError, TargetError, UsageError
+from ntbdbg.errors import NtbError, TargetError, UsageError
 from ntbdbg.memory import formats
-from ntbdbg.memory.file import FileIdentity
-from ntbdbg.memory.layout import SEGMENTS_SYNTAX, parse_segments, qemu_segments, without_vga
-from ntbdbg.memory.number import PAGE, format_size
+from ntbdbg.memory.file import CheckedFile, FileIdentity
+from ntbdbg.memory.layout import parse_segments, without_vga
 from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.memory.segments import Segment, SegmentMap
 from ntbdbg.target import where as places
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from ntbdbg.ntb.source import PageFile
     from ntbdbg.target.manifest import GuestRecord, LinkRecord, Manifest
 
-DEFAULT_MACHINE = "q35"
 JOURNAL = "patches.jsonl"
 
 
@@ -275,7 +273,7 @@ class Lab:
         if reader:
             return self._open_image(name, path, reader)
         memory = RamFile(path, (), name=name)
-        memory.segments = self._bare_segments(path, memory.file.identity.size)
+        memory.segments = self._bare_segments(path, memory.file)
         memory.segments.check_backing(memory.file.identity.size, name)
         return Guest(name, memory, self)
 
@@ -285,20 +283,9 @@ class Lab:
             self.note(f"{path}: {text}")
         return Guest(name, image, self)
 
-    def _bare_segments(self, path: str, size: int) -> SegmentMap:
+    def _bare_segments(self, path: str, file: CheckedFile) -> SegmentMap:
         if self._segments:
             return parse_segments(self._segments)
-        if size == 0 or size % PAGE:
-            raise FormatError(
-                path,
-                None,
-                f"is no RAM file: RAM comes in whole pages of 4 KiB, this is {size} bytes",
-                hint=f"to read it all the same, say where it lies: --segments {SEGMENTS_SYNTAX}",
-            )
-        machine = self._machine or DEFAULT_MACHINE
-        if not self._machine:
-            self.note(
-                f"{path}: no run.json knows it; taken for {format_size(size)} of RAM of a "
-                f"{machine} machine (--machine pc or --segments say otherwise)"
-            )
-        return qemu_segments(machine, size)
+        from ntbdbg.target.baremap import bare_map
+
+        return bare_map(path, file.identity.size, self._machine, file.read, self.note)

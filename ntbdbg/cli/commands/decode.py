@@ -159,6 +159,7 @@ def _of_page(
 def _of_memory(app: AppContext, target: str, definition: StructDef, address: str | None) -> Part:
     from ntbdbg.inspect import zeropage
     from ntbdbg.inspect.structs import members
+    from ntbdbg.memory import e820
 
     guest = app.guest(target)
     if address is None:
@@ -167,7 +168,7 @@ def _of_memory(app: AppContext, target: str, definition: StructDef, address: str
         place = guest.resolve(address, zeropage.SIZE)
         memory, start = place.memory, place.address
     data = memory.read(start, zeropage.SIZE)
-    if address is not None and not zeropage.looks_filled(data):
+    if address is not None and not e820.looks_filled(data):
         app.note(f"what is at {start:#x} does not look like boot parameters")
     found = list(members(definition.layout(), data, definition.explain))
     if definition.name == "e820":
