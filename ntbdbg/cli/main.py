@@ -28,6 +28,7 @@ COMMANDS = {
     "windows": ("windows", "Show memory windows: where they lead, or why they are closed."),
     "regs": ("regs", "Show NT registers, doorbells and messages."),
     "dump": ("dump", "Show memory as hex and ASCII."),
+    "sym": ("sym", "Look up kernel symbols by name, pattern or address."),
     "translate": ("translate", "Show where an address leads: page tables, RAM file, windows."),
     "decode": ("decode", "Show the members of a binary structure."),
     "search": ("search", "Find bytes, numbers, text or a regular expression."),

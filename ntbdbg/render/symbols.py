@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""Symbols as a table, what an address is, and both as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from ntbdbg.render.text import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+    from ntbdbg.kernel.symsearch import SymbolFacts
+    from ntbdbg.target.symquery import Answer
+
+
+class SymbolView:
+    """An address line by line, or symbols one a line."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if self.answer.address is None and self.answer.physical is None:
+            yield _table(self.answer.symbols)
+            return
+        table = Table(box=None, pad_edge=False, show_header=False)
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        for what, text in self._rows():
+            table.add_row(what, printable(text))
+        yield table
+
+    def _rows(self) -> Iterator[tuple[str, str]]:
+        answer = self.answer
+        yield "virtual", "none known" if answer.address is None else f"{answer.address:#x}"
+        if answer.physical is None:
+            yield "physical", "none: nothing is mapped there"
+        else:
+            yield "physical", f"{answer.guest}:{answer.physical:#x}"
+        yield "symbol", answer.name or "none"
+        for symbol in answer.symbols:
+            yield "section", _section(symbol)
+        if answer.owner:
+            yield "page", answer.owner
+
+
+def symbol_facts(answer: Answer) -> dict[str, Any]:
+    """The document of ``sym --json`` (docs/json.md)."""
+    return {
+        "guest": answer.guest,
+        "query": answer.query,
+        "address": answer.address,
+        "gpa": answer.physical,
+        "name": answer.name,
+        "owner": answer.owner,
+        "symbols": [
+            {
+                "name": symbol.name,
+                "module": symbol.module,
+                "address": symbol.address,
+                "size": symbol.size,
+                "section": symbol.section,
+                "global": symbol.is_global,
+                "type": symbol.type,
+            }
+            for symbol in answer.symbols
+        ],
+        "complete": answer.is_complete,
+    }
+
+
+def _table(symbols: tuple[SymbolFacts, ...]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("ADDRESS", no_wrap=True)
+    table.add_column("SIZE", justify="right", no_wrap=True)
+    table.add_column("SECTION", no_wrap=True)
+    table.add_column("NAME", overflow="fold")
+    table.add_column("TYPE", overflow="fold")
+    for symbol in symbols:
+        module = f" [{symbol.module}]" if symbol.module else ""
+        table.add_row(
+            f"{symbol.address:016x}",
+            f"{symbol.size:#x}" if symbol.size else "-",
+            _section(symbol),
+            printable(symbol.name + module),
+            printable(symbol.type or "-"),
+        )
+    return table
+
+
+def _section(symbol: SymbolFacts) -> str:
+    return symbol.section if symbol.is_global else f"{symbol.section}, local"
