@@ -11,7 +11,9 @@ import hashlib
 import pytest
 
 from ntbdbg.kernel.kernel import Kernel
+from ntbdbg.kernel.taints import FIXED
 from ntbdbg.target.lab import Lab as TargetLab
+from tests.vm import facts
 
 pytestmark = pytest.mark.vm
 
@@ -131,6 +133,73 @@ def test_drgn_agrees(kernel):
     ours = kernel.virtual.read(address, 64)
     assert kernel.prog.read(address, 64) == ours
     assert ours.startswith(b"Linux version ")
+
+
+def test_log_is_that_of_dmesg(lab, number):
+    theirs = [line.rstrip() for line in lab.sh(number, "dmesg").splitlines()]
+    ours = [line.rstrip() for line in lab.ntbdbg("dmesg", f"qemu{number}").splitlines()]
+    assert len(theirs) > 200
+    assert ours[: len(theirs)] == theirs
+
+
+def test_tasks_are_those_of_proc(lab, number):
+    """What lives before and after is there, and nothing is that lived neither before nor after."""
+    before = facts.processes(lab, number)
+    found = lab.json("ps", f"qemu{number}", "--freeze")
+    after = facts.processes(lab, number)
+    assert found["partial"] is None
+    ours = {
+        task["pid"]: facts.Process(task["name"], task["ppid"], task["is_kernel"], task["threads"])
+        for task in found["tasks"]
+    }
+    # A worker has the name of what it did last, which may be another thing every moment.
+    lasting = {pid: one for pid, one in before.items() if after.get(pid) == one}
+    assert len(lasting) > 40
+    assert {pid: ours.get(pid) for pid in lasting} == lasting
+    assert {1, 2} < set(before) & set(after) <= set(ours)
+    assert [cpu["cpu"] for cpu in found["cpus"]] == [0, 1]
+
+
+def test_taints_of_modules(lab, number):
+    shown = {m["name"]: m["taints"] for m in lab.json("modules", f"qemu{number}")["modules"]}
+    for line in lab.sh(number, "cat /proc/modules").splitlines():
+        name, *_, last = line.split()
+        assert shown[name] == (last.strip("()") if last.startswith("(") else "")
+
+
+def test_devices_are_those_of_sysfs(lab, number):
+    theirs = facts.pci_devices(lab, number)
+    found = lab.json("devices", f"qemu{number}")
+    assert found["partial"] is None
+    ours = []
+    for device in found["devices"]:
+        # sysfs shows BARs and the ROM, not the ranges of a chipset's quirks behind them.
+        shown = [r for r in device["resources"] if r["index"] <= 12]
+        resources = [[r["start"], r["size"], r["flags"]] for r in shown]
+        kept = {key: device[key] for key in theirs[0]}
+        ours.append({**kept, "resources": resources})
+    assert ours == theirs
+    assert "ntb_hw_idt" in {device["driver"] for device in ours}
+
+
+def test_info_is_what_the_guest_says(lab, number):
+    before = float(lab.sh(number, "cat /proc/uptime").split()[0])
+    found = lab.json("info", f"qemu{number}")
+    after = float(lab.sh(number, "cat /proc/uptime").split()[0])
+    assert found["notes"] == []
+    said = [lab.sh(number, f"uname -{letter}") for letter in "rvn"]
+    assert [found["release"], found["version"], found["nodename"]] == said
+    assert found["banner"] == lab.sh(number, "cat /proc/version")
+    assert found["command_line"] == lab.sh(number, "cat /proc/cmdline")
+    memory = lab.sh(number, "cat /proc/meminfo").split()
+    assert found["memory_total"] == int(memory[memory.index("MemTotal:") + 1]) * 1024
+    assert 0 < found["memory_free"] < found["memory_total"]
+    # An idle guest lets seconds pass between two ticks.
+    assert before - 10 <= found["uptime_ns"] / 1e9 <= after
+    tainted = int(lab.sh(number, "cat /proc/sys/kernel/tainted"))
+    assert found["taints"] == "".join(c for bit, c in enumerate(FIXED) if tainted >> bit & 1)
+    assert (found["panic_cpu"], found["oops_in_progress"]) == (None, False)
+    assert found["cpus_online"] == [0, 1]
 
 
 def _btf(kernel: Kernel, name: str):

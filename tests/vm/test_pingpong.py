@@ -47,3 +47,41 @@ def test_neither_guest_complains(lab):
         log = lab.sh(number, "dmesg")
         assert "ntb_hw_idt" in log
         assert not re.search(r"BUG:|Oops|Call Trace|WARNING:", log)
+
+
+def test_the_drivers_view_is_that_of_debugfs_and_of_the_device(lab):
+    """Ports, peers, windows and rounds; and no disagreement on a healthy pair."""
+    for number in (1, 2):
+        before = count(lab, number)
+        (found,) = lab.json_lines("ntb", f"qemu{number}")
+        after = count(lab, number)
+        driver = found["driver"]
+        assert found["disagreements"] == []
+        assert (driver["client_name"], driver["notes"]) == ("ntb_pingpong", [])
+        assert before <= driver["client"]["count"] <= after
+        said = lab.sh(number, "cat /sys/kernel/debug/ntb_hw_idt/info*")
+        own = re.search(r"Local Port (\d+), Partition (\d+)", said)
+        assert own
+        assert [driver["port"], driver["partition"]] == [int(n) for n in own.groups()]
+        peers = re.findall(r"(\d+)\. Port (\d+), Partition (\d+)", said)
+        assert [[p["index"], p["port"], p["partition"]] for p in driver["peers"]] == [
+            [int(n) for n in peer] for peer in peers
+        ]
+        windows = said.split("Inbound Memory Windows")[0]
+        shown = re.findall(r"([\d-]+)\.\s+(DIR|LUT12)\s+BAR(\d), .* Size max (\d+)", windows)
+        assert [_as_debugfs(group) for group in _alike(driver["windows"])] == shown
+
+
+def _alike(windows):
+    """Windows in runs of one BAR."""
+    runs = {}
+    for window in windows:
+        runs.setdefault(window["bar"], []).append(window)
+    return runs.values()
+
+
+def _as_debugfs(run):
+    first, last = run[0], run[-1]
+    span = str(first["index"]) if first is last else f"{first['index']}-{last['index']}"
+    kind = {"direct": "DIR"}.get(first["kind"], first["kind"])
+    return (span, kind, str(first["bar"]), str(first["size_max"]))
