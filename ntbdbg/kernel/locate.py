@@ -35,7 +35,9 @@ def find_vmcoreinfo(
 
     :param progress: called with bytes done and bytes in all
     """
-    return [info for info in scan(memory, progress=progress) if implausible(memory, info) is None]
+    found = [info for info in scan(memory, progress=progress) if implausible(memory, info) is None]
+    # What an earlier kernel left may be whole; the memory behind it is the live one's by now.
+    return sorted(found, key=lambda info: contradiction(memory, info) is not None)
 
 
 def scan(memory: PhysicalMemory, *, progress: Progress | None = None) -> list[Vmcoreinfo]:

@@ -296,6 +296,7 @@ class FakeGuest:
             "BUILD-ID": self.build_id,
             "PAGESIZE": "4096",
             **{f"SYMBOL({name})": f"{va:x}" for name, va in self._mentioned().items()},
+            "OFFSET(uts_namespace.name)": "0",
             "SIZE(list_head)": "16",
             "OFFSET(list_head.next)": "0",
             "OFFSET(list_head.prev)": "8",

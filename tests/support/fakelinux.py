@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.support.fakekernel import FakeGuest
+from tests.support.fakekernel import FakeGuest, FakeStruct
 from tests.support.fakelog import FakeLog
 from tests.support.fakemodules import FakeModules
 from tests.support.fakepci import MEM, MEM_64_PREFETCH, FakePci
@@ -55,13 +55,17 @@ def furnish(name: str, guest: FakeGuest) -> Furniture:
     return made
 
 
+def fill_clocks(keeper: FakeStruct) -> None:
+    """Have a ``struct timekeeper`` tell `UPTIME_NS` and `REAL_SEC`."""
+    keeper.set(xtime_sec=REAL_SEC, ktime_sec=UPTIME_NS // 10**9)
+    keeper["tkr_mono.shift"] = 8
+    keeper["tkr_mono.xtime_nsec"] = (UPTIME_NS % 10**9) << 8
+    keeper["tkr_mono.base"] = UPTIME_NS // 10**9 * 10**9
+
+
 def _system(name: str, guest: FakeGuest) -> None:
     guest.types.declare(CLOCKS)
-    core = guest.variable("tk_core", "struct fake_tk_core").sub("timekeeper")
-    core.set(xtime_sec=REAL_SEC, ktime_sec=UPTIME_NS // 10**9)
-    core["tkr_mono.shift"] = 8
-    core["tkr_mono.xtime_nsec"] = (UPTIME_NS % 10**9) << 8
-    core["tkr_mono.base"] = UPTIME_NS // 10**9 * 10**9
+    fill_clocks(guest.variable("tk_core", "struct fake_tk_core").sub("timekeeper"))
     guest.number("saved_command_line", guest.text(f"console=ttyS0 ntbdbg.hostname={name}"))
     guest.number("_totalram_pages", 4000)
     guest.number("vm_zone_stat", 1000)

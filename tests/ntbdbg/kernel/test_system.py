@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: MIT
+"""A kernel at a glance; its clocks in the forms that kernels keep them in."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ntbdbg.errors import KernelError
+from ntbdbg.kernel.clock import read_clocks
+from ntbdbg.kernel.kernel import Kernel
+from ntbdbg.kernel.system import system_info
+from ntbdbg.kernel.troubles import Kind
+from tests.support.fakekernel import FakeGuest, FakeStruct
+from tests.support.fakelinux import CLOCKS, REAL_SEC, UPTIME_NS, fill_clocks, furnish
+
+NS = 10**9
+FORMS = {
+    "anonymous": ("tk_core", "struct fake_tk_core", "timekeeper"),
+    "tk_data": ("tk_core", "struct tk_data", "timekeeper"),
+    "array": ("timekeeper_data", "struct fake_array", "all[0].timekeeper"),
+}
+TK_DATA = """
+struct tk_data { unsigned long long seq[3]; struct timekeeper timekeeper, shadow_timekeeper; };
+struct fake_array { struct tk_data all[2]; };
+"""
+
+
+def ticking(form: str) -> tuple[FakeGuest, FakeStruct]:
+    guest = FakeGuest(ram=5 << 20)
+    guest.types.declare(CLOCKS)
+    if form != "anonymous":
+        guest.types.declare(TK_DATA)
+    symbol, kind, path = FORMS[form]
+    keeper = guest.variable(symbol, kind).sub(path)
+    fill_clocks(keeper)
+    return guest, keeper
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_clocks(form: str) -> None:
+    guest, keeper = ticking(form)
+    keeper["offs_boot"] = 30 * NS  # it slept
+    clocks = read_clocks(Kernel.open(guest.memory))
+    assert clocks.monotonic_ns == UPTIME_NS
+    assert clocks.boottime_ns == UPTIME_NS + 30 * NS
+    assert clocks.realtime_ns == REAL_SEC * NS + UPTIME_NS % NS
+
+
+@pytest.mark.parametrize(
+    ("member", "value"), [("tkr_mono.base", -1), ("ktime_sec", 7), ("offs_boot", 1 << 62)]
+)
+def test_what_cannot_be_a_timekeeper(member: str, value: int) -> None:
+    guest, keeper = ticking("anonymous")
+    keeper[member] = value
+    with pytest.raises(KernelError, match="is none"):
+        read_clocks(Kernel.open(guest.memory))
+
+
+def test_a_kernel_without_one() -> None:
+    with pytest.raises(KernelError):
+        read_clocks(Kernel.open(FakeGuest().memory))
+
+
+def test_everything_at_once() -> None:
+    guest = FakeGuest()
+    furnish("qemu1", guest)
+    guest.leave_vmcoreinfo(guest.vmcoreinfo(OSRELEASE="5.10.0-old"))
+    found = system_info(Kernel.open(guest.memory))
+    assert found.notes == ()
+    assert (found.release, found.nodename) == (guest.release, "qemu1")
+    assert found.banner is not None
+    assert found.banner.startswith(f"Linux version {guest.release} (debian-kernel")
+    assert [one.kind for one in found.trouble] == [Kind.WARNING]
+    assert found.cpus_online == (0, 1)
+    assert [other.release for other in found.others] == ["5.10.0-old"]
+
+
+def test_each_fact_fails_by_itself() -> None:
+    guest = FakeGuest(btf=False)
+    furnish("qemu1", guest)
+    found = system_info(Kernel.open(guest.memory))
+    assert found.clocks is None
+    assert found.cpus == ()
+    assert found.memory_total == 4000 * 4096
+    assert found.taints == "OE"
+    assert {note.split(":")[0] for note in found.notes} == {"uptime", "running tasks"}
+
+
+def _damaged() -> FakeGuest:
+    guest = FakeGuest(ram=5 << 20)
+    furnish("qemu1", guest)
+    guest.memory  # noqa: B018
+    return guest
+
+
+DAMAGED = _damaged()
+NAMES = [name for name, va in DAMAGED.symbols.items() if va >= DAMAGED.base and name != "_end"]
+
+
+@given(
+    damage=st.lists(
+        st.tuples(st.sampled_from(NAMES), st.integers(0, 64), st.binary(min_size=8, max_size=8)),
+        min_size=1,
+        max_size=8,
+    )
+)
+@settings(deadline=None, max_examples=40)
+def test_damage_never_hangs_or_crashes(damage: list[tuple[str, int, bytes]]) -> None:
+    memory = DAMAGED.copy()
+    for name, offset, content in damage:
+        memory.write(DAMAGED.physical(DAMAGED.symbols[name]) + offset, content)
+    try:
+        kernel = Kernel.open(memory)
+    except KernelError:
+        return
+    found = system_info(kernel)
+    assert len(found.banner or "") <= 4 * 4096
