@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""ntbdbg bt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ntbdbg.cli.options import lab_command, target_argument
+from ntbdbg.errors import UsageError
+from ntbdbg.memory.number import parse_number
+
+if TYPE_CHECKING:
+    from ntbdbg.cli.context import AppContext
+    from ntbdbg.target.backtraces import Backtraces, Stack
+
+EXAMPLES = [
+    ("ntbdbg bt qemu1 --freeze", "what every CPU executes"),
+    ("ntbdbg bt qemu1 217", "where a task waits"),
+    ("ntbdbg bt qemu1 cpu:1 --freeze", "one CPU"),
+    ("ntbdbg bt ./qemu1.core --all", "every task of a dump"),
+]
+
+
+@lab_command("bt", examples=EXAMPLES, freezes=True)
+@target_argument()
+@click.argument("which", metavar="[PID|cpu:N]", required=False)
+@click.option("--all", "everything", is_flag=True, help="Every task and thread.")
+def command(app: AppContext, target: str, which: str | None, everything: bool) -> None:
+    """Show backtraces: of TARGET's CPUs, of one CPU or task, or of all tasks.
+
+    Stacks are unwound by the kernel's own tables in RAM (ORC), and named by its symbols. A task
+    that waits shows where it gave up its CPU; a CPU needs registers: of a frozen or running
+    guest, of a capture, or of a dump with notes.
+    """
+    if which and everything:
+        raise UsageError(f"--all and {which} exclude each other", hint="leave one out")
+    from ntbdbg.render.backtrace import stack_facts, stack_lines
+    from ntbdbg.target.backtraces import Backtraces
+
+    guest = app.guest(target)
+    _ = guest.kernel.layouts  # found out before anybody stands still
+    with app.stillness():
+        traces = Backtraces(guest)
+        stacks = _stacks(traces, which, everything)
+    if app.json:
+        facts = [stack_facts(stack) for stack in stacks]
+        torn = traces.vcpus.torn and not app.freeze
+        app.emit(
+            "bt",
+            {"guest": guest.name, "stacks": facts, "torn": torn, "partial": traces.partial},
+        )
+        return
+    for index, stack in enumerate(stacks):
+        for line in [""] * bool(index) + list(stack_lines(stack)):
+            app.write(line)
+    if traces.vcpus.torn and not app.freeze:
+        app.note(f"{guest.name} ran meanwhile, so stacks may be torn; --freeze holds the lab still")
+    if traces.partial:
+        app.note(f"tasks may be missing: {traces.partial}")
+
+
+def _stacks(traces: Backtraces, which: str | None, everything: bool) -> list[Stack]:
+    if everything:
+        return list(traces.tasks())
+    if which is None:
+        return traces.cpus()
+    kind, colon, number = which.partition(":")
+    if colon and kind.lower() == "cpu":
+        return [traces.cpu(parse_number(number, what="CPU"))]
+    return [traces.task(parse_number(which, what="PID"))]

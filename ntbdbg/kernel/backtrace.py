@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+"""Backtraces of tasks and CPUs: who is executing what, and how it came there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ntbdbg.errors import FaultError
+from ntbdbg.kernel.orc import OrcFinder
+from ntbdbg.kernel.unwind import Frame, Start, Unwound, is_user, unwind
+
+if TYPE_CHECKING:
+    from ntbdbg.kernel.kernel import Kernel
+
+
+@dataclass(frozen=True)
+class Named:
+    """A frame with its name.
+
+    :ivar symbol: ``idt_isr+0x10 [ntb_hw_idt]``, as the kernel's own traces have it; None if no
+        symbol is there
+    """
+
+    frame: Frame
+    symbol: str | None
+
+    @property
+    def text(self) -> str:
+        """The name, or the address where there is none."""
+        return self.symbol or f"{self.frame.address:#x}"
+
+
+@dataclass(frozen=True)
+class Backtrace:
+    """One stack with names.
+
+    :ivar frames: innermost first
+    :ivar end: ``user``, ``kernel``, or empty; see `Unwound`
+    :ivar problem: why frames are missing, empty if none is
+    """
+
+    frames: tuple[Named, ...]
+    end: str
+    problem: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What `Named.text` says of each frame."""
+        return tuple(named.text for named in self.frames)
+
+
+class Backtracer:
+    """Unwinds stacks of one kernel, as of now.
+
+    :raises KernelError: the kernel has no tables to unwind by, or no types
+    """
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._symbols = kernel.symbolizer()
+        self._orc = OrcFinder(kernel, self._symbols)
+        self._thread = kernel.layouts["task_struct"].find("thread.sp").offset
+        self._switched = kernel.layouts["inactive_task_frame"]
+
+    def of_cpu(self, registers: Mapping[str, int]) -> Backtrace:
+        """What a CPU with these registers executes.
+
+        :param registers: as captures and dumps have them: ``rip``, ``rsp``, ``rbp``, ``cs``, …
+        """
+        if is_user(registers):
+            return Backtrace((), "user", "")
+        address, stack = registers.get("rip", 0), registers.get("rsp", 0)
+        return self._unwound(Start(address, stack, registers.get("rbp", 0), registers))
+
+    def of_task(self, task: int) -> Backtrace:
+        """Where a task gave up its CPU; nonsense for one that runs.
+
+        :param task: VA of its ``struct task_struct``
+        """
+        try:
+            place = self._kernel.virtual.read(task + self._thread, 8)
+            frame = self._switched.parse(self._kernel.virtual, int.from_bytes(place, "little"))
+        except FaultError as error:
+            return Backtrace((), "", f"its stack cannot be read: {error.message}")
+        start = Start(
+            frame.number("ret_addr"), frame.address + self._switched.size, frame.number("bp")
+        )
+        return self._unwound(start)
+
+    def _unwound(self, start: Start) -> Backtrace:
+        found: Unwound = unwind(self._kernel.virtual, self._orc, start)
+        named = tuple(Named(frame, self._name(frame)) for frame in found.frames)
+        return Backtrace(named, found.end, found.problem)
+
+    def _name(self, frame: Frame) -> str | None:
+        """The name of the function, with the offset of the frame's own address."""
+        found = self._symbols.find(frame.lookup)
+        if found is None:
+            return None
+        symbol, offset = found
+        offset += frame.address - frame.lookup
+        text = f"{symbol.name}+{offset:#x}" if offset else symbol.name
+        return f"{text} [{symbol.module}]" if symbol.module else text

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: MIT
+"""The kernel's own unwind tables (ORC), as they lie in its memory.
+
+For every address of its text the kernel knows where the caller's stack pointer and frame pointer
+are: sorted ``int`` offsets to addresses, and one ``struct orc_entry`` for each. Source:
+``arch/x86/include/asm/orc_types.h``, ``arch/x86/kernel/unwind_orc.c``.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from ntbdbg.errors import FaultError, KernelError
+
+if TYPE_CHECKING:
+    from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.kernel.members import Layout, Record
+    from ntbdbg.kernel.modules import Module
+    from ntbdbg.kernel.symbolizer import Symbolizer
+
+MOST_ENTRIES = 1 << 23
+"""Of one table; a distribution's kernel has 400,000."""
+
+REGISTERS = ("undefined", "prev_sp", "dx", "di", "bp", "sp", "r10", "r13", "bp@", "sp@")
+"""``ORC_REG_*``; ``@`` are those whose value is an address of the value."""
+
+_OLD_KINDS = ("call", "regs", "iret")
+_NEW_KINDS = ("undefined", "end", "call", "regs", "iret")
+
+
+class OrcEntry(NamedTuple):
+    """How to get from a function to its caller.
+
+    :ivar kind: ``call``, ``regs`` (a whole ``struct pt_regs``), ``iret`` (its last five words),
+        ``end`` (of the stack), ``undefined``
+    :ivar sp_base: one of `REGISTERS`, to which `sp_offset` is added
+    """
+
+    kind: str
+    sp_base: str
+    sp_offset: int
+    bp_base: str
+    bp_offset: int
+
+
+BY_FRAME_POINTER = OrcEntry("call", "bp", 16, "prev_sp", -16)
+"""For code without an entry, as the kernel itself guesses; where it guesses wrong, it stops."""
+
+NULL_CALL = OrcEntry("call", "sp", 8, "undefined", 0)
+"""For a call of address 0."""
+
+
+class OrcTable:
+    """One table: of vmlinux, or of a module.
+
+    :param addresses: VA of the offsets
+    :param offsets: from where each one lies to the address it speaks of
+    :param entries: as many entries, packed
+    """
+
+    def __init__(self, layout: Layout, addresses: int, offsets: array[int], entries: bytes) -> None:
+        self._layout = layout
+        self._base = addresses
+        self._offsets = offsets
+        self._entries = entries
+
+    def find(self, address: int) -> OrcEntry | None:
+        """The entry for the instruction at a VA; None if the table begins behind it."""
+        low, high = 0, len(self._offsets)
+        while low < high:
+            middle = (low + high) // 2
+            if self._base + 4 * middle + self._offsets[middle] <= address:
+                low = middle + 1
+            else:
+                high = middle
+        return self._entry(low - 1) if low else None
+
+    def _entry(self, index: int) -> OrcEntry:
+        from ntbdbg.kernel.members import Record
+
+        size = self._layout.size
+        return _decoded(Record(self._layout, 0, self._entries[index * size : (index + 1) * size]))
+
+
+def _decoded(record: Record) -> OrcEntry:
+    number = record.number("type")
+    sp, bp = record.number("sp_reg"), record.number("bp_reg")
+    # 6.4, fb799447ae29 ("x86,objtool: Split UNWIND_HINT_EMPTY in two"): a type more, not a bit
+    if record.layout.find("type").bits >= 3:
+        kind = _NEW_KINDS[number] if number < len(_NEW_KINDS) else "undefined"
+    elif sp == 0:
+        kind = "end" if record.has("end") and record.number("end") else "undefined"
+    else:
+        kind = _OLD_KINDS[number] if number < len(_OLD_KINDS) else "undefined"
+    return OrcEntry(
+        kind, _register(sp), record.signed("sp_offset"), _register(bp), record.signed("bp_offset")
+    )
+
+
+def _register(number: int) -> str:
+    return REGISTERS[number] if number < len(REGISTERS) else "undefined"
+
+
+class OrcFinder:
+    """The entries of a kernel and its modules, as of one moment.
+
+    :raises KernelError: the kernel has no such tables, or they make no sense
+    """
+
+    def __init__(self, kernel: Kernel, symbolizer: Symbolizer) -> None:
+        self._kernel = kernel
+        self._symbolizer = symbolizer
+        self._layout = kernel.layouts["orc_entry"]
+        self._own = self._vmlinux()
+        self._modules: dict[str, OrcTable | None] = {}
+        self._text = self._bounds("_text", "_end")
+
+    def find(self, address: int) -> OrcEntry | None:
+        """The entry for the instruction at a VA; None if none is known."""
+        if self._text[0] <= address < self._text[1]:
+            return self._own.find(address)
+        module = next((one for one in self._symbolizer.modules if address in one), None)
+        table = self._module(module) if module else None
+        return table.find(address) if table else None
+
+    def is_text(self, address: int) -> bool:
+        """Whether a VA lies in the kernel or in a module."""
+        own = self._text[0] <= address < self._text[1]
+        return own or any(address in module for module in self._symbolizer.modules)
+
+    def _vmlinux(self) -> OrcTable:
+        start, stop = self._bounds("__start_orc_unwind_ip", "__stop_orc_unwind_ip")
+        entries, end = self._bounds("__start_orc_unwind", "__stop_orc_unwind")
+        count = (stop - start) // 4
+        if not 0 < count <= MOST_ENTRIES or (end - entries) // self._layout.size < count:
+            raise KernelError(f"the ORC tables with {count} entries make no sense")
+        return self._table(start, entries, count)
+
+    def _module(self, module: Module) -> OrcTable | None:
+        """None if it has no table, or none that makes sense."""
+        if module.name not in self._modules:
+            self._modules[module.name] = self._guarded(lambda: self._read_module(module))
+        return self._modules[module.name]
+
+    def _guarded(self, read: Callable[[], OrcTable | None]) -> OrcTable | None:
+        try:
+            return read()
+        except (KernelError, FaultError):
+            return None
+
+    def _read_module(self, module: Module) -> OrcTable | None:
+        record = module.record
+        count = record.number("arch.num_orcs")
+        if not 0 < count <= MOST_ENTRIES:
+            return None
+        return self._table(
+            record.number("arch.orc_unwind_ip"), record.number("arch.orc_unwind"), count
+        )
+
+    def _table(self, addresses: int, entries: int, count: int) -> OrcTable:
+        virtual = self._kernel.virtual
+        offsets = array("i", virtual.read(addresses, 4 * count))
+        raw = virtual.read(entries, self._layout.size * count)
+        return OrcTable(self._layout, addresses, offsets, raw)
+
+    def _bounds(self, start: str, end: str) -> tuple[int, int]:
+        found = [self._kernel.table.named(name) for name in (start, end)]
+        if not found[0] or not found[1]:
+            raise KernelError(
+                f"Linux {self._kernel.info.release} has no symbol {start}",
+                hint="it was built without CONFIG_UNWINDER_ORC",
+            )
+        return found[0][0].address, found[1][0].address

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: MIT
+"""Backtraces as text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from ntbdbg.render.text import printable
+
+if TYPE_CHECKING:
+    from ntbdbg.kernel.backtrace import Named
+    from ntbdbg.target.backtraces import Stack
+
+
+def stack_lines(stack: Stack) -> Iterator[str]:
+    """A heading, a line for each frame, and why there are not more."""
+    state = f", {stack.state}" if stack.state else ""
+    place = "" if stack.running else f", last on CPU {stack.cpu}"
+    yield printable(f"{stack.title}{state}{place}")
+    for number, named in enumerate(stack.trace.frames):
+        yield _frame_line(number, named)
+    if stack.trace.problem:
+        yield f"     ({printable(stack.trace.problem)})"
+    elif not stack.trace.frames and stack.trace.end == "user":
+        yield "     (in user space)"
+
+
+def _frame_line(number: int, named: Named) -> str:
+    """``#3   ffffffff81a0c6a3 schedule+0x5a``; ``?`` where a frame pointer was believed."""
+    frame = named.frame
+    doubt = "" if frame.reliable else "? "
+    mark = "  <interrupted here>" if frame.kind == "interrupted" else ""
+    return f"  #{number:<3}{frame.address:016x} {doubt}{printable(named.symbol or '-')}{mark}"
+
+
+def stack_facts(stack: Stack) -> dict[str, Any]:
+    """The same for JSON."""
+    return {
+        "cpu": stack.cpu,
+        "pid": stack.pid,
+        "name": stack.name,
+        "state": stack.state,
+        "running": stack.running,
+        "frames": [
+            {
+                "address": named.frame.address,
+                "stack": named.frame.stack,
+                "symbol": named.symbol,
+                "kind": named.frame.kind,
+                "reliable": named.frame.reliable,
+            }
+            for named in stack.trace.frames
+        ],
+        "end": stack.trace.end,
+        "problem": stack.trace.problem or None,
+    }
