@@ -18,12 +18,13 @@ struct thread_info { unsigned long flags; unsigned long syscall_work; u32 status
 struct signal_struct { refcount_t sigcnt; int nr_threads; struct list_head thread_head; };
 struct kthread { unsigned long flags; unsigned int cpu; void *data; char *full_name; };
 struct worker { void *current_work; void *pool; char desc[24]; };
+struct thread_struct { unsigned long sp; };
 struct task_struct {
     struct thread_info thread_info; unsigned int %(state)s; void *stack; unsigned int flags;
     int on_cpu; int prio; struct list_head tasks; void *mm; int exit_state; pid_t pid; pid_t tgid;
     struct task_struct *real_parent, *parent; struct task_struct *group_leader;
     struct list_head thread_node; void *worker_private; char comm[16];
-    struct signal_struct *signal;
+    struct signal_struct *signal; struct thread_struct thread;
 };
 struct rq { int nr_running; struct task_struct *curr, *idle; };
 """
