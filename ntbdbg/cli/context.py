@@ -57,10 +57,12 @@ class AppContext:
 
     def guest(self, name: str) -> Guest:
         """The guest called `name` of that lab, or the file at that path, whatever labs run."""
+        from ntbdbg.target.capturelabs import in_capture
+
         try:
             return self.lab.guest(name)
         except AmbiguousError:
-            if os.sep not in name:
+            if os.sep not in name and not in_capture(name):
                 raise
             from ntbdbg.target.lab import Lab
             from ntbdbg.target.where import NO_LAB

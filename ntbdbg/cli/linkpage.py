@@ -11,10 +11,12 @@ import click
 
 from ntbdbg.errors import TargetError
 from ntbdbg.ntb.source import PageFile
+from ntbdbg.target.capturelabs import in_capture
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
     from ntbdbg.ntb.model import Link
+    from ntbdbg.ntb.sharedpage import SharedPage
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,18 +28,22 @@ page_option = click.option(
 )
 
 
-def open_page(app: AppContext, path: str | None) -> tuple[PageFile, Mapping[int, str]]:
+def open_page(
+    app: AppContext, path: str | None, target: str | None = None
+) -> tuple[SharedPage, Mapping[int, str]]:
     """The shared page, and by partition the guest's name.
 
     :param path: what ``--page`` said
+    :param target: which guest it is about, as that may be in a capture
     :raises NtbError: the lab has no link
     :raises TargetError: the page is not there
     """
     if path is not None:
         return PageFile(path), {}
-    page = app.lab.page()
-    records = app.lab.manifest.guests if app.lab.manifest else ()
-    return page, {record.index: record.name for record in records if record.port is not None}
+    lab = app.guest(target).lab if target and in_capture(target) else app.lab
+    records = lab.manifest.guests if lab.manifest else ()
+    names = {r.index: lab.prefix + r.name for r in records if r.port is not None}
+    return lab.page(), names
 
 
 def partition_of(target: str, link: Link, names: Mapping[int, str]) -> int:

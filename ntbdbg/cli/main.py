@@ -47,6 +47,8 @@ COMMANDS = {
     "export": ("export", "Write a guest as a dump that other tools open."),
     "freeze": ("freeze", "Stop all guests of the lab."),
     "resume": ("resume", "Let all guests of the lab go on."),
+    "capture": ("capture", "Preserve guests and link at one moment, for later."),
+    "verify": ("verify", "Check a capture against its checksums."),
 }
 
 

@@ -13,6 +13,8 @@ from ntbdbg.memory.formats import sniff
 from ntbdbg.memory.number import format_size, parse_number
 from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.memory.segments import Segment, SegmentMap
+from ntbdbg.target.address import split_capture
+from ntbdbg.target.capturelabs import in_capture, is_bare_capture, split_operand
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
@@ -62,6 +64,7 @@ def compare_operands(
     :param address: applies to both operands; not with an operand that has its own
     :raises UsageError: the combination makes no sense
     """
+    first, second = _like(first, second), _like(second, first)
     words = (first, second)
     own = [_has_spot(app, word) for word in words]
     if address is not None and any(own):
@@ -79,6 +82,14 @@ def compare_operands(
     return Comparison(a, b, (Span(a.spot, b.spot, size),))
 
 
+def _like(word: str, other: str) -> str:
+    """A capture without a guest means the guest that the other operand is about."""
+    if not is_bare_capture(word) or is_bare_capture(other):
+        return word
+    guest = split_operand(other)[0]
+    return f"{word}:{split_capture(guest)[1]}" if os.sep not in split_capture(guest)[1] else word
+
+
 def plain_file(path: str) -> Side:
     """A file as nothing but bytes, its offsets as addresses."""
     memory = RamFile(path, [], name=path, is_live=False)
@@ -88,8 +99,11 @@ def plain_file(path: str) -> Side:
 
 
 def file_operand(app: AppContext, word: str) -> tuple[str, str | None] | None:
-    """Path and offset (None without one) if an operand means a file, None if a guest or dump."""
-    if word in app.names:
+    """Path and offset (None without one) if an operand means a file.
+
+    None if it means a guest, in a capture or not, or a dump.
+    """
+    if in_capture(word) or word in app.names:
         return None
     head, colon, rest = word.rpartition(":")
     if os.sep in word and (sniff(word) or (colon and sniff(head))):
@@ -101,7 +115,7 @@ def file_operand(app: AppContext, word: str) -> tuple[str, str | None] | None:
 
 def _has_spot(app: AppContext, word: str) -> bool:
     file = file_operand(app, word)
-    return ":" in word if file is None else file[1] is not None
+    return (split_operand(word) if file is None else file)[1] is not None
 
 
 def _side(app: AppContext, word: str, address: str | None, size: int) -> Side:
@@ -116,8 +130,8 @@ def _side(app: AppContext, word: str, address: str | None, size: int) -> Side:
 
 def _place(app: AppContext, word: str, address: str | None, size: int) -> Place:
     """A place in a guest; raises UsageError if neither operand says where."""
-    name, colon, rest = word.partition(":")
-    expression = rest if colon else address
+    name, own = split_operand(word)
+    expression = address if own is None else own
     if expression is None:
         raise UsageError(
             f"where in {word}? The other operand has an address", hint=f"say {word}:ADDR"

@@ -14,7 +14,7 @@ from ntbdbg.target.address import AddressExpr, Window
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
-    from ntbdbg.ntb.model import Link, MemoryWindow
+    from ntbdbg.ntb.model import MemoryWindow
     from ntbdbg.target.guest import Guest
 
 
@@ -26,9 +26,8 @@ def compare_windows(app: AppContext, first: str, second: str | None) -> Comparis
     :raises NtbError: a window is closed; the message says why
     """
     guest, window = _parse(app, first)
-    link = app.lab.read_link()
-    mine = _find(link, guest, window)
-    peer = _target(app, mine, f"{guest.name}:{window}")
+    mine = _find(guest, window)
+    peer = _target(guest, mine, f"{guest.name}:{window}")
     a = Side(f"{guest.name}:{window} in {peer.name}", peer.memory, guest=peer)
     if second is None:
         second = f"{peer.name}:mw{mine.index}"
@@ -36,7 +35,7 @@ def compare_windows(app: AppContext, first: str, second: str | None) -> Comparis
         b = plain_file(second)
         b_pieces = [(0, b.room or 0, 0)]
     else:
-        b, b_pieces = _other(app, link, guest, second, mine.size)
+        b, b_pieces = _other(guest, second, mine.size)
     a_pieces = [(p.offset, p.size, p.gpa) for p in mine.reached]
     spans = tuple(_overlaps(a_pieces, b_pieces))
     common = sum(span.size for span in spans)
@@ -46,37 +45,37 @@ def compare_windows(app: AppContext, first: str, second: str | None) -> Comparis
 
 
 def _parse(app: AppContext, text: str) -> tuple[Guest, Window]:
-    expr = AddressExpr.parse(text, app.lab.names)
+    expr = AddressExpr.parse(text, app.names)
     if not isinstance(expr.base, Window) or expr.guest is None or expr.offset:
         raise UsageError(f"{text!r} is no window of a guest", hint="write it as qemu1:mw0")
-    return app.guest(expr.guest), expr.base
+    prefix = "" if expr.capture is None else f"{expr.capture}:"
+    return app.guest(prefix + expr.guest), expr.base
 
 
-def _find(link: Link, guest: Guest, window: Window) -> MemoryWindow:
+def _find(guest: Guest, window: Window) -> MemoryWindow:
+    link = guest.lab.read_link()
     if window.kind == "mw":
         return link.window(guest.partition, window.number)
     name = f"{guest.name}: {window}"
     return bar_window(link, guest.partition, window.number, 0, name=name)[0]
 
 
-def _target(app: AppContext, window: MemoryWindow, name: str) -> Guest:
+def _target(guest: Guest, window: MemoryWindow, name: str) -> Guest:
     require_open(window, name)
-    return app.lab.guest_of_partition(target_of(window, name))
+    return guest.lab.guest_of_partition(target_of(window, name))
 
 
-def _other(
-    app: AppContext, link: Link, guest: Guest, text: str, size: int
-) -> tuple[Side, list[tuple[int, int, int]]]:
+def _other(guest: Guest, text: str, size: int) -> tuple[Side, list[tuple[int, int, int]]]:
     """The second operand as a side and pieces `(offset, size, address)`."""
-    expr = AddressExpr.parse(text, app.lab.names)
-    owner = guest if expr.guest is None else app.guest(expr.guest)
+    expr = AddressExpr.parse(text, guest.lab.names)
+    owner = guest.owner(expr)
     if isinstance(expr.base, Window) and not expr.offset:
-        window = _find(link, owner, expr.base)
-        target = _target(app, window, f"{owner.name}:{expr.base}")
+        window = _find(owner, expr.base)
+        target = _target(owner, window, f"{owner.name}:{expr.base}")
         name = f"{owner.name}:{expr.base} in {target.name}"
         side = Side(name, target.memory, guest=target)
         return side, [(p.offset, p.size, p.gpa) for p in window.reached]
-    place = owner.resolve(expr._replace(guest=None), size)
+    place = owner.resolve(expr._replace(guest=None, capture=None), size)
     return Side.of(place), [(0, size, place.address)]
 
 

@@ -11,7 +11,7 @@ from ntbdbg.inspect.linkstate import FieldKey, FieldValue, link_fields
 
 if TYPE_CHECKING:
     from ntbdbg.memory.base import PhysicalMemory
-    from ntbdbg.ntb.source import PageFile
+    from ntbdbg.ntb.sharedpage import SharedPage
 
 
 class ByteChange(NamedTuple):
@@ -114,13 +114,13 @@ class LinkProbe:
     :param names: by partition, the guest
     """
 
-    def __init__(self, page: PageFile, names: Mapping[int, str]) -> None:
+    def __init__(self, page: SharedPage, names: Mapping[int, str]) -> None:
         self._page = page
         self._names = names
         self._decoded: tuple[Any, Mapping[FieldKey, FieldValue]] | None = None
 
     def read(self) -> tuple[bytes, tuple[bool, ...]]:
-        """The page and who lives; errors as `PageFile.read`."""
+        """The page and who lives; errors as `SharedPage.read`."""
         data = self._page.read()
         alive = self._page.alive(data)
         return data, tuple(alive.values()) if alive is not None else ()

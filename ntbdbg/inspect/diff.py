@@ -253,7 +253,7 @@ def _compare_in_place(a: PhysicalMemory, b: PhysicalMemory, chunk: _Chunk) -> It
         def equal(start: int, end: int) -> bool:
             return not memcmp(mine + start, theirs + start, end - start)
 
-        for low, high in _unequal(equal, 0, chunk.size, chunk.a):
+        for low, high in unequal_pages(equal, 0, chunk.size, chunk.a):
             # A guest may write meanwhile: what is reported are these two copies.
             old, new = bytes(left[low:high]), bytes(right[low:high])
             if old != new:
@@ -279,15 +279,15 @@ def _compare_copies(
         size = min(BLOCK - (chunk.a + start) % PAGE, chunk.size - start)
         a.readinto(chunk.a + start, mine[:size])
         b.readinto(chunk.b + start, theirs[:size])
-        for low, high in _unequal(equal, 0, size, chunk.a + start):
+        for low, high in unequal_pages(equal, 0, size, chunk.a + start):
             where = start + low
             old, new = bytes(mine[low:high]), bytes(theirs[low:high])
             yield PageDiff(chunk.a + where, chunk.b + where, old, new)
         start += size
 
 
-def _unequal(
-    equal: Callable[[int, int], bool], start: int, end: int, address: int, step: int = GROUP
+def unequal_pages(
+    equal: Callable[[int, int], bool], start: int, end: int, address: int = 0, step: int = GROUP
 ) -> Iterator[tuple[int, int]]:
     """Pages of `[start, end)` that differ: groups of pages first, then page by page.
 
@@ -300,7 +300,7 @@ def _unequal(
             if step == PAGE:
                 yield start, until
             else:
-                yield from _unequal(equal, start, until, address, PAGE)
+                yield from unequal_pages(equal, start, until, address, PAGE)
         start = until
 
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ntbdbg.errors import TargetError
+from ntbdbg.errors import TargetError, UsageError
 from ntbdbg.memory.base import AddressRange, PhysicalMemory, Segment, SegmentMap
 from ntbdbg.memory.file import CheckedFile, FileIdentity
 
@@ -25,6 +25,7 @@ class RamFile(PhysicalMemory):
     :param name: what messages call it, by default the file's own name
     :param identity: the file it must be, by default whichever is there now
     :param file: the file, if it is open already
+    :param writable: whether `write` may change it; a capture stays as it was taken
     :raises TargetError: no such file, not a regular file, no permission, or not `identity`
     """
 
@@ -37,7 +38,9 @@ class RamFile(PhysicalMemory):
         is_live: bool = True,
         identity: FileIdentity | None = None,
         file: CheckedFile | None = None,
+        writable: bool = True,
     ) -> None:
+        self.writable = writable
         self.name = name or os.path.basename(path)
         self.is_live = is_live
         self.segments = SegmentMap(segments)
@@ -80,6 +83,8 @@ class RamFile(PhysicalMemory):
     def write(self, address: int, data: bytes) -> None:
         self.check(address, len(data))
         self.check_backing()
+        if not self.writable:
+            raise never_changed(self.name)
         old = self.read(address, len(data))
         fd = self.file.open_writable()
         try:
@@ -128,6 +133,11 @@ class RamFile(PhysicalMemory):
             offset = _offset(segment, start) - done
             while done < end:
                 done += os.pwrite(fd, data[done:end], offset + done)
+
+
+def never_changed(name: str) -> UsageError:
+    """The error of those who would write into a capture."""
+    return UsageError(f"{name}: a capture is never changed", hint="patch a running lab instead")
 
 
 def _offset(segment: Segment, address: int) -> int:

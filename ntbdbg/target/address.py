@@ -72,7 +72,7 @@ class AddressExpr(NamedTuple):
         :param guests: names that count as guests even where they could be a module's
         :raises UsageError: not an address expression, or beyond 64 bits
         """
-        capture, rest = _split_capture(text.strip())
+        capture, rest = split_capture(text.strip())
         guest, rest = _split_guest(rest, guests, text)
         space, rest = _split_space(rest)
         word, offset = _split_offset(rest)
@@ -85,7 +85,8 @@ class AddressExpr(NamedTuple):
         return cls(text, guest, space, base, offset, capture)
 
 
-def _split_capture(text: str) -> tuple[str | None, str]:
+def split_capture(text: str) -> tuple[str | None, str]:
+    """The path of the capture before the first colon, None without one; and what follows."""
     head, colon, tail = text.partition(":")
     return (head, tail) if colon and head.endswith(CAPTURE_SUFFIX) else (None, text)
 

@@ -33,8 +33,41 @@ LOCK_TIMEOUT = 10.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+class Standstill:
+    """What `frozen` gives its block.
+
+    :ivar monitors: by name, an open conversation with every guest that lives
+    :ivar states: by name, its run state before it was stopped
+    :ivar moment: seconds since the epoch when the last one had stopped
+    """
+
+    def __init__(self, monitors: dict[str, Qmp]) -> None:
+        self.monitors = monitors
+        self.states = {name: run_state(qmp) for name, qmp in monitors.items()}
+        self.moment = time.time()
+        self._began = self._ended = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """How long guests stood still, once the block is left; 0 if none was stopped."""
+        return self._ended - self._began
+
+    def running(self) -> dict[str, Qmp]:
+        """The conversations with those that ran."""
+        return {n: qmp for n, qmp in self.monitors.items() if self.states[n] == "running"}
+
+    @contextlib.contextmanager
+    def timed(self) -> Iterator[None]:
+        """Around everything from before the first stop to after the last cont."""
+        self._began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._ended = time.monotonic()
+
+
 @contextlib.contextmanager
-def frozen(lab: Lab) -> Iterator[None]:
+def frozen(lab: Lab) -> Iterator[Standstill]:
     """Stop all guests of `lab`; resume those that ran, whatever happens, short of kill -9.
 
     A guest that already stands still stays so. SIGTERM and SIGHUP end the block like
@@ -45,27 +78,30 @@ def frozen(lab: Lab) -> Iterator[None]:
     """
     if lab.manifest and not lab.manifest.is_live():
         lab.note("no guest runs: all stand still already")
-        yield
+        yield Standstill({})
         return
-    with _held(lab) as folder, contextlib.ExitStack() as monitors, _ending_by_exception():
-        running = _running(lab, monitors)
+    with _held(lab) as folder, contextlib.ExitStack() as stack, ending_by_exception():
+        still = Standstill(_monitors(lab, stack))
+        running = still.running()
         before = frozenmark.read(folder)
         _note_leftovers(lab, before)
+        stack.enter_context(still.timed() if running else contextlib.nullcontext())
         try:
-            with _undisturbed():
+            with undisturbed():
                 _stop(running, folder, ProcessRef.of(os.getpid()))
-            yield
+            still.moment = time.time()
+            yield still
         finally:
-            with _undisturbed():
+            with undisturbed():
                 _continue(running)
                 frozenmark.restore(folder, before)
 
 
 def freeze(lab: Lab) -> list[str]:
     """Stop all guests until `resume`; gives the names of those that ran. Errors as `frozen`."""
-    with _held(lab) as folder, contextlib.ExitStack() as monitors:
-        running = _running(lab, monitors)
-        with _undisturbed():
+    with _held(lab) as folder, contextlib.ExitStack() as stack:
+        running = Standstill(_monitors(lab, stack)).running()
+        with undisturbed():
             try:
                 _stop(running, folder, None)
             except BaseException:
@@ -83,7 +119,7 @@ def resume(lab: Lab) -> list[str]:
             for name, qmp in _monitors(lab, monitors).items()
             if run_state(qmp) == "paused"
         }
-        with _undisturbed():
+        with undisturbed():
             _continue(paused)
             frozenmark.remove(folder)
         return list(paused)
@@ -116,12 +152,6 @@ def _monitors(lab: Lab, stack: contextlib.ExitStack) -> dict[str, Qmp]:
             hint="'python3 run vms' starts a lab",
         )
     return {record.name: stack.enter_context(monitor(record)) for record in alive}
-
-
-def _running(lab: Lab, stack: contextlib.ExitStack) -> dict[str, Qmp]:
-    """Conversations with the guests that run; all are open before the first is stopped."""
-    monitors = _monitors(lab, stack)
-    return {name: qmp for name, qmp in monitors.items() if run_state(qmp) == "running"}
 
 
 def _stop(running: dict[str, Qmp], folder: Path, owner: ProcessRef | None) -> None:
@@ -162,6 +192,7 @@ def _note_leftovers(lab: Lab, mark: frozenmark.Mark | None) -> None:
 @contextlib.contextmanager
 def _held(lab: Lab) -> Iterator[Path]:
     """Hold the lab's freeze lock; gives the lab's folder."""
+    lab.refuse_capture("frozen or resumed")
     folder = lab.folder
     if folder is None:
         raise TargetError(
@@ -196,8 +227,8 @@ def _lock(fd: int, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Keep signals waiting while guests are stopped or resumed; QMP's time limits bound it."""
+def undisturbed() -> Iterator[None]:
+    """Keep signals waiting during a block that is short, or whose time is limited, as QMP's is."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         yield
@@ -206,7 +237,7 @@ def _undisturbed() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _ending_by_exception() -> Iterator[None]:
+def ending_by_exception() -> Iterator[None]:
     """Make SIGTERM and SIGHUP raise SystemExit, so that ``finally`` runs (main thread only)."""
     try:
         old = {number: signal.signal(number, _leave) for number in _SIGNALS[1:]}

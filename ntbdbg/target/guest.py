@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from ntbdbg.errors import NtbError, TargetError, UsageError
+from ntbdbg.errors import NtbError, TargetError
 from ntbdbg.memory.number import parse_size
 from ntbdbg.target.address import AddressExpr, Window
 
@@ -128,13 +128,15 @@ class Guest:
         expr = address
         if isinstance(expr, str):
             expr = AddressExpr.parse(expr, self.lab.names)
-        if expr.capture is not None:
-            raise UsageError(
-                f"{expr.text} is in a capture, and this is about {self.name} of another lab",
-                hint=f"name the capture in place of the lab: ntbdbg --from {expr.capture}",
-            )
-        owner = self if expr.guest is None else self.lab.guest(expr.guest)
+        owner = self.owner(expr)
         return owner._resolve(expr, size)
+
+    def owner(self, expr: AddressExpr) -> Guest:
+        """The guest that `expr` is about: the one it names, else this one (or its like in CAP)."""
+        if expr.capture is not None:
+            own = self.record.name if self.record else self.name
+            return self.lab.guest(f"{expr.capture}:{expr.guest or own}")
+        return self if expr.guest is None else self.lab.guest(expr.guest)
 
     def _resolve(self, expr: AddressExpr, size: int) -> Place:
         if isinstance(expr.base, Window):
@@ -184,6 +186,7 @@ class Guest:
         from ntbdbg.target.writable import in_ram_file
 
         place, new, old = patch_bytes(self, address, data, expect)
+        place.guest.lab.refuse_capture("patched")
         memory = in_ram_file(place, max(len(new), len(old or b"")))
         prepared = patches.prepare(memory, place.address, new, now=time.time(), expect=old)
         return prepared if dry_run else patches.apply(memory, prepared, self.lab.journal)

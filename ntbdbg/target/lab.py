@@ -14,6 +14,7 @@ from ntbdbg.memory.layout import parse_segments, without_vga
 from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.memory.segments import Segment, SegmentMap
 from ntbdbg.target import where as places
+from ntbdbg.target.capturelabs import CaptureLabs
 from ntbdbg.target.guest import Guest
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
     from ntbdbg.inspect.journal import Journal, Patch
     from ntbdbg.ntb.model import Link
-    from ntbdbg.ntb.source import PageFile
+    from ntbdbg.ntb.sharedpage import SharedPage
+    from ntbdbg.target.capture.capture import Capture
+    from ntbdbg.target.freeze import Standstill
     from ntbdbg.target.manifest import GuestRecord, LinkRecord, Manifest
 
 JOURNAL = "patches.jsonl"
@@ -33,6 +36,8 @@ class Lab:
 
     :ivar manifest: run.json, None for bare RAM files
     :ivar path: where that manifest is
+    :ivar capture: what everything comes from, None for a lab that runs or ran here
+    :ivar prefix: before the names of its guests, ``before.cap:`` where a capture is an operand
     :ivar how: how the lab was found, for people
     :ivar symbols: file with debug information of the guests' kernel, None if there is none
     :ivar notes: what was assumed, and what the user should know
@@ -46,9 +51,13 @@ class Lab:
         segments: str | None = None,
         symbols: str | None = None,
         notify: Callable[[str], None] | None = None,
+        prefix: str = "",
     ) -> None:
         self.symbols = symbols
         self.manifest: Manifest | None = found.manifest
+        self.capture = found.capture
+        self.prefix = prefix
+        self._captures = CaptureLabs(notify)
         self.path: str | None = found.path
         self.how = found.how
         self._image = found.image
@@ -57,8 +66,8 @@ class Lab:
         self._segments = segments
         self._notify = notify
         self._guests: dict[str, Guest] = {}
-        self._page: PageFile | None = None
-        for text in found.notes:
+        self._page: SharedPage | None = None
+        for text in (*found.notes, *(found.capture.notes if found.capture else ())):
             self.note(text)
 
     @classmethod
@@ -74,7 +83,7 @@ class Lab:
     ) -> Lab:
         """The lab at `where`, else ``$NTBDBG_FROM``, else the named or only one.
 
-        :param where: a run.json or the folder that holds it
+        :param where: a capture, a run.json, the folder that holds it, or a dump
         :param lab: name of one of this user's labs
         :param machine: ``q35`` or ``pc``: memory map of bare RAM files
         :param segments: memory map of bare RAM files, ``GPA:SIZE:OFFSET,…``
@@ -103,6 +112,9 @@ class Lab:
         for guest in self._guests.values():
             guest.memory.close()
         self._guests.clear()
+        self._captures.close()
+        if self.capture is not None:
+            self.capture.close()
         if self._page is not None:
             self._page.close()
             self._page = None
@@ -128,10 +140,10 @@ class Lab:
 
     @property
     def folder(self) -> Path | None:
-        """The lab's private folder, None for bare RAM files."""
+        """The lab's private folder, None for bare RAM files and captures."""
         from pathlib import Path
 
-        return Path(self.path).parent if self.path else None
+        return Path(self.path).parent if self.path and self.capture is None else None
 
     def note(self, text: str) -> None:
         """Keep `text` for the user, once."""
@@ -141,12 +153,17 @@ class Lab:
                 self._notify(text)
 
     def guest(self, name: str) -> Guest:
-        """The guest called `name`, or the bare RAM file at that path (it holds a slash).
+        """The guest called `name`, ``CAP:NAME`` in a capture, or the bare RAM file at that path.
+
+        A path is told by its slash, a capture by ``.cap`` before the colon.
 
         :raises TargetError: no such guest (the message names the others) or RAM file
         :raises FormatError: the file cannot be a RAM file
         """
         if name not in self._guests:
+            captured = self._captures.guest(name)
+            if captured is not None:
+                return captured
             self._guests[name] = self._open_guest(name)
         return self._guests[name]
 
@@ -168,7 +185,7 @@ class Lab:
         """
         return self.page().link()
 
-    def page(self) -> PageFile:
+    def page(self) -> SharedPage:
         """The open shared page; errors as `read_link`."""
         from ntbdbg.ntb.source import PageFile
 
@@ -177,7 +194,9 @@ class Lab:
                 "there is no NTB link here: " + self.how,
                 hint="a lab of 'python3 run vms' has one; 'ntbdbg info' shows what is there",
             )
-        if self._page is None:
+        if self._page is None and self.capture is not None:
+            self._page = self.capture.page()
+        elif self._page is None:
             self._page = PageFile(self.link.shared_page, is_live=self.manifest.is_live())
         return self._page
 
@@ -186,10 +205,19 @@ class Lab:
         """Where patches are written down: the lab's folder, the user's state for bare files."""
         from ntbdbg.inspect.journal import Journal
 
+        self.refuse_capture("patched")
         if self.path:
             return Journal(os.path.join(os.path.dirname(os.path.abspath(self.path)), JOURNAL))
         state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
         return Journal(os.path.join(state, "ntbdbg", JOURNAL))
+
+    def refuse_capture(self, doing: str) -> None:
+        """Raise TargetError if this is a capture, which cannot be `doing` (``patched``)."""
+        if self.capture is not None:
+            raise TargetError(
+                f"{self.path} is a capture: it stands still for ever and cannot be {doing}",
+                hint="leave out --from and its like to do that to a lab that runs",
+            )
 
     def patches(self) -> list[Patch]:
         """Every patch of this lab, oldest first."""
@@ -208,7 +236,7 @@ class Lab:
         patch.undo(chosen, journal, force=force)
         return chosen
 
-    def frozen(self) -> AbstractContextManager[None]:
+    def frozen(self) -> AbstractContextManager[Standstill]:
         """Stop every guest for the duration of a ``with`` block; see `ntbdbg.target.freeze`."""
         from ntbdbg.target.freeze import frozen
 
@@ -249,6 +277,8 @@ class Lab:
                 f"is in {self.path}",
                 hint=f"leave them out, or name the file: {record.ram.path}",
             )
+        if self.capture is not None:
+            return self._open_captured(self.capture, record)
         live = record.is_alive()
         if not live:
             self.note(f"{record.name} does not run: this is the RAM it left behind")
@@ -262,6 +292,13 @@ class Lab:
             identity=FileIdentity(ram.device, ram.inode, ram.size),
         )
         return Guest(record.name, memory, self, record)
+
+    def _open_captured(self, capture: Capture, record: GuestRecord) -> Guest:
+        name = self.prefix + record.name
+        guest = Guest(name, capture.memory(record, name), self, record)
+        for text in capture.notes:
+            self.note(text)
+        return guest
 
     def _open_bare(self, name: str, path: str) -> Guest:
         if not os.path.lexists(path) and os.sep not in name:

@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 FILE_NAME = "run.json"
+CHECKSUM_FILE = "checksums.json"
+"""Beside it in a capture."""
 DEFAULT_LAB = "default"
+MAX_SIZE = 16 << 20
+"""Characters of a run.json that are read; what is longer ends too early to be JSON."""
 
 
 class ProcessRef(Record):
@@ -267,11 +271,14 @@ class Manifest(Record):
 
     @classmethod
     def load(cls, path: PathLike) -> Manifest:
-        """Read `path`; raises TargetError if it is absent or not ours, FormatError if broken."""
+        """Read `path`; raises TargetError if it is absent or not ours, FormatError if broken.
+
+        That of a capture may be anybody's, as nothing in it names processes or sockets to use.
+        """
         try:
             with open(path, encoding="utf-8") as file:
-                _check_owner(path, os.fstat(file.fileno()))
-                data = json.load(file)
+                status = os.fstat(file.fileno())
+                data = json.loads(file.read(MAX_SIZE))
         except FileNotFoundError:
             raise TargetError(
                 f"{os.fspath(path)}: no such manifest", hint="'ntbdbg info' shows what is there"
@@ -287,7 +294,10 @@ class Manifest(Record):
                 f"is not JSON: {error}",
                 hint="'python3 run vms' writes a new one",
             ) from error
-        return cls.from_json(data, path=path)
+        manifest = cls.from_json(data, path=path)
+        if manifest.capture is None:
+            _check_owner(path, status)
+        return manifest
 
 
 def runtime_root() -> Path:
@@ -366,7 +376,7 @@ def _start_time(pid: int) -> int | None:
 def _convert(kind: str, value: Any, where: str, path: PathLike) -> Any:
     """Turn JSON `value` into annotation `kind`; `where` is the dotted field name.
 
-    Annotations are those of the records above: ``int``, ``str``, ``float``, a record,
+    Annotations are those of the records above: ``int``, ``str``, ``float``, ``bool``, a record,
     ``tuple[X, ...]``, ``dict[str, int]``, each perhaps ``| None``.
     """
     if kind.endswith(" | None"):
@@ -408,5 +418,5 @@ def _convert_record(kind: type[Record], value: Any, where: str, path: PathLike) 
     return kind(**converted)
 
 
-_SCALARS = {"int": int, "str": str, "float": float}
+_SCALARS = {"int": int, "str": str, "float": float, "bool": bool}
 _REWRITE = "it is broken: 'python3 run stop' and start the lab again"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ntbdbg.ntb.disagreement import Disagreement
     from ntbdbg.ntb.driver import Driver
     from ntbdbg.ntb.model import Link
-    from ntbdbg.ntb.source import PageFile
+    from ntbdbg.ntb.sharedpage import SharedPage
     from ntbdbg.target.guest import Guest
 
 LOOKS = 3
@@ -47,7 +47,7 @@ class NtbViews:
     link: Link | None
 
 
-def view_ntb(guests: Sequence[Guest], page: PageFile | None) -> NtbViews:
+def view_ntb(guests: Sequence[Guest], page: SharedPage | None) -> NtbViews:
     """Look at the drivers of `guests`, and compare them with the page.
 
     :param page: None where no link is known
@@ -60,7 +60,7 @@ def view_ntb(guests: Sequence[Guest], page: PageFile | None) -> NtbViews:
     return views
 
 
-def _look(guests: Sequence[Guest], page: PageFile | None) -> NtbViews:
+def _look(guests: Sequence[Guest], page: SharedPage | None) -> NtbViews:
     from ntbdbg.ntb.driver import read_driver
 
     link = page.link() if page is not None else None

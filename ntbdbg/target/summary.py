@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import NtbdbgError
 from ntbdbg.memory.image import ImageMemory
+from ntbdbg.memory.packed import PackedMemory
 from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.target import freeze, frozenmark
+from ntbdbg.target.capture.form import PAGE_FILE
 
 if TYPE_CHECKING:
+    from ntbdbg.target.capture.capture import Capture
     from ntbdbg.target.guest import Guest
     from ntbdbg.target.lab import Lab
 
@@ -39,13 +42,28 @@ class GuestSummary(NamedTuple):
     release: str | None = None
 
 
+class CaptureSummary(NamedTuple):
+    """When and how a capture was taken: see `CaptureRecord`; `packed`: whether it is one file."""
+
+    started: float
+    moment: float
+    standstill: float
+    consistent: bool
+    reason: str
+    program: str
+    version: int
+    packed: bool
+    notes: tuple[str, ...]
+
+
 class LabSummary(NamedTuple):
     """All of it.
 
     :ivar how: how the lab was found
-    :ivar path: its run.json, None for bare RAM files
+    :ivar path: its run.json, or the capture; None for bare RAM files
     :ivar shared_page: the link's file, None without a link
     :ivar frozen: guests that ntbdbg stopped and nobody resumed
+    :ivar capture: None for a lab that runs or ran here
     """
 
     name: str | None
@@ -55,11 +73,12 @@ class LabSummary(NamedTuple):
     guests: tuple[GuestSummary, ...]
     shared_page: str | None
     frozen: tuple[str, ...]
+    capture: CaptureSummary | None = None
 
 
 def summarize(lab: Lab) -> LabSummary:
     """Look at every guest; an unusable RAM file or monitor is part of the answer."""
-    states = freeze.states(lab)
+    states = _captured_states(lab.capture) if lab.capture else freeze.states(lab)
     mark = frozenmark.read(lab.folder) if lab.folder else None
     return LabSummary(
         name=lab.name,
@@ -67,9 +86,35 @@ def summarize(lab: Lab) -> LabSummary:
         path=lab.path,
         state=lab.manifest.state if lab.manifest else None,
         guests=tuple(_guest(lab, name, states.get(name, "unknown")) for name in lab.names),
-        shared_page=lab.link.shared_page if lab.link else None,
+        shared_page=_shared_page(lab),
         frozen=mark.guests if mark else (),
+        capture=_capture(lab.capture) if lab.capture else None,
     )
+
+
+def _captured_states(capture: Capture) -> dict[str, str]:
+    return {record.name: record.state or "unknown" for record in capture.manifest.guests}
+
+
+def _capture(capture: Capture) -> CaptureSummary:
+    record = capture.record
+    return CaptureSummary(
+        record.started,
+        record.moment,
+        record.standstill,
+        record.consistent,
+        record.reason,
+        record.program,
+        record.version,
+        packed=not os.path.isdir(capture.path),
+        notes=record.notes,
+    )
+
+
+def _shared_page(lab: Lab) -> str | None:
+    if lab.link is None:
+        return None
+    return lab.capture.store.where(PAGE_FILE) if lab.capture else lab.link.shared_page
 
 
 def _guest(lab: Lab, name: str, state: str) -> GuestSummary:
@@ -84,7 +129,7 @@ def _guest(lab: Lab, name: str, state: str) -> GuestSummary:
     if record is None:
         return summary._replace(problem=problem)
     return summary._replace(
-        path=record.ram.path,
+        path=lab.capture.store.where(record.ram.path) if lab.capture else record.ram.path,
         ram=record.ram.size,
         problem=problem,
         machine=record.machine,
@@ -102,6 +147,8 @@ def _readable(guest: Guest, state: str) -> GuestSummary:
         path = memory.source.path
         kind = f"dump ({memory.facts.format})"
         return GuestSummary(guest.name, kind, path, size, os.stat(path).st_blocks * 512, None)
+    if isinstance(memory, PackedMemory):
+        return GuestSummary(guest.name, state, "", 0, memory.allocated(), None)
     assert isinstance(memory, RamFile)
     size = os.stat(memory.file.path).st_size
     return GuestSummary(guest.name, state, memory.file.path, size, memory.allocated(), None)

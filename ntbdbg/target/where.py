@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import AmbiguousError, NtbdbgError, TargetError, UsageError
 from ntbdbg.memory import formats
 from ntbdbg.memory.number import PAGE
-from ntbdbg.target.manifest import FILE_NAME, Manifest, lab_dir, lab_files
+from ntbdbg.target.manifest import CHECKSUM_FILE, FILE_NAME, Manifest, lab_dir, lab_files
+
+if TYPE_CHECKING:
+    from ntbdbg.target.capture.capture import Capture
 
 FROM_VARIABLE = "NTBDBG_FROM"
 BARE_FOLDER = "/dev/shm"
@@ -22,10 +25,11 @@ class Found(NamedTuple):
     """What the search ended in.
 
     :ivar manifest: None for bare RAM files
-    :ivar path: of the manifest
+    :ivar path: of the manifest, or of the capture
     :ivar how: why this one, for people: ``the only lab that runs``
     :ivar notes: what the user should know about the choice
     :ivar image: a dump or RAM image named in place of a lab
+    :ivar capture: where the manifest and everything else are from, None for a lab
     """
 
     manifest: Manifest | None
@@ -33,6 +37,7 @@ class Found(NamedTuple):
     how: str
     notes: tuple[str, ...] = ()
     image: str | None = None
+    capture: Capture | None = None
 
 
 NO_LAB = Found(None, None, "files named by their paths")
@@ -43,7 +48,7 @@ def find(
 ) -> Found:
     """Search in the documented order.
 
-    :param where: path of a run.json or of the folder that holds one
+    :param where: path of a capture, of a run.json or the folder that holds one, of a dump
     :param lab: name of a lab of this user
     :raises UsageError: several labs and none named, or both `where` and `lab`
     :raises TargetError, FormatError: what was named is absent or unusable
@@ -84,19 +89,39 @@ def _named(where: str, how: str) -> Found:
     path = where
     if os.path.isdir(path):
         path = os.path.join(path, FILE_NAME)
-        if not os.path.exists(path):
+        if not os.path.lexists(path):
             raise TargetError(
                 f"{how} {where}: the folder holds no {FILE_NAME}",
-                hint=f"give a {FILE_NAME} or the folder of a lab",
+                hint=f"give a capture, a {FILE_NAME}, the folder of a lab or a dump",
             )
     if os.path.exists(path) and not path.endswith(".json"):
-        if not _is_image(path):
-            raise TargetError(
-                f"{how} {where}: is not a {FILE_NAME}, no dump, and no RAM image",
-                hint=f"give a {FILE_NAME}, a lab's folder or a dump",
-            )
-        return Found(None, None, f"{how}, a file with one guest's memory", image=path)
-    return Found(Manifest.load(path), path, how)
+        return _file(path, how)
+    if os.path.exists(os.path.join(os.path.dirname(path), CHECKSUM_FILE)):
+        return captured(path, how)
+    manifest = Manifest.load(path)
+    return Found(manifest, path, how) if manifest.capture is None else captured(path, how)
+
+
+def captured(path: str, how: str) -> Found:
+    """The capture at `path`; errors as `Capture`."""
+    from ntbdbg.target.capture.capture import Capture
+
+    capture = Capture(path)
+    return Found(capture.manifest, capture.path, how, capture=capture)
+
+
+def _file(path: str, how: str) -> Found:
+    """A packed capture, or one guest's memory."""
+    from ntbdbg.target.capture.capture import is_packed
+
+    if is_packed(path):
+        return captured(path, how)
+    if not _is_image(path):
+        raise TargetError(
+            f"{how} {path}: is not a {FILE_NAME}, no capture, no dump, and no RAM image",
+            hint=f"give a capture, a {FILE_NAME}, a lab's folder or a dump",
+        )
+    return Found(None, None, f"{how}, a file with one guest's memory", image=path)
 
 
 def _by_name(lab: str) -> Found:

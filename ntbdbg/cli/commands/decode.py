@@ -138,7 +138,7 @@ def _of_page(
     from ntbdbg.inspect.structs import members
     from ntbdbg.ntb.page import layout
 
-    source, names = open_page(app, path)
+    source, names = open_page(app, path, target)
     data, link = source.read(), source.link()
     layouts = layout(link.header.endian)
     partition = partition_of(target, link, names)

@@ -17,6 +17,7 @@ EXAMPLES = [
     ("ntbdbg info", "the lab that runs, or the RAM files that are there"),
     ("ntbdbg info --lab other", "another lab of this user"),
     ("ntbdbg info qemu1", "the kernel in a guest: release, uptime, memory, CPUs, panic"),
+    ("ntbdbg --from before.cap info", "a capture: when it was taken, what it holds"),
     ("ntbdbg info --json", "the same for a program"),
 ]
 

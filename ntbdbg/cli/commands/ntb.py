@@ -14,7 +14,7 @@ from ntbdbg.errors import NtbError
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
-    from ntbdbg.ntb.source import PageFile
+    from ntbdbg.ntb.sharedpage import SharedPage
 
 EXAMPLES = [
     ("ntbdbg ntb", "every guest of the lab: its driver beside its device"),
@@ -39,7 +39,7 @@ def command(app: AppContext, target: str | None, everything: bool, page: str | N
     from ntbdbg.target.ntbview import view_ntb
 
     guests = [app.guest(name) for name in ([target] if target else app.lab.names)]
-    source = _page(app, page)
+    source = _page(app, page, target)
     with app.stillness():
         views = view_ntb(guests, source)
     if target and views.guests[0].problem is not None:
@@ -58,9 +58,9 @@ def command(app: AppContext, target: str | None, everything: bool, page: str | N
     return ExitStatus.DIFFERENT if differ else ExitStatus.OK
 
 
-def _page(app: AppContext, path: str | None) -> PageFile | None:
+def _page(app: AppContext, path: str | None, target: str | None) -> SharedPage | None:
     try:
-        return open_page(app, path)[0]
+        return open_page(app, path, target)[0]
     except NtbError as error:
         app.note(f"{error.message}; only the drivers' side is shown")
         return None

@@ -38,7 +38,7 @@ def command(
     the owner's private state, image its registers as of its last register write.
     """
     wanted = [registers.find(name) for name in names] or None
-    source, guests = open_page(app, page)
+    source, guests = open_page(app, page, target)
     with app.stillness():
         link = source.link()
     port = link.port(partition_of(target, link, guests))

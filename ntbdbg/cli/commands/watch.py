@@ -124,6 +124,8 @@ def _probes(
             f"{format_size(total_size(probes))} are too much to watch",
             hint=f"{format_size(MAX_SIZE)} at most; 'ntbdbg diff' compares whole guests",
         )
+    if link and page is None:
+        app.lab.refuse_capture("watched")
     if link or page:
         probes.append(LinkProbe(*open_page(app, page)))
     if not probes:
@@ -139,6 +141,7 @@ def _memory_probes(app: AppContext, words: tuple[str, ...], width: int) -> list[
     for at in range(1, len(words), 2):
         size = parse_size(words[at + 1]) if at + 1 < len(words) else DEFAULT_LENGTH
         place = guest.resolve(words[at], size)
+        place.guest.lab.refuse_capture("watched")
         app.note_place(place, size)
         probe = MemoryProbe(place.guest.name, place.memory, place.address, size, width=width)
         found.append(probe)

@@ -33,7 +33,7 @@ def command(app: AppContext, target: str | None, page: str | None, everything: b
     otherwise, that is told. SIZE is what the limit leaves of the aperture. Neighbours that are
     closed for the same reason share a line.
     """
-    source, names = open_page(app, page)
+    source, names = open_page(app, page, target)
     with app.stillness():
         link = source.link()
     wanted = None if target is None else partition_of(target, link, names)

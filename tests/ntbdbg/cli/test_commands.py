@@ -416,9 +416,8 @@ BAD = [
      "or boot loader, or be built without CONFIG_KEXEC or CONFIG_CRASH_DUMP; "
      "guest-physical addresses work all the same"),
     (["dump", "qemu1", "0xffff888000000000"], 5, None),
-    (["dump", "qemu1", "before.cap:qemu2:0"], 2,
-     "before.cap:qemu2:0 is in a capture, and this is about qemu1 of another lab; "
-     "name the capture in place of the lab: ntbdbg --from before.cap"),
+    (["dump", "qemu1", "before.cap:qemu2:0"], 3,
+     "before.cap: no such capture; 'ntbdbg capture' makes one"),
     (["dump", "qemu1"], 2, "Missing argument 'ADDR'; 'ntbdbg dump --help' shows how it is used"),
     (["dump", "qemu1", "0", "--zzzz"], 2,
      "No such option '--zzzz'; 'ntbdbg dump --help' shows how it is used"),

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ntbdbg
+from ntbdbg.cli.main import main
 from ntbdbg.errors import FaultError, UsageError
 from ntbdbg.memory import AddressRange, BufferMemory, PhysicalMemory, RamFile, Segment
 from ntbdbg.memory.segments import VGA_HOLE
@@ -53,13 +54,32 @@ def _bare(folder: Path) -> PhysicalMemory:
     return lab.guest(str(_file(folder))).memory
 
 
-def _lab(folder: Path) -> PhysicalMemory:
+def _dead_lab(folder: Path) -> FakeLab:
     fake = FakeLab(folder / "lab", guests=["qemu1"], ram=SIZE, live=False)
     ram = fake.manifest.guest("qemu1").ram
     segments = tuple(SegmentRecord(*segment) for segment in SEGMENTS)
     fake.edit("qemu1", ram=dataclasses.replace(ram, segments=segments))
     Path(ram.path).write_bytes(CONTENT)
-    return ntbdbg.open(fake.path)["qemu1"].memory
+    return fake
+
+
+def _lab(folder: Path) -> PhysicalMemory:
+    return ntbdbg.open(_dead_lab(folder).path)["qemu1"].memory
+
+
+def _captured(folder: Path, *words: str) -> PhysicalMemory:
+    """Of that lab, by the command."""
+    path = str(folder / "x.cap")
+    assert main(["--from", str(_dead_lab(folder).path), "capture", path, *words]) == 0
+    return ntbdbg.open(path)["qemu1"].memory
+
+
+def _capture(folder: Path) -> PhysicalMemory:
+    return _captured(folder)
+
+
+def _packed_capture(folder: Path) -> PhysicalMemory:
+    return _captured(folder, "--pack")
 
 
 def _image(folder: Path, content: bytes) -> PhysicalMemory:
@@ -126,6 +146,7 @@ DUMPS = [
     _kdump_lzo,
     _kdump_flat,
 ]
+CAPTURES = [_capture, _packed_capture]
 
 
 def _made(
@@ -136,7 +157,7 @@ def _made(
     return make(tmp_path)
 
 
-@pytest.fixture(params=[*LIVE, *DUMPS], ids=lambda make: make.__name__[1:])
+@pytest.fixture(params=[*LIVE, *DUMPS, *CAPTURES], ids=lambda make: make.__name__[1:])
 def memory(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> PhysicalMemory:
@@ -145,6 +166,13 @@ def memory(
 
 @pytest.fixture(params=LIVE, ids=lambda make: make.__name__[1:])
 def writable(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> PhysicalMemory:
+    return _made(request, tmp_path, monkeypatch)
+
+
+@pytest.fixture(params=CAPTURES, ids=lambda make: make.__name__[1:])
+def capture(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> PhysicalMemory:
     return _made(request, tmp_path, monkeypatch)
@@ -242,6 +270,13 @@ def test_a_dump_is_not_written(dump: PhysicalMemory) -> None:
         dump.write(0x1000, b"x")
     assert not dump.is_live
     assert dump.read(0x1000, 1) == content(0x1000, 1)
+
+
+def test_a_capture_is_never_changed(capture: PhysicalMemory) -> None:
+    with pytest.raises(UsageError, match="qemu1: a capture is never changed; patch a running lab"):
+        capture.write(GIB4, b"hello")
+    assert capture.read(GIB4, 5) == content(GIB4, 5)
+    assert not capture.is_live
 
 
 def test_a_view_shows_a_range_and_cannot_be_written_to(memory: PhysicalMemory) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ntbdbg.errors import NtbError, TargetError
-from ntbdbg.ntb import source
+from ntbdbg.ntb import sharedpage
 from ntbdbg.ntb.source import PageFile
 from tests.support.fakeswitch import FakeSwitch
 
@@ -95,7 +95,7 @@ def test_a_table_that_never_settles_is_given_up(path: Path) -> None:
     switch.port(1).ram_seq = 1
     switch.save(path)
     port = PageFile(path, sleep=disturb).link().ports[1]
-    assert len(slept) == source.RETRIES
+    assert len(slept) == sharedpage.RETRIES
     assert port.segments == ()
     assert "being rewritten" in port.problems[0]
 

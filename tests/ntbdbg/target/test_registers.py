@@ -12,32 +12,7 @@ from ntbdbg.target import registers
 from ntbdbg.target.manifest import Manifest, VcpuRecord
 from ntbdbg.target.registers import parse_registers, read_registers
 from tests.support.fakelab import FakeLab
-
-LONG_MODE = """
-CPU#0
-RAX=0000000000000001 RBX=ffffffff8321a940 RCX=0000000000000002 RDX=0000000000000003
-RSI=0000000000000004 RDI=0000000000000005 RBP=ffffb2c0400a3e48 RSP=ffffb2c0400a3e10
-R8 =0000000000000008 R9 =0000000000000009 R10=000000000000000a R11=000000000000000b
-R12=000000000000000c R13=000000000000000d R14=000000000000000e R15=ffffffffffffffff
-RIP=ffffffff81e3f7ab RFL=00000246 [---Z-P-] CPL=0 II=0 A20=1 SMM=0 HLT=1
-ES =0000 0000000000000000 ffffffff 00000000
-CS =0010 0000000000000000 ffffffff 00af9b00 DPL=0 CS64 [-RA]
-SS =0018 0000000000000000 ffffffff 00cf9300 DPL=0 DS   [-WA]
-DS =0000 0000000000000000 ffffffff 00000000
-FS =0000 00007f1d5a3c0740 ffffffff 00000000
-GS =0000 ffff9a7f7ec00000 ffffffff 00000000
-LDT=0000 0000000000000000 00000000 00008200 DPL=0 LDT
-TR =0040 fffffe0000003000 00004087 00008b00 DPL=0 TSS64-busy
-GDT=     fffffe0000001000 0000007f
-IDT=     fffffe0000000000 00000fff
-CR0=80050033 CR2=00007ffd0c1f2ff8 CR3=0000000002610000 CR4=000006f0
-DR0=0000000000000000 DR1=0000000000000000 DR2=0000000000000000 DR3=0000000000000000
-DR6=00000000ffff0ff0 DR7=0000000000000400
-EFER=0000000000000d01
-FCW=037f FSW=0000 [ST=0] FTW=00 MXCSR=00001f80
-FPR0=0000000000000000 0000 FPR1=0000000000000000 0000
-XMM00=RIP=0000000000000000 0000000000000000 XMM01=0000000000000000 0000000000000000
-"""
+from tests.support.fakeqmp import REGISTERS
 
 REAL_MODE = """
 CPU#1
@@ -63,7 +38,7 @@ FCW=037f FSW=0000 [ST=0] FTW=00 MXCSR=00001f80
 
 
 def test_a_processor_in_long_mode() -> None:
-    (cpu,) = parse_registers(LONG_MODE)
+    (cpu,) = parse_registers(REGISTERS)
     assert cpu.index == 0
     wanted = {
         "rax": 1,
@@ -96,7 +71,7 @@ def test_a_processor_in_long_mode() -> None:
 
 
 def test_one_that_has_not_started_has_the_same_names() -> None:
-    first, second = parse_registers(LONG_MODE + REAL_MODE)
+    first, second = parse_registers(REGISTERS + REAL_MODE)
     assert [first.index, second.index] == [0, 1]
     assert second.registers.keys() == first.registers.keys() - {f"r{n}" for n in range(8, 16)}
     assert second.registers["rip"] == 0xFFF0
@@ -105,12 +80,12 @@ def test_one_that_has_not_started_has_the_same_names() -> None:
 
 @pytest.mark.parametrize("cut", ["RIP", "CR3=", "GS ="])
 def test_a_processor_without_what_is_needed_is_left_out(cut: str) -> None:
-    assert parse_registers(LONG_MODE.replace(cut, "XX")) == ()
+    assert parse_registers(REGISTERS.replace(cut, "XX")) == ()
 
 
-@given(st.text(max_size=200), st.integers(0, len(LONG_MODE)))
+@given(st.text(max_size=200), st.integers(0, len(REGISTERS)))
 def test_any_text_gives_whole_processors_or_none(noise: str, at: int) -> None:
-    for cpu in parse_registers(LONG_MODE[:at] + noise + LONG_MODE[at:]):
+    for cpu in parse_registers(REGISTERS[:at] + noise + REGISTERS[at:]):
         assert set(registers.NEEDED) <= cpu.registers.keys()
         assert all(0 <= value < 1 << 64 for value in cpu.registers.values())
 
@@ -129,7 +104,7 @@ class SaysOnly:
 
 
 def test_what_is_not_understood_is_an_error() -> None:
-    assert read_registers(SaysOnly(LONG_MODE))[0].index == 0  # type: ignore[arg-type]
+    assert read_registers(SaysOnly(REGISTERS))[0].index == 0  # type: ignore[arg-type]
     with pytest.raises(QmpError, match="'info registers -a' is not understood"):
         read_registers(SaysOnly("unknown command: 'info registers'"))  # type: ignore[arg-type]
 

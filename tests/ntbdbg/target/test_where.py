@@ -123,7 +123,7 @@ def test_a_broken_manifest_is_skipped_if_another_lab_is_there(
     ("argument", "why"),
     [
         ("/nonexistent", "no such manifest"),
-        ("{tmp}", "the folder holds no run.json; give a run.json or the folder of a lab"),
+        ("{tmp}", "the folder holds no run.json; give a capture, a run.json, the folder of a lab"),
         ("/etc/passwd", "is not a run.json"),
     ],
 )

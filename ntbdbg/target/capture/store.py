@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: MIT
+"""The files of a capture, whether they lie in a folder or in one packed file.
+
+Packed, they are a tar archive in the seekable form of zstd, so `tar --zstd -xf` gives the folder.
+Both tell how much of each file is there, which after a truncation is less than run.json says.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tarfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from ntbdbg.errors import FormatError, TargetError
+from ntbdbg.memory.file import CheckedFile, FileIdentity
+from ntbdbg.memory.packed import PackedMemory
+from ntbdbg.memory.ramfile import RamFile
+from ntbdbg.memory.seekable import SeekableFile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ntbdbg.memory.base import PhysicalMemory
+    from ntbdbg.memory.segments import Segment
+
+SECTOR = 512
+"""Bytes of a tar header; content is padded to a multiple of it."""
+
+MAX_FILES = 512
+END = 2 * SECTOR
+"""Bytes of zeros behind the last file of a tar archive."""
+
+
+class Store(ABC):
+    """Read access to a capture's files by their plain names.
+
+    :ivar path: of the capture
+    :ivar problem: what is wrong with the store as a whole though it can be read, or None
+    """
+
+    path: str
+    problem: str | None = None
+
+    @abstractmethod
+    def size(self, name: str) -> int | None:
+        """Bytes of file `name` that are there, None if it is not."""
+
+    @abstractmethod
+    def read(self, name: str, offset: int, size: int) -> bytes:
+        """Exactly these bytes.
+
+        :raises FormatError: they are damaged, or not all there
+        :raises TargetError: no such file
+        """
+
+    @abstractmethod
+    def memory(self, name: str, segments: Sequence[Segment], guest: str) -> PhysicalMemory:
+        """File `name` as a guest's RAM; its segments must lie in what is there."""
+
+    @abstractmethod
+    def where(self, name: str) -> str:
+        """The path of file `name`, for people."""
+
+    @abstractmethod
+    def touched(self, name: str) -> Iterator[tuple[int, int]]:
+        """Parts of file `name` that may be other than zeros."""
+
+    def close(self) -> None:  # noqa: B027 - a folder holds nothing open
+        """Give all files back."""
+
+    def _missing(self, name: str) -> TargetError:
+        return TargetError(
+            f"{self.path}: {name} is missing", hint="'ntbdbg verify' tells what of it is whole"
+        )
+
+
+class FolderStore(Store):
+    """A capture in the folder at `path`."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def size(self, name: str) -> int | None:
+        identity = self._identity(name)
+        return None if identity is None else identity.size
+
+    def read(self, name: str, offset: int, size: int) -> bytes:
+        file = self._open(name)
+        try:
+            if offset + size > file.identity.size:
+                raise FormatError(file.path, file.identity.size, "ends there", hint=_VERIFY)
+            return file.read(offset, size)
+        finally:
+            file.close()
+
+    def memory(self, name: str, segments: Sequence[Segment], guest: str) -> PhysicalMemory:
+        identity = self._identity(name)
+        if identity is None:
+            raise self._missing(name)
+        return RamFile(
+            self.where(name),
+            segments,
+            name=guest,
+            is_live=False,
+            identity=identity,
+            writable=False,
+        )
+
+    def where(self, name: str) -> str:
+        return os.path.join(self.path, name)
+
+    def touched(self, name: str) -> Iterator[tuple[int, int]]:
+        file = self._open(name)
+        try:
+            yield from file.data_ranges(0, file.identity.size)
+        finally:
+            file.close()
+
+    def _open(self, name: str) -> CheckedFile:
+        identity = self._identity(name)
+        if identity is None:
+            raise self._missing(name)
+        return CheckedFile(self.where(name), "capture", "file", identity)
+
+    def _identity(self, name: str) -> FileIdentity | None:
+        """Of the file itself: what is opened by its name later must be this, and no link."""
+        path = self.where(name)
+        try:
+            status = os.lstat(path)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise TargetError(f"{path}: {error.strerror}", hint="is the capture yours?") from error
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "no regular file"
+            raise FormatError(path, None, f"is {kind}", hint="a capture holds plain files only")
+        return FileIdentity(status.st_dev, status.st_ino, status.st_size)
+
+
+class Member(NamedTuple):
+    """A file in a tar archive: where its bytes start, and how many it should have."""
+
+    offset: int
+    size: int
+
+
+class PackedStore(Store):
+    """A capture in the one file at `path`.
+
+    :raises FormatError: it is no packed capture
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._packed = SeekableFile(path, "capture")
+        self._members, complete = _members(self._packed)
+        if not complete and self._packed.rebuilt is None:
+            # An index with a wrong number in it: the frames themselves know better.
+            self._packed.close()
+            self._packed = SeekableFile(path, "capture", walk=True)
+            self._members, complete = _members(self._packed)
+        if not complete:
+            self.problem = f"is cut off after {self._packed.size:#x} bytes of content"
+        elif self._packed.rebuilt:
+            self.problem = self._packed.rebuilt
+
+    def close(self) -> None:
+        self._packed.close()
+
+    def size(self, name: str) -> int | None:
+        member = self._members.get(name)
+        return member and max(0, min(member.size, self._packed.size - member.offset))
+
+    def read(self, name: str, offset: int, size: int) -> bytes:
+        member = self._member(name)
+        if offset + size > member.size:
+            raise FormatError(self.where(name), member.size, "ends there", hint=_VERIFY)
+        return self._packed.read(member.offset + offset, size)
+
+    def memory(self, name: str, segments: Sequence[Segment], guest: str) -> PhysicalMemory:
+        return PackedMemory(self._packed, self._member(name).offset, segments, name=guest)
+
+    def where(self, name: str) -> str:
+        return f"{self.path}:{name}"
+
+    def touched(self, name: str) -> Iterator[tuple[int, int]]:
+        yield 0, self.size(name) or 0
+
+    def _member(self, name: str) -> Member:
+        if name not in self._members:
+            raise self._missing(name)
+        return self._members[name]
+
+
+def open_store(path: str) -> Store:
+    """The capture at `path`, folder or file; errors as the stores'."""
+    if not os.path.lexists(path):
+        raise TargetError(f"{path}: no such capture", hint="'ntbdbg capture' makes one")
+    return FolderStore(path) if os.path.isdir(path) else PackedStore(path)
+
+
+def _members(packed: SeekableFile) -> tuple[dict[str, Member], bool]:
+    """The files of the tar archive, as far as it goes; and whether it has its end."""
+    found: dict[str, Member] = {}
+    at = 0
+    while at + SECTOR <= packed.size and len(found) < MAX_FILES:
+        try:
+            head = packed.read(at, SECTOR)
+            if not any(head):
+                return found, at + END == packed.size
+            info = tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
+        except (tarfile.HeaderError, FormatError):
+            return found, False
+        if info.size < 0:
+            return found, False
+        if info.isreg():
+            found.setdefault(info.name, Member(at + SECTOR, info.size))
+        at += SECTOR + -(-info.size // SECTOR) * SECTOR
+    return found, False
+
+
+_VERIFY = "'ntbdbg verify' tells what of it is whole"
