@@ -373,7 +373,11 @@ class FakeGuest:
     def _write_btf(self) -> None:
         self.vmlinux_btf = BtfBuilder()
         self.vmlinux_btf.add(self.types)
-        percpu = {name: (self.symbols[name], kind) for name, kind in self._percpu_types.items()}
+        percpu = {
+            name: (self.symbols[name], kind)
+            for name, kind in self._percpu_types.items()
+            if name in self.symbols
+        }
         va = self.data("__start_BTF", self.vmlinux_btf.write(percpu), kind="R")
         self.symbol("__stop_BTF", self._data, "R")
         self.tables["btf"] = va
