@@ -135,6 +135,7 @@ class FakeGuest:
     :param cpus: CPUs with a per-CPU area
     :param absolute_percpu: kallsyms as before Linux 6.15 (see `kallsyms`)
     :param btf: whether BTF is there
+    :param pool: GPA of its page tables
     :ivar symbols: name → VA of everything that kallsyms will list
     :ivar omit: symbols that VMCOREINFO does not mention (``kallsyms_names``: as before Linux 6.0)
     :ivar extra: further lines of VMCOREINFO
@@ -151,8 +152,9 @@ class FakeGuest:
         release: str = RELEASE,
         absolute_percpu: bool = True,
         btf: bool = True,
+        pool: int = MIB,
     ) -> None:
-        self.space = FakeSpace(ram, levels=levels)
+        self.space = FakeSpace(ram, levels=levels, pool=pool)
         self.types = CTypes()
         self.symbols: dict[str, int] = {}
         self.tables: dict[str, int] = {}
