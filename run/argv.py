@@ -104,12 +104,12 @@ def own_words(options: LaunchOptions, guest: GuestPlan) -> list[str]:
     log = escape(str(guest.paths.console_log(guest.name)))
     default = [
         "-chardev",
-        f"socket,id=console,host=127.0.0.1,port={guest.console_port},"
+        f"socket,id=console,host={options.listen},port={guest.console_port},"
         f"server=on,wait=off,telnet=on,logfile={log}",
         "-serial",
         "chardev:console",
         "-netdev",
-        f"user,id=net,hostfwd=tcp:127.0.0.1:{guest.ssh_port}-:22",
+        f"user,id=net,hostfwd=tcp:{options.listen}:{guest.ssh_port}-:22",
         # Without its boot ROM, which the firmware folders may lack: nobody boots from here.
         "-device",
         "virtio-net-pci,netdev=net,romfile=",
@@ -117,13 +117,12 @@ def own_words(options: LaunchOptions, guest: GuestPlan) -> list[str]:
     return options.per_vm[guest.index].words(default)
 
 
-def kernel_command_line(options: LaunchOptions, guest: GuestPlan, accelerator: str) -> str:
+def kernel_command_line(options: LaunchOptions, guest: GuestPlan, build: Build) -> str:
     """What the guest's kernel is told."""
     default = [
         "console=ttyS0",
-        # The guest's own name, for its prompt.
-        f"ntbdbg.hostname={guest.name}",
-        *clock_words(accelerator),
+        *(_root_words() if build.image.rootfs else _initramfs_words(guest)),
+        *clock_words(build.accelerator),
         # Grace periods of idle processors are most of what a boot waits for.
         "rcupdate.rcu_expedited=1",
     ]
@@ -131,6 +130,16 @@ def kernel_command_line(options: LaunchOptions, guest: GuestPlan, accelerator: s
     if guest.port is not None and guest.index == 0 and options.cmdline.override is None:
         words.append("ivshmem_master")
     return " ".join([*words, options.cmdline.append]).strip()
+
+
+def _initramfs_words(guest: GuestPlan) -> list[str]:
+    # The guest's own name, for its prompt.
+    return [f"ntbdbg.hostname={guest.name}"]
+
+
+def _root_words() -> list[str]:
+    """What the Yocto image's users know; its kernel finds disk and network by itself."""
+    return ["root=/dev/vda", "rw", "ip=dhcp", "oprofile.timer=1"]
 
 
 def clock_words(accelerator: str) -> list[str]:
@@ -228,11 +237,12 @@ def _device_words(options: LaunchOptions, guest: GuestPlan) -> list[str]:
 
 
 def _kernel(options: LaunchOptions, build: Build, guest: GuestPlan) -> list[str]:
-    return [
-        "-kernel",
-        build.image.kernel,
-        "-initrd",
-        build.image.initramfs,
-        "-append",
-        kernel_command_line(options, guest, build.accelerator),
-    ]
+    image = build.image
+    words = ["-kernel", image.kernel]
+    if image.initramfs:
+        words += ["-initrd", image.initramfs]
+    if image.rootfs:
+        disk = escape(str(guest.paths.disk(guest.name)))
+        # A copy of the image that goes with the lab: nothing of it need survive a power cut.
+        words += ["-drive", f"file={disk},if=virtio,format=raw,cache=unsafe"]
+    return [*words, "-append", kernel_command_line(options, guest, build)]

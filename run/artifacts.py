@@ -75,10 +75,12 @@ class GuestImage(_Artifact):
 
     :param release: ``uname -r`` of its kernel
     :param kernel: bzImage
-    :param initramfs: cpio archive, compressed
+    :param initramfs: cpio archive, compressed; empty if there is a root file system instead
     :param vmlinux: the uncompressed kernel (no DWARF, but BTF)
     :param modules: folder with the modules as the guest has them
     :param key: digest of everything the build was made from
+    :param rootfs: ext4 image for a disk; each guest gets a copy
+    :param disks: folder for those copies
     """
 
     WHAT: typing.ClassVar[str] = "guest"
@@ -89,3 +91,5 @@ class GuestImage(_Artifact):
     vmlinux: str
     modules: str
     key: str
+    rootfs: str = ""
+    disks: str = ""

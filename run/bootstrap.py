@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-VENV = CHECKOUT / ".venv"
+VENV = Path(os.environ.get("NTBDBG_VENV") or CHECKOUT / ".venv")
 LOG = CHECKOUT / ".venv.log"
 TAIL_LINES = 25
 OLDEST_PYTHON = (3, 11)
@@ -39,6 +39,13 @@ class BootstrapError(Exception):
 
 def main(arguments: Sequence[str]) -> None:
     """Run the launcher with `arguments`, first bringing .venv into shape; does not return."""
+    if any(word.partition("=")[0] == "--container" for word in arguments):
+        from run.container import request
+
+        if request.is_wanted(arguments):  # the container has a .venv of its own
+            from run.container.main import main as in_container
+
+            sys.exit(in_container(arguments))
     try:
         if Path(sys.prefix) == VENV and is_current(VENV, CHECKOUT):
             sys.exit(_launch(arguments))

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ntbdbg.target.manifest import Manifest, ProcessRef
-from run import leftovers, ports, ram, ssh
+from run import disks, leftovers, ports, ram, ssh
 from run.argv import Build, own_words, qemu_argv, server_argv
 from run.deadline import Deadline
 from run.errors import RunError
@@ -119,6 +119,8 @@ class Lab:
             leftovers.make_private(self.paths)
             for machine in self.machines:
                 self._make_ram(machine.plan)
+            if self._build.image.rootfs:
+                self._make_disks()
             if self.options.keep_ram:
                 self.paths.keep_ram.touch(mode=0o600)
             self._book = Ledger(self.paths.manifest, self._first_manifest())
@@ -269,6 +271,12 @@ class Lab:
 
     def _make_ram(self, plan: GuestPlan) -> None:
         self._ram[plan.name] = ram.create(plan.ram, self.options.memory * MIB)
+
+    def _make_disks(self) -> None:
+        image = self._build.image
+        for machine in self.machines:
+            self._say(f"copying the disk of {machine.name} ...")
+            disks.make(self.paths, machine.name, Path(image.rootfs), Path(image.disks))
 
     def _first_manifest(self) -> Manifest:
         return Manifest(

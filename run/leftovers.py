@@ -18,7 +18,7 @@ from contextlib import suppress
 from ntbdbg.errors import NtbdbgError, QmpError
 from ntbdbg.target.manifest import Manifest, ProcessRef
 from ntbdbg.target.qmp import Qmp
-from run import processes, ram
+from run import disks, processes, ram
 from run.argv import qmp_chardev
 from run.deadline import Deadline
 from run.errors import HostError, RunError
@@ -76,6 +76,7 @@ def remove_files(paths: LabPaths, *, keep_ram: bool) -> None:
     for name in _NAMES:
         paths.qmp(name).unlink(missing_ok=True)
         paths.qmp_launcher(name).unlink(missing_ok=True)
+        disks.remove(paths, name)
     paths.server_socket.unlink(missing_ok=True)
     _unlink_page(paths)
     if keep_ram:

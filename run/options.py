@@ -20,6 +20,9 @@ MOST_GUESTS = 6
 DEFAULT_SSH_PORT = 7001
 DEFAULT_CONSOLE_PORT = 8001
 
+#: nobody but this host reaches guests, which have no passwords
+LOOPBACK = "127.0.0.1"
+
 #: more is no guest but a typing error (1 TiB)
 MAX_MEMORY = 1 << 20
 
@@ -52,6 +55,7 @@ class LaunchOptions:
     :param per_vm: options of each guest
     :param traces: patterns of QEMU trace events
     :param boot_timeout: seconds until all guests must accept ssh
+    :param listen: the address at which guests' ports are; a container's own is not its loopback
     :param overcommit: start even if /dev/shm could not hold all RAM at once
     """
 
@@ -73,6 +77,7 @@ class LaunchOptions:
     boot_timeout: float = 180.0
     keep_ram: bool = False
     overcommit: bool = False
+    listen: str = LOOPBACK
 
     def __post_init__(self) -> None:
         check_memory(self.memory)

@@ -86,6 +86,10 @@ class LabPaths:
     def qmp_launcher(self, guest: str) -> Path:
         return self.folder / f"{guest}.qmp-launcher"
 
+    def disk(self, guest: str) -> Path:
+        """A link to the guest's disk, which is large and lies in the build folder."""
+        return self.folder / f"{guest}.disk"
+
     def console_log(self, guest: str) -> Path:
         return self.folder / f"{guest}.console.log"
 

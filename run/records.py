@@ -42,8 +42,8 @@ def guest_record(
         kernel=KernelRecord(
             release=image.release,
             image=image.kernel,
-            initramfs=image.initramfs,
-            cmdline=kernel_command_line(options, plan, build.accelerator),
+            initramfs=image.initramfs or None,
+            cmdline=kernel_command_line(options, plan, build),
             vmlinux=image.vmlinux,
             modules=image.modules,
         ),

@@ -22,8 +22,8 @@ from run.errors import RunError
 #: lines of a failed step's log that are shown
 TAIL_LINES = 25
 
-#: how ninja, and nothing else we run, tells how far it is
-_FRACTION = re.compile(r"^\[(\d+)/(\d+)\]")
+#: how ninja and bitbake tell how far they are
+_FRACTION = re.compile(r"^(?:\[|.*NOTE: Running (?:setscene )?task )(\d+)(?:/| of )(\d+)\b")
 
 
 class StepError(RunError):

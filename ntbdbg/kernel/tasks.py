@@ -95,19 +95,15 @@ class TaskWalker:
 
     def cpus(self) -> list[CpuTask]:
         """What each CPU runs, as far as its run queue can be read."""
-        try:
-            queues = self.kernel.symbol("runqueues").address
-            offset = self.kernel.layouts["rq"].find("curr").offset
-            numbers = self.kernel.online_cpus()
-        except (FaultError, KernelError):
-            return []
+        queues = self.kernel.symbol("runqueues").address
+        offset = self.kernel.layouts["rq"].find("curr").offset
         found = []
-        for cpu in numbers:
+        for cpu in self.kernel.online_cpus():
             try:
                 place = self.kernel.percpu(queues, cpu) + offset
                 address = int.from_bytes(self.kernel.virtual.read(place, 8), "little")
                 task = self.layout.parse(self.kernel.virtual, address)
-            except (FaultError, KernelError):
+            except FaultError:
                 continue
             found.append(CpuTask(cpu, task.number("pid"), self._names.of(task), address))
         return found
@@ -184,4 +180,7 @@ def cpu_of(record: Record) -> int:
     for path in ("thread_info.cpu", "cpu"):
         if record.has(path):
             return record.number(path)
-    return 0  # built without CONFIG_SMP
+    raise KernelError(
+        "struct task_struct of this kernel does not say on which CPU a task is",
+        hint="it was built without CONFIG_SMP",
+    )

@@ -19,11 +19,8 @@ from ntbdbg.memory.number import parse_number
 
 EXAMPLES = "an address looks like 0x1000, 4K, mw0+0x40, init_uts_ns.name or qemu2:0x1000"
 
-KERNEL_HALF = 0xFF00_0000_0000_0000
-"""From here on a bare number is a kernel virtual address: the canonical high half of x86-64.
-
-That of 5-level paging, which has that of 4 levels in it; no physical address is so high.
-"""
+KERNEL_HALF = 0xFFFF_8000_0000_0000
+"""From here on a bare number is a kernel virtual address (x86-64, canonical high half)."""
 
 CAPTURE_SUFFIX = ".cap"
 

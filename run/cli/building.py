@@ -28,6 +28,11 @@ def image_option(function: F) -> F:
     )(function)
 
 
+def option_of(image: str) -> str:
+    """How to say `image` in the next command, with a blank in front."""
+    return "" if image == IMAGES[0] else f" --image={image}"
+
+
 def install_options(function: F) -> F:
     """``--yes`` and ``--no-install``, for `Policy.of`."""
     yes = click.option(

@@ -16,6 +16,7 @@ import click
 
 from run.argv import Build
 from run.artifacts import GuestImage, MissingBuild, QemuInstall
+from run.cli.building import IMAGES, image_option
 from run.config import Paths
 from run.errors import RunError
 from run.host.kvm import MOST_PROCESSORS, accelerator, default_processors
@@ -26,6 +27,7 @@ from run.options import (
     DEFAULT_CONSOLE_PORT,
     DEFAULT_MEMORY,
     DEFAULT_SSH_PORT,
+    LOOPBACK,
     MOST_GUESTS,
     Extra,
     LaunchOptions,
@@ -33,6 +35,7 @@ from run.options import (
 )
 from run.plan import LabPaths
 from run.supervise import in_background, in_foreground
+from run.yocto.layout import Layout
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,7 +47,8 @@ EXTRAS = {
     " words; in it %n stands for the guest's index from 0, %s for SOCKET",
     "cmdline-common": "words for the guests' kernel command line; default `console=ttyS0"
     " ntbdbg.hostname=NAME tsc=… no_timer_check rcupdate.rcu_expedited=1`, on VM 1"
-    " also `ivshmem_master`",
+    " also `ivshmem_master`; of the Yocto image `root=/dev/vda rw ip=dhcp oprofile.timer=1`"
+    " instead of the hostname",
     "common-opts": "QEMU options of every guest; default `-machine q35 -smp N -accel A -cpu C"
     " -nodefaults -nographic -monitor null`",
     "vm1-opts": "QEMU options of VM 1; default: console by telnet on 127.0.0.1:8001,"
@@ -70,7 +74,7 @@ def launch_options(function: F) -> F:
 def launch(guests: int, given: dict[str, Any]) -> int:
     """Do what the options ask for; gives the exit code."""
     options = parse(guests, given)
-    build = load_build(given["build_dir"])
+    build = load_build(given["build_dir"], given["image"])
     paths = paths_of(options.name)
     _check_traces(options, build)
     lines = commands(options, build, paths)
@@ -110,15 +114,22 @@ def parse(guests: int, given: dict[str, Any]) -> LaunchOptions:
         boot_timeout=given["boot_timeout"],
         keep_ram=given["keep_ram"],
         overcommit=given["overcommit"],
+        listen=os.environ.get("NTBDBG_LISTEN") or LOOPBACK,
     )
 
 
-def load_build(build_dir: str | None) -> Build:
+def load_build(build_dir: str | None, image: str = IMAGES[0]) -> Build:
     """What the builds left, and the accelerator this host is good for."""
-    folder = Paths.of(build_dir).build
+    paths = Paths.of(build_dir)
+    folder = (Layout(paths).installed if image == "yocto" else paths).build
     try:
         return Build(QemuInstall.load(folder), GuestImage.load(folder), accelerator())
     except MissingBuild as error:
+        if image == "yocto":
+            what = {"qemu": "QEMU", "guest": "image"}[error.what]
+            raise RunError(
+                f"no Yocto {what} in {folder.parent}", hint="python3 run build yocto"
+            ) from error
         raise RunError(str(error)) from error
 
 
@@ -155,6 +166,7 @@ def _options() -> list[Callable[[F], F]]:
             f" host's, 1 to {MOST_PROCESSORS}].",
         ),
         *extras,
+        image_option,
         option("--name", default="default", show_default=True, help="Name of the lab."),
         option("--detach", is_flag=True, help="Return once the guests accept ssh."),
         option("--dry-run", is_flag=True, help="Print the command lines, start nothing."),

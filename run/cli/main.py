@@ -26,6 +26,7 @@ COMMANDS = {
     "ssh": ("run.cli.commands.ssh", "A shell, or one command, in a guest."),
     "console": ("run.cli.commands.console", "The serial console of a guest."),
     "stop": ("run.cli.commands.stop", "Stop a lab and clean up after it."),
+    "shell": ("run.cli.commands.shell", "A shell with ntbdbg in it."),
     "enter_qemu_devenv": (
         "run.cli.commands.enter_qemu_devenv",
         "A git tree of QEMU with our device, to develop in.",
@@ -76,7 +77,13 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option("--debug", is_flag=True, help="Show a traceback when something goes wrong.")
-def cli(debug: bool) -> None:  # taken by `main`, wherever it stands
+@click.option("--container", is_flag=True, help="Do it inside a container; =docker or =podman.")
+@click.option(
+    "--host-build-dir",
+    metavar="DIR",
+    help="With --container: the build folder, relative.  [default: ./build_vm_image]",
+)
+def cli(**_: object) -> None:  # taken by `main` and by `run.bootstrap`, wherever they stand
     """Build QEMU and a guest, start linked VMs, look after them.
 
     \b

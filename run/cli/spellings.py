@@ -10,11 +10,15 @@ COMMANDS = {
     "build": "build",
     "run_vm": "vm",
     "run_vms": "vms",
+    "shell": "shell",
     "enter_qemu_devenv": "enter_qemu_devenv",
     "finish_qemu_devenv": "finish_qemu_devenv",
 }
 
 _OPTIONS = ("--command", "--cmd")
+
+#: options that `run.bootstrap` has dealt with before anything of this is imported
+_DONE = ("--container", "--host-build-dir")
 
 
 def translate(arguments: list[str]) -> list[str]:
@@ -23,6 +27,8 @@ def translate(arguments: list[str]) -> list[str]:
     Only looked for in front of a command of our own and of ``--``, so that an option's value or
     a command for a guest is never taken for it.
     """
+    while arguments and arguments[0].partition("=")[0] in _DONE:
+        arguments = arguments[1:]
     for index, argument in enumerate(arguments):
         if argument == "--" or not argument.startswith("-"):
             break

@@ -47,7 +47,7 @@ def enter(
 
     :raises RunError: it holds work that `finish` has not seen
     """
-    old = _examine(tree)
+    old = examine(tree)
     if old is not None and old.source != source.content:
         aside = _free_name(tree)
         tree.rename(aside)
@@ -77,7 +77,7 @@ def _says_the_same(old: DevTree, commit: str, series: Series) -> bool:
     return series.settle(own) == series.load()
 
 
-def _examine(tree: Path) -> DevTree | None:
+def examine(tree: Path) -> DevTree | None:
     """The tree that is there, without work that would be lost sight of."""
     if not tree.exists():
         return None

@@ -74,6 +74,24 @@ NEEDS: dict[str, tuple[Need, ...]] = {
         Need("git", "git"),
         Need("patch", "patch"),
     ),
+    # bitbake's own list, without what the others have
+    "yocto": (
+        *_COMPILER,
+        Need("chrpath", "chrpath"),
+        Need("cpio", "cpio"),
+        Need("diffstat", "diffstat"),
+        Need("file", "file"),
+        Need("g++", "g++"),
+        Need("gawk", "gawk"),
+        Need("git", "git"),
+        Need("locales", "locale"),
+        Need("lz4", "lz4"),
+        Need("patch", "patch"),
+        Need("rpcsvc-proto", "rpcgen"),
+        Need("wget", "wget"),
+        Need("xz-utils", "xz"),
+        Need("zstd", "zstd"),
+    ),
     "test": (
         Need("binutils", "readelf"),
         Need("chromium", "chromium"),
@@ -106,12 +124,13 @@ PURPOSES = {
     "guest": "build the guest",
     "run": "log in to guests",
     "devenv": "develop QEMU",
+    "yocto": "build the Yocto image",
     "test": "run the tests",
     "bench": "run the benchmarks",
 }
 
-#: nobody needs these but who works on this project
-OPTIONAL = frozenset({"bench"})
+#: nobody needs these but who works on this project, or wants the Yocto image
+OPTIONAL = frozenset({"bench", "yocto"})
 
 
 def lacking(

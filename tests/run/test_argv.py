@@ -165,13 +165,15 @@ def test_options_of_one_vm():
 
 def test_clocks_where_the_processor_is_real():
     options = LaunchOptions()
-    assert "tsc=reliable" in kernel_command_line(options, plan_guests(options, PATHS)[0], "kvm")
+    assert "tsc=reliable" in kernel_command_line(
+        options, plan_guests(options, PATHS)[0], replace(BUILD, accelerator="kvm")
+    )
 
 
 def test_kernel_command_line():
     def made(index: int, **changes: str | None) -> str:
         options = LaunchOptions(cmdline=Extra("--cmdline-common", **changes))
-        return kernel_command_line(options, plan_guests(options, PATHS)[index], "tcg")
+        return kernel_command_line(options, plan_guests(options, PATHS)[index], BUILD)
 
     assert "tsc=unstable" in made(0)
     assert made(0, append="initcall_blacklist=pp_init").endswith(
@@ -179,6 +181,23 @@ def test_kernel_command_line():
     )
     assert made(0, override="root=/dev/vda") == "root=/dev/vda"
     assert made(1, override="a", append="b") == "a b"
+
+
+YOCTO = GuestImage("6.18", "/y/bzImage", "", "/y/vmlinux", "/y/m.tgz", "k", "/y/r.ext4", "/y/d")
+
+
+def test_yocto_image():
+    options = LaunchOptions()
+    build = replace(BUILD, image=YOCTO, accelerator="kvm")
+    words = qemu_argv(options, build, plan_guests(options, PATHS)[0])
+    disk = "file=/run/u/ntbdbg/default/qemu1.disk,if=virtio,format=raw,cache=unsafe"
+    default = "root=/dev/vda rw ip=dhcp oprofile.timer=1"
+    clock = "tsc=reliable no_timer_check rcupdate.rcu_expedited=1"
+    line = f"console=ttyS0 {default} {clock} ivshmem_master"
+    assert words[words.index("-kernel") :] == [
+        *("-kernel", "/y/bzImage", "-drive", disk, "-append", line)
+    ]
+    assert "-initrd" not in words
 
 
 def test_server():

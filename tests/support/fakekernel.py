@@ -135,7 +135,6 @@ class FakeGuest:
     :param cpus: CPUs with a per-CPU area
     :param absolute_percpu: kallsyms as before Linux 6.15 (see `kallsyms`)
     :param btf: whether BTF is there
-    :param pool: GPA of its page tables
     :ivar symbols: name → VA of everything that kallsyms will list
     :ivar omit: symbols that VMCOREINFO does not mention (``kallsyms_names``: as before Linux 6.0)
     :ivar extra: further lines of VMCOREINFO
@@ -152,9 +151,8 @@ class FakeGuest:
         release: str = RELEASE,
         absolute_percpu: bool = True,
         btf: bool = True,
-        pool: int = MIB,
     ) -> None:
-        self.space = FakeSpace(ram, levels=levels, pool=pool)
+        self.space = FakeSpace(ram, levels=levels)
         self.types = CTypes()
         self.symbols: dict[str, int] = {}
         self.tables: dict[str, int] = {}
@@ -375,11 +373,7 @@ class FakeGuest:
     def _write_btf(self) -> None:
         self.vmlinux_btf = BtfBuilder()
         self.vmlinux_btf.add(self.types)
-        percpu = {
-            name: (self.symbols[name], kind)
-            for name, kind in self._percpu_types.items()
-            if name in self.symbols
-        }
+        percpu = {name: (self.symbols[name], kind) for name, kind in self._percpu_types.items()}
         va = self.data("__start_BTF", self.vmlinux_btf.write(percpu), kind="R")
         self.symbol("__stop_BTF", self._data, "R")
         self.tables["btf"] = va

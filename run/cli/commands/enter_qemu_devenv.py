@@ -6,15 +6,17 @@ from __future__ import annotations
 import click
 from rich.console import Console
 
-from run.cli.building import install_options
+from run.cli.building import image_option, install_options, option_of
 from run.config import Paths
 from run.devenv.enter import Entered
 from run.devenv.state import listed
+from run.errors import UsageError
 from run.host.install import Policy, require
 from run.steps import Steps
 
 
 @click.command("enter_qemu_devenv")
+@image_option
 @click.option("--build-dir", metavar="DIR", help="Folder for builds.  [default: ./build]")
 @click.option(
     "--qemu-source",
@@ -24,6 +26,7 @@ from run.steps import Steps
 @click.option("--debian-mirror", metavar="URL", help="As for `build`.")
 @install_options
 def command(
+    image: str,
     build_dir: str | None,
     qemu_source: str | None,
     debian_mirror: str | None,
@@ -39,17 +42,26 @@ def command(
     \b
     python3 run enter_qemu_devenv
     python3 run enter_qemu_devenv --build-dir build_vm_image
+    python3 run enter_qemu_devenv --image=yocto        by devtool, in the Yocto build
     """
     paths = Paths.of(build_dir)
     steps = Steps(paths.logs)
     policy = Policy.of(yes=yes, no_install=no_install)
     require(steps, "devenv", policy=policy)
-    from run.devenv.quick import enter_quick
+    if image == "yocto":
+        from run.devenv.yocto import enter_yocto
 
-    _tell(enter_quick(steps, paths, source=qemu_source, mirror=debian_mirror), paths)
+        if qemu_source is not None:
+            raise UsageError("--qemu-source: with --image=yocto the recipe says which source")
+        entered = enter_yocto(steps, paths, policy=policy)
+    else:
+        from run.devenv.quick import enter_quick
+
+        entered = enter_quick(steps, paths, source=qemu_source, mirror=debian_mirror)
+    _tell(entered, paths, image)
 
 
-def _tell(entered: Entered, paths: Paths) -> None:
+def _tell(entered: Entered, paths: Paths, image: str) -> None:
     console = Console(highlight=False, soft_wrap=True)
     if entered.aside:
         console.print(f"the tree of another source is now {entered.aside}", markup=False)
@@ -62,6 +74,7 @@ def _tell(entered: Entered, paths: Paths) -> None:
         console.print("the tree is up to date already", markup=False)
     click.echo(entered.tree.relative_to(paths.build))
     console.print(
-        f"that is in {paths.build}; edit and commit there, then: python3 run finish_qemu_devenv",
+        f"that is in {paths.build}; edit and commit there, then:"
+        f" python3 run finish_qemu_devenv{option_of(image)}",
         style="dim",
     )

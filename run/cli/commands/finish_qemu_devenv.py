@@ -6,15 +6,17 @@ from __future__ import annotations
 import click
 from rich.console import Console
 
+from run.cli.building import image_option, option_of
 from run.config import CHECKOUT, Paths
 from run.devenv.finish import Finished
 from run.steps import Steps
 
 
 @click.command("finish_qemu_devenv")
+@image_option
 @click.option("--build-dir", metavar="DIR", help="Folder for builds.  [default: ./build]")
 @click.option("--dry-run", is_flag=True, help="Say what would be written, write nothing.")
-def command(build_dir: str | None, dry_run: bool) -> None:
+def command(image: str, build_dir: str | None, dry_run: bool) -> None:
     """Make patches of the development tree's commits, and bring its files into qemu_src.
 
     One patch in yocto_files for each commit, numbered and named by it; a patch that says the
@@ -27,12 +29,15 @@ def command(build_dir: str | None, dry_run: bool) -> None:
     python3 run finish_qemu_devenv --dry-run
     """
     paths = Paths.of(build_dir)
-    from run.devenv.quick import finish_quick
+    if image == "yocto":
+        from run.devenv.yocto import finish_yocto as finish
+    else:
+        from run.devenv.quick import finish_quick as finish
 
-    _tell(finish_quick(Steps(paths.logs), paths, dry_run=dry_run), dry_run)
+    _tell(finish(Steps(paths.logs), paths, dry_run=dry_run), image, dry_run)
 
 
-def _tell(finished: Finished, dry_run: bool) -> None:
+def _tell(finished: Finished, image: str, dry_run: bool) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for path in finished.files:
         click.echo(path.relative_to(CHECKOUT))
@@ -42,4 +47,4 @@ def _tell(finished: Finished, dry_run: bool) -> None:
         return
     console.print(f"{count}; {'would write' if dry_run else 'wrote'} the files above")
     if not dry_run:
-        console.print("next: python3 run build qemu", style="dim")
+        console.print(f"next: python3 run build --build=qemu{option_of(image)}", style="dim")

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The same launcher inside a container, by Docker or Podman."""

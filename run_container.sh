@@ -1,0 +1,4 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The older spelling of: python3 run --container
+exec python3 "$(dirname "$0")/run" --container "$@"
