@@ -19,8 +19,9 @@ from ntbdbg.memory.number import parse_number
 
 EXAMPLES = "an address looks like 0x1000, 4K, mw0+0x40, init_uts_ns.name or qemu2:0x1000"
 
-KERNEL_HALF = 0xFFFF_8000_0000_0000
-"""From here on a bare number is a kernel virtual address (x86-64, canonical high half)."""
+KERNEL_HALF = 0xFF00_0000_0000_0000
+"""From here on a bare number is a kernel virtual address: x86-64's canonical high half, which
+begins lower with page tables of five levels. No physical address comes near."""
 
 CAPTURE_SUFFIX = ".cap"
 

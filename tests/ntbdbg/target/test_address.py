@@ -47,6 +47,8 @@ GUESTS = ("qemu1", "qemu2")
         ("qemu1:tcp_hashinfo", "qemu1", None, "tcp_hashinfo", 0),
         ("jiffies-8", None, None, "jiffies", -8),
         ("0x1000-0x10", None, "pa", 0x1000, -0x10),
+        ("0xff2c3b38c1057b71", None, "va", 0xFF2C3B38C1057B71, 0),  # five levels of page tables
+        ("0xfeffffffffffffff", None, "pa", 0xFEFFFFFFFFFFFFFF, 0),
         ("va:0xffff800000000000-1", None, "va", 0xFFFF800000000000, -1),
         ("/tmp/a-b/ram:0x1000-1", "/tmp/a-b/ram", "pa", 0x1000, -1),
     ],
