@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: MIT
+"""Dumps and backtraces of real guests, against QEMU, other tools, and what the guests say."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ntbdbg.memory.formats import open_image, sniff
+from ntbdbg.memory.image import ImageMemory
+from ntbdbg.target.qmp import Qmp
+from tests.vm.support import Lab
+
+MIB = 1 << 20
+EVERY_STACK = 'for p in /proc/[0-9]*; do echo "== ${p#/proc/}"; cat $p/stack; done 2>/dev/null'
+
+
+@pytest.fixture(scope="module")
+def dumps(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Guest 1 at one moment: QEMU's own dumps of it, ours, and a copy of its RAM file."""
+    folder = tmp_path_factory.mktemp("dumps")
+    record = lab.manifest.guests[0]
+    lab.ntbdbg("freeze")
+    try:
+        with Qmp(record.qmp, who=record.name) as qmp:
+            for form in ("elf", "kdump-zlib"):
+                protocol = f"file:{folder}/qemu.{form}"
+                qmp.execute(
+                    "dump-guest-memory", paging=False, protocol=protocol, format=form, timeout=120
+                )
+        for form in ("elf", "kdump"):
+            lab.ntbdbg("export", "qemu1", "--format", form, "-o", f"{folder}/ours.{form}")
+        source = record.ram.path
+        subprocess.run(["cp", "--sparse=always", source, folder / "ram"], check=True)
+    finally:
+        lab.ntbdbg("resume")
+    return folder
+
+
+def opened(path: Path) -> ImageMemory:
+    reader = sniff(str(path))
+    assert reader
+    return open_image(str(path), reader, path.name)
+
+
+DUMPS = ["qemu.elf", "qemu.kdump-zlib", "ours.elf", "ours.kdump"]
+
+
+@pytest.mark.parametrize("name", DUMPS)
+def test_a_dump_holds_what_the_ram_file_holds(lab: Lab, dumps: Path, name: str) -> None:
+    end = lab.json_lines("diff", str(dumps / "ram"), str(dumps / name), "--summary")[-1]
+    assert end["identical"], end
+    assert end["compared"] >= lab.manifest.guests[0].ram.size - MIB
+
+
+@pytest.mark.parametrize("name", ["ours.elf", "ours.kdump"])
+def test_our_notes_say_what_qemu_says(dumps: Path, name: str) -> None:
+    ours, theirs = opened(dumps / name).facts, opened(dumps / "qemu.elf").facts
+    assert len(ours.vcpus) == len(theirs.vcpus) > 0
+    same = ("rip", "rsp", "rbp", "rax", "r15", "rflags", "cs", "cr3", "gs_base", "idt_base")
+    for mine, other in zip(ours.vcpus, theirs.vcpus, strict=True):
+        assert {key: mine[key] for key in same} == {key: other[key] for key in same}
+
+
+def test_makedumpfile_finds_the_log_and_filters(lab: Lab, dumps: Path, tmp_path: Path) -> None:
+    core = dumps / "ours.elf"
+    _run("makedumpfile", "--dump-dmesg", core, tmp_path / "log")
+    assert "ntb_hw_idt" in (tmp_path / "log").read_text(errors="replace")
+    _run("makedumpfile", "-c", "-d", "31", core, tmp_path / "filtered")
+    filtered, whole = opened(tmp_path / "filtered"), opened(core)
+    kept = 0
+    for extent in filtered.extents():
+        same = filtered.read(*_sized(extent)) == whole.read(*_sized(extent))
+        assert same, extent
+        kept += extent.size
+    assert 8 * MIB < kept < sum(extent.size for extent in whole.extents())
+    assert lab.ntbdbg("bt", str(tmp_path / "filtered"), "1") == lab.ntbdbg("bt", str(core), "1")
+
+
+def test_gdb_reads_the_banner_by_its_virtual_address(lab: Lab, dumps: Path) -> None:
+    core = dumps / "ours.elf"
+    address = lab.json("translate", str(core), "linux_banner")["address"]
+    shown = _run("gdb", "-nx", "-batch", "-ex", f"x/s {address:#x}", "-c", core)
+    assert lab.sh(1, "cut -c1-40 /proc/version") in shown
+
+
+def test_crash_tells_the_release(lab: Lab, dumps: Path) -> None:
+    for form in ("elf", "kdump"):
+        assert _run("crash", "--osrelease", dumps / f"ours.{form}").strip() == lab.sh(1, "uname -r")
+
+
+# -- backtraces ------------------------------------------------------------------------------
+
+
+def test_waiting_tasks_are_where_the_guest_says(lab: Lab) -> None:
+    """Compared are those whose stack is the same before and after ours was made."""
+    before = _stacks(lab.sh(1, EVERY_STACK))
+    found = lab.json("bt", "qemu1", "--all", "--freeze")
+    after = _stacks(lab.sh(1, EVERY_STACK))
+    scheduler = _scheduler(lab)
+    ours = {
+        stack["pid"]: [
+            frame["symbol"] for frame in stack["frames"] if frame["address"] not in scheduler
+        ]
+        for stack in found["stacks"]
+        if not stack["running"]
+    }
+    still = [pid for pid in ours if before.get(pid) and before[pid] == after.get(pid)]
+    assert len(still) > 30
+    moved = [pid for pid in still if ours[pid] != before[pid]]
+    # A task may move and come back to the same place between the two looks of the guest.
+    assert len(moved) <= 2, {pid: (ours[pid], before[pid]) for pid in moved}
+    assert found["partial"] is None
+
+
+def test_every_processor_is_known_while_it_stands_still(lab: Lab) -> None:
+    found = lab.json("bt", "qemu1", "--freeze")
+    cpus = int(lab.sh(1, "grep -c ^processor /proc/cpuinfo"))
+    assert [stack["cpu"] for stack in found["stacks"]] == list(range(cpus))
+    for stack in found["stacks"]:
+        assert stack["end"], stack
+        assert stack["problem"] is None
+
+
+def test_a_panic_is_unwound_as_the_kernel_did(lab: Lab) -> None:
+    """The last test of this lab: guest 2 does not survive it."""
+    lab.ssh_nowait(2, "echo c > /proc/sysrq-trigger")
+    lab.until(lambda: "end Kernel panic" in lab.console_log(2))
+    told = _panic_trace(lab.console_log(2))
+    assert told[-1].startswith("entry_SYSCALL_64_after_hwframe")
+    stacks = lab.json("bt", "qemu2")["stacks"]
+    names = [[frame["symbol"] for frame in stack["frames"]] for stack in stacks]
+    (mine,) = [one for one in names if any((name or "").startswith("panic+") for name in one)]
+    start = next(i for i, name in enumerate(told) if name.startswith("sysrq_handle_crash"))
+    assert mine[mine.index(told[start]) :] == told[start:]
+
+
+def _run(*argv: str | Path) -> str:
+    done = subprocess.run(
+        list(map(str, argv)), capture_output=True, timeout=300, check=False, errors="replace",
+        encoding="utf-8",
+    )  # fmt: skip
+    assert done.returncode == 0, (argv, done.stdout[-2000:], done.stderr[-2000:])
+    return done.stdout
+
+
+def _sized(extent: object) -> tuple[int, int]:
+    return extent.start, extent.size  # type: ignore[attr-defined]
+
+
+def _stacks(text: str) -> dict[int, list[str]]:
+    """/proc/PID/stack of every task, without sizes."""
+    found = {}
+    for part in text.split("== ")[1:]:
+        pid, *lines = part.splitlines()
+        names = [line.partition("] ")[2] for line in lines if line.startswith("[<")]
+        found[int(pid)] = [re.sub(r"/0x[0-9a-f]+", "", name) for name in names]
+    return found
+
+
+def _scheduler(lab: Lab) -> range:
+    """What /proc/PID/stack leaves out."""
+    ends = ("__sched_text_start", "__sched_text_end")
+    return range(*(lab.json("translate", "qemu1", name)["address"] for name in ends))
+
+
+def _panic_trace(text: str) -> list[str]:
+    """The reliable lines of the last call trace on a console."""
+    trace = text.rpartition("Call Trace:")[2].partition("</TASK>")[0]
+    names = re.findall(r"^(?:\[[ .0-9]*\])? +([\w.]+\+0x[0-9a-f]+)/0x", trace, re.MULTILINE)
+    assert names, json.dumps(text[-3000:])
+    return names
