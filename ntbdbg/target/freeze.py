@@ -90,8 +90,10 @@ def frozen(lab: Lab) -> Iterator[Standstill]:
             with undisturbed():
                 _stop(running, folder, ProcessRef.of(os.getpid()))
             still.moment = time.time()
+            lab.still = still
             yield still
         finally:
+            lab.still = None
             with undisturbed():
                 _continue(running)
                 frozenmark.restore(folder, before)

@@ -39,6 +39,7 @@ class Lab:
     :ivar capture: what everything comes from, None for a lab that runs or ran here
     :ivar prefix: before the names of its guests, ``before.cap:`` where a capture is an operand
     :ivar how: how the lab was found, for people
+    :ivar still: what holds all guests, while `frozen` does
     :ivar symbols: file with debug information of the guests' kernel, None if there is none
     :ivar notes: what was assumed, and what the user should know
     """
@@ -60,6 +61,7 @@ class Lab:
         self._captures = CaptureLabs(notify)
         self.path: str | None = found.path
         self.how = found.how
+        self.still: Standstill | None = None
         self._image = found.image
         self.notes: list[str] = []
         self._machine = machine

@@ -16,6 +16,8 @@ from ntbdbg.target.qmp import Qmp
 from tests.vm.support import Lab
 
 MIB = 1 << 20
+pytestmark = pytest.mark.vm
+
 EVERY_STACK = 'for p in /proc/[0-9]*; do echo "== ${p#/proc/}"; cat $p/stack; done 2>/dev/null'
 
 
@@ -128,7 +130,7 @@ def test_every_processor_is_known_while_it_stands_still(lab: Lab) -> None:
 
 def test_a_panic_is_unwound_as_the_kernel_did(lab: Lab) -> None:
     """The last test of this lab: guest 2 does not survive it."""
-    lab.ssh_nowait(2, "echo c > /proc/sysrq-trigger")
+    lab.ssh(2, "echo 1 > /proc/sys/kernel/sysrq; (sleep 1; echo c > /proc/sysrq-trigger) &")
     lab.until(lambda: "end Kernel panic" in lab.console_log(2))
     told = _panic_trace(lab.console_log(2))
     assert told[-1].startswith("entry_SYSCALL_64_after_hwframe")

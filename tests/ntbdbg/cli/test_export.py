@@ -18,9 +18,12 @@ from ntbdbg.memory.formats.content import Content
 from ntbdbg.memory.formats.plainwrite import write_elf, write_raw
 from ntbdbg.memory.formats.sink import FileSink
 from ntbdbg.memory.image import ImageMemory
+from ntbdbg.target.registers import parse_registers
 from tests.ntbdbg.conftest import Run
 from tests.support.elfwriter import Load, elf_core, note, prstatus
 from tests.support.fakekernel import FakeGuest
+from tests.support.fakelab import FakeLab
+from tests.support.fakeqmp import REGISTERS
 from tests.support.kdumpwriter import kdump
 
 MIB = 1 << 20
@@ -348,3 +351,22 @@ def test_makedumpfile_puts_a_piped_dump_together(ntbdbg: Run, core: Path, tmp_pa
     ours, theirs = opened(tmp_path / "plain"), opened(core)
     assert (tmp_path / "plain").read_bytes()[:8] == b"KDUMP   "
     assert same(ours, theirs)
+
+
+# -- live guests -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("freeze", [False, True])
+def test_registers_of_a_live_guest_come_from_qemu(
+    lab: FakeLab, ntbdbg: Run, tmp_path: Path, freeze: bool
+) -> None:
+    """Also while the lab is frozen by this very command, which then has the only monitor."""
+    words = ["--freeze"] if freeze else []
+    path = tmp_path / "x"
+    done = ntbdbg("export", "qemu1", "--format", "elf", "-o", path, "--json", *words)
+    facts = json.loads(done.stdout)
+    assert (facts["vcpus"], facts["torn"]) == (1, not freeze)
+    assert ("torn" in done.stderr) == (not freeze)
+    (told,) = parse_registers(REGISTERS)
+    assert opened(path).facts.vcpus[0]["rip"] == told.registers["rip"]
+    assert opened(path).facts.vcpus[0]["cr3"] == told.registers["cr3"]
