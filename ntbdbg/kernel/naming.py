@@ -6,6 +6,7 @@ A `Naming` belongs to one moment, as the `Symbolizer` that it asks.
 
 from __future__ import annotations
 
+import itertools
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 DIRECT_MAP = 0xFFFF_8880_0000_0000
 """Where all RAM is mapped unless ``page_offset_base`` says otherwise (``asm/page_64_types.h``)."""
+
+MOST_CPUS = 512
+"""CPUs whose areas are looked at to name an address."""
 
 MOST_MODULE_PAGES = 1 << 16
 """Pages of modules that are looked at to name physical addresses: 256 MiB."""
@@ -101,18 +105,21 @@ class Naming:
     def _module_pages(self) -> dict[int, int]:
         """VA of each page of a module, by its physical page number."""
         found: dict[int, int] = {}
-        for module in self._now.modules:
-            for region in module.regions:
-                pages = range(region.start & -PAGE, region.end, PAGE)
-                for virtual in pages[: MOST_MODULE_PAGES - len(found)]:
-                    walk = self._kernel.tables.walk(virtual)
-                    if walk.address is not None:
-                        found.setdefault(walk.address // PAGE, virtual)
+        regions = (region for module in self._now.modules for region in module.regions)
+        pages = (
+            virtual
+            for region in regions
+            for virtual in range(region.start & -PAGE, region.end, PAGE)
+        )
+        for virtual in itertools.islice(pages, MOST_MODULE_PAGES):
+            walk = self._kernel.tables.walk(virtual)
+            if walk.address is not None:
+                found.setdefault(walk.address // PAGE, virtual)
         return found
 
     def _percpu_name(self, address: int) -> Name | None:
         for cpu, offset in self._percpu_offsets:
-            symbol = self._percpu_symbol(address - offset)
+            symbol = self._percpu_symbol((address - offset) & (1 << 64) - 1)
             if symbol is not None:
                 return symbol._replace(symbol=f"{symbol.symbol}@{cpu}")
         return None
@@ -135,9 +142,12 @@ class Naming:
     def _percpu_offsets(self) -> list[tuple[int, int]]:
         """Each CPU, and what its area is away from the places that symbols tell."""
         try:
-            return [(cpu, self._kernel.percpu(0, cpu)) for cpu in self._kernel.cpus()]
+            cpus = self._kernel.cpus()[:MOST_CPUS]
+            table = self._kernel.symbol("__per_cpu_offset").address
+            raw = self._kernel.virtual.read(table, 8 * (max(cpus, default=0) + 1))
         except (KernelError, FaultError):
             return []
+        return [(cpu, int.from_bytes(raw[8 * cpu : 8 * cpu + 8], "little")) for cpu in cpus]
 
     def _kernel_variable(self, name: str, otherwise: int) -> int:
         """An ``unsigned long`` of the kernel, `otherwise` where it has no such variable."""

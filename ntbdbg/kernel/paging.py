@@ -225,7 +225,8 @@ class PageTables:
         return LEVEL_NAMES[4 if level == self.levels - 1 else level]
 
     def _error(self, virtual: int, size: int, reason: str) -> FaultError:
-        return FaultError(self.memory.name, virtual, size, reason)
+        hint = "'ntbdbg translate' shows each step of the walk"
+        return FaultError(self.memory.name, virtual, size, reason, hint=hint)
 
 
 def _shift(level: int) -> int:
