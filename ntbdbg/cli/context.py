@@ -42,10 +42,14 @@ class AppContext:
     def lab(self) -> Lab:
         """The lab that the options and the environment name, opened on first use."""
         if self._lab is None:
-            from ntbdbg.target.lab import Lab
-
-            self._lab = Lab.open(self.where, lab=self.lab_name, **self._lab_options())
+            self._lab = self.open_lab()
         return self._lab
+
+    def open_lab(self) -> Lab:
+        """That lab once more, for whoever closes it."""
+        from ntbdbg.target.lab import Lab
+
+        return Lab.open(self.where, lab=self.lab_name, **self._lab_options())
 
     def _lab_options(self) -> dict[str, Any]:
         return {

@@ -49,6 +49,7 @@ COMMANDS = {
     "resume": ("resume", "Let all guests of the lab go on."),
     "capture": ("capture", "Preserve guests and link at one moment, for later."),
     "verify": ("verify", "Check a capture against its checksums."),
+    "shell": ("shell", "A Python shell with the lab and its guests."),
 }
 
 

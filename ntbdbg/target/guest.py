@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ntbdbg.errors import NtbError, TargetError
 from ntbdbg.memory.number import parse_size
@@ -100,6 +100,11 @@ class Guest:
         """As `kernel`, looked for anew: after a reboot it is another one."""
         self._kernel = None
         return self.kernel
+
+    @property
+    def prog(self) -> Any:
+        """The kernel as drgn's `Program`: types, symbols and objects; errors as `kernel`."""
+        return self.kernel.prog
 
     @property
     def partition(self) -> int:

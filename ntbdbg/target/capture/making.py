@@ -119,7 +119,7 @@ class Making:
         os.rename(made, os.path.join(self._parent, self._name))
         _sync(self._parent)
         if old:
-            _remove(old)
+            remove(old)
 
     def _check_free(self) -> None:
         """Raise UsageError if something is at our place that we may not replace."""
@@ -176,12 +176,13 @@ def _remove_unlocked(path: str) -> None:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove(path)
+            remove(path)
         finally:
             os.close(fd)
 
 
-def _remove(path: str) -> None:
+def remove(path: str) -> None:
+    """Remove a folder with all in it, or a file."""
     if os.path.isdir(path):
         shutil.rmtree(path, ignore_errors=True)
     else:

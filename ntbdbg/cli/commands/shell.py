@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""ntbdbg shell."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ntbdbg.cli.options import lab_command
+from ntbdbg.cli.status import ExitStatus
+from ntbdbg.errors import NtbdbgError
+
+if TYPE_CHECKING:
+    from ntbdbg.cli.context import AppContext
+    from ntbdbg.target.lab import Lab
+
+EXAMPLES = [
+    ("ntbdbg shell", "Python, with the lab and its guests by name"),
+    ("ntbdbg --from before.cap shell", "the same on a capture"),
+    ("ntbdbg shell -c 'print(qemu1.read(0x1000, 16).hex())'", "one line of it"),
+]
+
+
+@lab_command("shell", examples=EXAMPLES, freezes=True)
+@click.option("-c", "code", metavar="CODE", help="Run this, instead of asking for lines.")
+def command(app: AppContext, code: str | None) -> ExitStatus:
+    """A Python shell with the lab: IPython where it is installed.
+
+    Names there: lab, and each guest by its own (qemu1.read(0x1000, 16)); the kernel in a guest
+    as drgn knows it is qemu1.prog. docs/api.md is the guide. A script on stdin is run.
+    """
+    with app.stillness():
+        names = namespace(app.lab)
+        for problem in names.pop("_problems"):
+            app.note(problem)
+        if code is None and not sys.stdin.isatty():
+            code = sys.stdin.read()
+        if code is not None:
+            return run(code, names)
+        _interact(names, banner(names))
+        return ExitStatus.OK
+
+
+def run(code: str, names: dict[str, Any]) -> ExitStatus:
+    """Run a script; its own exceptions end it as Python would, ours as any command."""
+    try:
+        exec(compile(code, "<shell>", "exec"), names)
+    except NtbdbgError:
+        raise
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        return ExitStatus.DIFFERENT
+    return ExitStatus.OK
+
+
+def namespace(lab: Lab) -> dict[str, Any]:
+    """What a shell starts with; guests that cannot be opened are left out, with the reason."""
+    import ntbdbg
+
+    names: dict[str, Any] = {"__name__": "__main__", "ntbdbg": ntbdbg, "lab": lab}
+    problems: list[str] = []
+    for name in lab.names:
+        try:
+            names[name if name.isidentifier() else f"guest_{len(names)}"] = lab.guest(name)
+        except NtbdbgError as error:
+            problems.append(f"{name} is left out: {error.message}")
+    return {**names, "_problems": problems}
+
+
+def banner(names: dict[str, Any]) -> str:
+    """What the shell says first."""
+    guests = [name for name in names if name not in ("__name__", "ntbdbg", "lab")]
+    known = ", ".join(["lab", *guests])
+    example = f"; {guests[0]}.read(0x1000, 16), {guests[0]}.prog" if guests else ""
+    return f"{names['lab'].how}: {known}{example}"
+
+
+def _interact(names: dict[str, Any], words: str) -> None:
+    try:
+        from IPython import start_ipython
+    except ImportError:
+        import code
+
+        code.interact(words, local=names, exitmsg="")
+        return
+    from traitlets.config import Config
+
+    config = Config()
+    config.TerminalInteractiveShell.banner1 = words + "\n"
+    start_ipython(argv=[], user_ns=names, config=config)

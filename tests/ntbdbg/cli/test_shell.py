@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""The Python shell: names, code from an option and from a pipe, live and captured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import ntbdbg as package
+from ntbdbg.cli.commands import shell
+from tests.ntbdbg.conftest import Run
+from tests.support.fakelab import FakeLab
+
+
+def test_code_from_an_option_and_from_a_pipe(lab: FakeLab, tmp_path: Path, ntbdbg: Run) -> None:
+    lab.poke("qemu1", 0x1000, b"hello")
+    code = "print(qemu1.read(0x1000, 5), [g.name for g in lab], ntbdbg.__name__)"
+    expected = "b'hello' ['qemu1', 'qemu2'] ntbdbg\n"
+    assert ntbdbg("shell", "-c", code).stdout == expected
+    assert ntbdbg("shell", input=code).stdout == expected
+    path = tmp_path / "x.cap"
+    assert ntbdbg("capture", path).returncode == 0
+    assert ntbdbg("--from", path, "shell", "-c", code).stdout == expected
+
+
+def test_errors_in_the_code_end_as_elsewhere(lab: FakeLab, ntbdbg: Run) -> None:
+    done = ntbdbg("shell", "-c", "qemu1.read(0xa0000, 1)")
+    assert done.returncode == 4
+    assert "VGA hole" in done.stderr
+    done = ntbdbg("shell", "-c", "import sys; sys.exit(7)")
+    assert done.returncode == 7
+    done = ntbdbg("shell", "-c", "1/0")
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr
+    assert "bug of ntbdbg" not in done.stderr
+
+
+def test_a_guest_that_cannot_be_opened_is_left_out(lab: FakeLab, ntbdbg: Run) -> None:
+    lab.ram_path("qemu2").unlink()
+    done = ntbdbg("shell", "-c", "print('qemu2' in globals())")
+    assert done.stdout == "False\n"
+    assert "note: qemu2 is left out: qemu2: RAM file" in done.stderr
+
+
+def test_the_banner_tells_the_names(lab: FakeLab) -> None:
+    with package.open() as opened:
+        names = shell.namespace(opened)
+        assert names.pop("_problems") == []
+        assert shell.banner(names) == (
+            "the only lab that runs, 'default': lab, qemu1, qemu2; "
+            "qemu1.read(0x1000, 16), qemu1.prog"
+        )
+
+
+def test_a_line_typed_at_a_terminal(
+    lab: FakeLab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import builtins
+    import code
+    import sys
+
+    real = builtins.__import__
+
+    def without_ipython(name: str, *rest: object) -> object:
+        if name == "IPython":
+            raise ImportError(name)
+        return real(name, *rest)  # type: ignore[arg-type]
+
+    lines = iter(["print(lab.names)"])
+
+    def ask(_: str) -> str:
+        try:
+            return next(lines)
+        except StopIteration:
+            raise EOFError from None
+
+    monkeypatch.setattr(builtins, "__import__", without_ipython)
+    monkeypatch.setattr(code.InteractiveConsole, "raw_input", lambda self, prompt="": ask(prompt))
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    from ntbdbg.cli.main import main
+
+    assert main(["shell"]) == 0
+    assert "('qemu1', 'qemu2')" in capsys.readouterr().out
