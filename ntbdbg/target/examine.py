@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import itertools
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from ntbdbg.errors import NtbdbgError
@@ -11,18 +14,19 @@ from ntbdbg.kernel.printk import PrintkRing
 from ntbdbg.kernel.system import system_info
 from ntbdbg.kernel.troubles import HANGS, panic_lines
 from ntbdbg.memory.number import format_size
-from ntbdbg.ntb.compare import compare_all
-from ntbdbg.ntb.driver import read_driver
 from ntbdbg.ntb.findings import link_findings
+from ntbdbg.target.backtraces import Backtraces
 from ntbdbg.target.differences import Traits, differences
-from ntbdbg.target.postmortem import Condition, GuestStory, LinkStory, Postmortem
+from ntbdbg.target.ntbview import view_ntb
+from ntbdbg.target.postmortem import Condition, GuestStory, LinkStory, Postmortem, Stack
 from ntbdbg.target.summary import summarize
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel
     from ntbdbg.kernel.printk import KernelLog
     from ntbdbg.kernel.troubles import Trouble
-    from ntbdbg.ntb.driver import Driver
+    from ntbdbg.target import backtraces
+    from ntbdbg.target.guest import Guest
     from ntbdbg.target.lab import Lab
     from ntbdbg.target.summary import GuestSummary, LabSummary
 
@@ -34,6 +38,12 @@ LOG_LINES = 60
 
 RECENT = 180 * NS
 """A hang that the log told of so long before the guest's clock stopped may still go on."""
+
+MOST_UNWOUND = 1000
+"""Tasks whose stacks are looked at."""
+
+MOST_STACKS = 32
+"""Of those, how many are told."""
 
 STATES = {
     "running": Condition.RUNNING,
@@ -53,7 +63,7 @@ def examine(lab: Lab) -> Postmortem:
     return Postmortem(
         source=summary.path or summary.how,
         guests=tuple(one.story() for one in seen),
-        link=_link(lab, {one.summary.name: one.kernel for one in seen if one.kernel}),
+        link=_link(lab, [one.guest for one in seen if one.guest and one.kernel]),
         facts=tuple(_lab_facts(summary)),
         differences=tuple(differences([one.traits for one in seen if one.traits])),
         notes=tuple(lab.notes),
@@ -74,6 +84,8 @@ class _Examination:
         self.info = self._ask("system", system_info)
         self.log = self._ask("log", lambda kernel: PrintkRing(kernel.virtual, kernel.info).read())
         self.modules = self._ask("modules", lambda kernel: [m.name for m in kernel.modules()])
+        guest = self.guest
+        self._traces = self._ask("backtraces", lambda _: Backtraces(guest)) if guest else None
         self.traits = self._traits() if self.kernel else None
 
     def story(self) -> GuestStory:
@@ -85,6 +97,8 @@ class _Examination:
             why=tuple(why),
             facts=tuple(self._facts()),
             panic=tuple(panic_lines(self.log.records)) if self.log else (),
+            cpus=tuple(self._try("CPUs", self._cpus) or ()),
+            stuck=tuple(self._try("tasks", self._stuck) or ()),
             dmesg=tuple(_lines(self.log)[-LOG_LINES:]) if self.log else (),
             problems=tuple(self.problems),
         )
@@ -103,6 +117,29 @@ class _Examination:
     def _kernel(self) -> Kernel:
         assert self.guest
         return self.guest.kernel
+
+    def _cpus(self) -> list[Stack]:
+        traces = self._traces
+        if traces is None:
+            return []
+        panicked = self.info.panic_cpu if self.info else None
+        return [
+            _stack(stack, "panicked here" if stack.cpu == panicked else "")
+            for stack in traces.cpus()
+        ]
+
+    def _stuck(self) -> list[Stack]:
+        """Tasks that wait and cannot be interrupted, and those inside an NTB driver."""
+        traces = self._traces
+        if traces is None:
+            return []
+        found = traces.tasks(lambda task: not task.running)
+        notable = (
+            _stack(stack, why)
+            for stack in itertools.islice(found, MOST_UNWOUND)
+            if (why := _why_notable(stack))
+        )
+        return list(itertools.islice(notable, MOST_STACKS))
 
     def _condition(self) -> tuple[Condition, list[str]]:
         """In the order of how sure a sign is: QEMU's state, the kernel's own words, its log."""
@@ -165,47 +202,55 @@ class _Examination:
         )
 
 
+def _stack(stack: backtraces.Stack, why: str) -> Stack:
+    trace = stack.trace
+    ending = "came from user space" if trace.end == "user" and not trace.frames else ""
+    return Stack(stack.title, stack.state, why or ending, trace.names, trace.problem)
+
+
+def _why_notable(stack: backtraces.Stack) -> str:
+    if stack.state == "D":
+        return "waits and cannot be interrupted"
+    inside = re.search(r"\[(ntb\w*)\]", " ".join(stack.trace.names))
+    return f"in {inside[1]}" if inside else ""
+
+
 def _lines(log: KernelLog) -> list[str]:
     """As dmesg prints them, control characters and all."""
     return [stamp + line for record in log.records for stamp, line in record.lines()]
 
 
-def _link(lab: Lab, kernels: Mapping[str, Kernel]) -> LinkStory:
+def _link(lab: Lab, guests: Sequence[Guest]) -> LinkStory:
     if lab.link is None or lab.manifest is None:
         return LinkStory(None, problem="there is none")
     names = {record.index: record.name for record in lab.manifest.guests}
     try:
-        link = lab.read_link()
+        views = view_ntb(guests, lab.page())
     except NtbdbgError as error:
         return LinkStory(None, names, problem=error.message)
-    drivers = dict(
-        _drivers(
-            lab,
-            {
-                p: kernels[name]
-                for p, name in names.items()
-                if name in kernels and p < len(link.ports)
-            },
-        )
-    )
-    found = compare_all(drivers, link)
+    for view in views.guests:
+        if view.problem:
+            lab.note(f"{view.guest}: its driver is not compared: {view.problem.message}")
+    compared = [view for view in views.guests if view.disagreements is not None]
     return LinkStory(
-        link,
+        views.link,
         names,
-        tuple(link_findings(link, names)),
-        tuple(names[partition] for partition in drivers),
-        tuple((names[partition], str(one)) for partition, some in found.items() for one in some),
+        tuple(link_findings(views.link, names)) if views.link else (),
+        tuple(view.guest for view in compared),
+        tuple((view.guest, str(one)) for view in compared for one in view.disagreements or ()),
     )
-
-
-def _drivers(lab: Lab, kernels: Mapping[int, Kernel]) -> Iterator[tuple[int, Driver]]:
-    """By partition; a guest whose driver is not understood gets a note."""
-    for partition, kernel in kernels.items():
-        try:
-            yield partition, read_driver(kernel)
-        except NtbdbgError as error:
-            lab.note(f"{kernel.memory.name}: its driver is not compared: {error.message}")
 
 
 def _lab_facts(summary: LabSummary) -> Iterator[tuple[str, str]]:
-    yield "lab", f"{summary.name or 'none'}, {summary.state or 'not of a launcher'}"
+    capture = summary.capture
+    if capture is None:
+        yield "lab", f"{summary.name or 'none'}, {summary.state or 'not of a launcher'}"
+        return
+    yield "lab", summary.name or "none"
+    yield "moment", time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(capture.moment))
+    yield "standstill", f"{capture.standstill * 1000:.1f} ms"
+    if not capture.consistent:
+        yield "consistent", "no: something still ran when it was taken"
+    if capture.reason:
+        yield "taken because", capture.reason
+    yield "taken by", capture.program

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,6 +13,8 @@ from ntbdbg.memory.number import parse_size
 from ntbdbg.target.address import AddressExpr, Window
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from ntbdbg.inspect.journal import Patch
     from ntbdbg.inspect.search import Match
     from ntbdbg.inspect.value import Pattern
@@ -217,8 +220,10 @@ class Guest:
             self.memory, pattern, within=within, align=align, limit=limit, progress=progress
         )
 
-    def qmp(self) -> Qmp:
+    def qmp(self) -> AbstractContextManager[Qmp]:
         """QEMU's monitor, to be opened briefly: ``with guest.qmp() as qmp``.
+
+        It talks to one client at a time; while `Lab.frozen` holds it, that conversation is used.
 
         :raises TargetError: a bare RAM file, or the guest's QEMU is gone
         """
@@ -229,4 +234,7 @@ class Guest:
                 f"{self.name} is a bare RAM file, QEMU's monitor (QMP) is not known",
                 hint="start the guests by 'python3 run vms' to freeze and resume them",
             )
+        held = self.lab.still
+        if held is not None and self.name in held.monitors:
+            return contextlib.nullcontext(held.monitors[self.name])
         return monitor(self.record)

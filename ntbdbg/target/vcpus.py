@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import QmpError
@@ -45,10 +44,8 @@ def vcpus_of(guest: Guest) -> Vcpus:
 def _from_qemu(guest: Guest) -> Vcpus:
     from ntbdbg.target.registers import read_registers
 
-    # Whoever holds the lab still has the monitor, which serves one client.
-    held = guest.lab.still.monitors.get(guest.name) if guest.lab.still else None
     try:
-        with contextlib.nullcontext(held) if held else guest.qmp() as qmp:
+        with guest.qmp() as qmp:
             running = bool(qmp.execute("query-status")["running"])
             return Vcpus(read_registers(qmp), torn=running)
     except QmpError as error:

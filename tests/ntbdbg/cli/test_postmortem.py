@@ -14,8 +14,9 @@ from ntbdbg.memory.base import Segment
 from tests.ntbdbg.conftest import Run
 from tests.support.fakekernel import FakeGuest
 from tests.support.fakelog import FakeLog
+from tests.support.fakestack import FakeStacks
 from tests.support.fakeswitch import FakeSwitch
-from tests.support.faketasks import FakeTasks
+from tests.support.faketasks import DISK, FakeTasks
 from tests.support.linuxlab import LinuxLab
 
 PANIC = "Kernel panic - not syncing: sysrq triggered crash"
@@ -25,8 +26,13 @@ Furnish = Callable[[str, FakeGuest], None]
 def furnish(name: str, guest: FakeGuest) -> None:
     """qemu1 panicked on CPU 1, qemu2 has a task that the kernel calls hung."""
     log = FakeLog(guest)
-    tasks = FakeTasks(guest)
+    tasks, stacks = FakeTasks(guest), FakeStacks(guest)
     tasks.add(1, "init")
+    schedule, wait = stacks.function("schedule"), stacks.function("wait_for_peer")
+    end = stacks.function("kthread_end", kind="end")
+    stacks.finish()
+    waiter = tasks.add(33, "cat", state=DISK)
+    stacks.block(waiter, [schedule + 4, wait + 8, end + 1])
     log.add(f"hello from {name}", at=1.0)
     if name == "qemu1":
         guest.number("panic_cpu", 1, "int")
@@ -72,6 +78,22 @@ def test_each_guest_s_condition_and_why(lab: LinuxLab, ntbdbg: Run) -> None:
     assert why.endswith("INFO: task cat:33 blocked for more than 241 seconds.")
     assert two["panic"] == []
     assert two["dmesg"][0] == "[    1.000000] hello from qemu2"
+
+
+def test_tasks_that_wait_are_told_with_their_stacks(lab: LinuxLab, ntbdbg: Run) -> None:
+    two = json.loads(ntbdbg("postmortem", "--json").stdout)["guests"][1]
+    (stack,) = two["stuck"]
+    assert (stack["title"], stack["state"]) == ("pid 33 cat", "D")
+    assert stack["why"] == "waits and cannot be interrupted"
+    assert stack["frames"] == ["schedule+0x4", "wait_for_peer+0x8", "kthread_end+0x1"]
+    assert stack["problem"] == ""
+
+
+def test_frozen_guests_are_told_as_they_were(lab: LinuxLab, ntbdbg: Run) -> None:
+    done = ntbdbg("postmortem", "--freeze", "--json")
+    assert done.returncode == 0, done.stderr
+    assert not [c for g in json.loads(done.stdout)["guests"] for c in g["why"] if "paused" in c]
+    assert [server.status for server in lab.qmp.values()] == ["running", "running"]
 
 
 def test_the_link_s_findings(lab: LinuxLab, ntbdbg: Run) -> None:

@@ -44,6 +44,18 @@ def test_both_stand_still_inside_and_run_afterwards(lab: FakeLab, opened: Lab) -
     assert frozenmark.read(lab.folder) is None
 
 
+def test_what_holds_the_monitors_shares_them(lab: FakeLab, opened: Lab) -> None:
+    with opened.frozen():
+        with opened.guest("qemu1").qmp() as qmp:
+            assert qmp.execute("query-status")["status"] == "paused"
+        with opened.guest("qemu1").qmp() as qmp:  # it is still open
+            qmp.execute("query-status")
+        assert freeze.states(opened) == {"qemu1": "running", "qemu2": "running"}
+    assert opened.still is None
+    with opened.guest("qemu1").qmp() as qmp:
+        assert qmp.execute("query-status")["status"] == "running"
+
+
 def test_an_exception_inside_resumes_and_passes(lab: FakeLab, opened: Lab) -> None:
     with pytest.raises(KeyError), opened.frozen():
         raise KeyError
