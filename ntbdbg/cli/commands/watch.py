@@ -30,6 +30,7 @@ REFRESH = 0.1
 
 EXAMPLES = [
     ("ntbdbg watch qemu1 0x1000 64", "64 bytes, live on a terminal, a line a change in a pipe"),
+    ("ntbdbg watch qemu1 jiffies 8 --count 5", "a kernel variable, by its symbol"),
     ("ntbdbg watch --link", "doorbells, messages, masks, link state, translations"),
     ("ntbdbg watch qemu1 0x1000 4 qemu2:0x1000 4 --width 4", "two places, as 32-bit units"),
     ("ntbdbg watch qemu1 0x1000 --until 'u32==5' --freeze", "stop the lab when it becomes 5"),
