@@ -106,19 +106,19 @@ class TypeTable:
     def _offsets(self, name: str) -> Iterator[int]:
         """Where that name is in its own strings and the base's.
 
-        Only whole strings are found: no writer of BTF lets a name be the tail of another.
+        Every writer of BTF has each string once, and lets none be the tail of another.
         """
         if self.base is not None:
             yield from self.base._offsets(name)
-        needle = name.encode("utf-8", "replace") + b"\0"
-        if needle.find(b"\0") in (0, len(needle) - 2):
+        if not name or "\0" in name:
             return
+        needle = name.encode("utf-8", "replace") + b"\0"
         if self.base is not None and self._strings.startswith(needle):
             yield self._first_name
+            return
         at = self._strings.find(b"\0" + needle)
-        while at >= 0:
+        if at >= 0:
             yield self._first_name + at + 1
-            at = self._strings.find(b"\0" + needle, at + len(needle))
 
     @cached_property
     def _name_bytes(self) -> bytes:

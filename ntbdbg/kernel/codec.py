@@ -19,10 +19,10 @@ from ntbdbg.kernel.shape import Array, Compound, Scalar, Shape, Slot
 from ntbdbg.kernel.slots import find_slot, named_slots
 
 if TYPE_CHECKING:
-    import construct
     import drgn
 
     from ntbdbg.kernel.fields import Field, FieldOptions
+    from ntbdbg.kernel.forms import Form
 
 LARGEST = 64 << 20
 """Bytes of a type that is taken apart."""
@@ -50,7 +50,7 @@ class Codec:
         return cls(shape_of(kind))
 
     @cached_property
-    def construct(self) -> construct.Construct:
+    def construct(self) -> Form:
         """The type as a construct; see `ntbdbg.kernel.forms` for the values it deals in."""
         from ntbdbg.kernel.forms import form_of
 
@@ -64,22 +64,17 @@ class Codec:
         """
         if len(data) != self.sizeof:
             return self._stretched(len(data)).parse(data)
-        return self.construct.parse(data)
+        return self.construct.decode(data)
 
     def build(self, value: Any) -> bytes:
         """The bytes of a value as `parse` gives it; members that are not named are zero.
 
         :raises UsageError: a value does not fit, or there is no such member
         """
-        from construct import ConstructError
-
         needed = self._needed(value) if isinstance(value, dict) else 0
         if needed:
             return self._stretched(needed).build(value)
-        try:
-            return bytes(self.construct.build(value))
-        except ConstructError as error:
-            raise UsageError(f"{self.name}: {error}") from error
+        return self.construct.encode(value)
 
     def fields(self, data: bytes, options: FieldOptions | None = None) -> Iterator[Field]:
         """What `data` says, member by member; needs no construct."""

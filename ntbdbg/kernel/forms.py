@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-import construct
 from construct import Construct, stream_read, stream_write
 
 from ntbdbg.errors import KernelError, UsageError
@@ -26,102 +25,125 @@ REST = "<rest>"
 MAX_ELEMENTS = 1 << 20
 
 
-def form_of(shape: Shape, depth: int = 0) -> Construct:
+def form_of(shape: Shape, depth: int = 0) -> Form:
     """The construct of a shape; KernelError if it is nested or long beyond all measure."""
     if depth > MAX_NESTING:
         raise KernelError(f"{shape.name} is within more than {MAX_NESTING} others")
     if isinstance(shape, Scalar):
-        return ScalarForm(shape)
+        return Number(shape)
     if isinstance(shape, Compound):
         return Record(shape, depth)
     if not isinstance(shape, Array) or shape.is_bytes:
         is_text = isinstance(shape, Array) and shape.is_text
-        return (Text if is_text else Plain)(construct.Bytes(shape.size))
+        return Text(shape) if is_text else Plain(shape)
     if shape.length > MAX_ELEMENTS:
         raise KernelError(f"{shape.name} has too many elements to be taken apart")
-    length = shape.length if shape.element.size else 0  # elements of no size say nothing
-    return Elements(construct.Array(length, form_of(shape.element, depth + 1)))
+    return Elements(shape, form_of(shape.element, depth + 1))
 
 
-class ScalarForm(Construct):  # type: ignore[misc]
-    """A number; what it stands for is the shape's part."""
+class Form(Construct):  # type: ignore[misc]
+    """A construct of fixed size; within others it works on bytes, without a stream."""
 
-    def __init__(self, shape: Scalar) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.shape = shape
+        self.size = shape.size
+
+    def decode(self, data: bytes) -> Any:
+        """The value of `data`, as many bytes as it has."""
+        raise NotImplementedError
+
+    def encode(self, value: Any) -> bytes:
+        """The bytes of `value`; UsageError if it does not fit."""
+        raise NotImplementedError
 
     def _parse(self, stream: Any, context: Any, path: str) -> Any:
-        data = stream_read(stream, self.shape.size, path)
-        return self.shape.value(int.from_bytes(data, "little"))
+        return self.decode(stream_read(stream, self.size, path))
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
-        data = self.shape.raw(obj).to_bytes(self.shape.size, "little")
-        stream_write(stream, data, self.shape.size, path)
+        stream_write(stream, self.encode(obj), self.size, path)
         return obj
 
     def _sizeof(self, context: Any, path: str) -> int:
-        return self.shape.size
+        return self.size
 
 
-class Elements(construct.Adapter):  # type: ignore[misc]
-    """Elements as a plain list."""
+class Number(Form):
+    """A number; what it stands for is the shape's part."""
 
-    def _decode(self, obj: Any, context: Any, path: str) -> list[Any]:
-        return list(obj)
+    def __init__(self, shape: Scalar) -> None:
+        super().__init__(shape)
+        self._shape = shape
 
-    def _encode(self, obj: Any, context: Any, path: str) -> Any:
-        if not isinstance(obj, list | tuple):
-            raise UsageError(f"{obj!r:.60} is no list of elements")
-        if len(obj) != self.subcon.count:
-            raise UsageError(f"expected {self.subcon.count} elements, found {len(obj)}")
-        return obj
+    def decode(self, data: bytes) -> Any:
+        return self._shape.value(int.from_bytes(data, "little"))
+
+    def encode(self, value: Any) -> bytes:
+        return self._shape.raw(value).to_bytes(self.size, "little")
 
 
-class Plain(construct.Adapter):  # type: ignore[misc]
+class Elements(Form):
+    """Elements side by side, as a list; none if they have no size, since they say nothing."""
+
+    def __init__(self, shape: Array, element: Form) -> None:
+        super().__init__(shape)
+        self._element, self._length = element, shape.length if element.size else 0
+
+    def decode(self, data: bytes) -> list[Any]:
+        step, decode = self._element.size, self._element.decode
+        return [decode(data[at : at + step]) for at in range(0, self._length * step, step or 1)]
+
+    def encode(self, value: Any) -> bytes:
+        if not isinstance(value, list | tuple):
+            raise UsageError(f"{value!r:.60} is no list of elements")
+        if len(value) != self._length:
+            raise UsageError(f"expected {self._length} elements, found {len(value)}")
+        return b"".join(map(self._element.encode, value))
+
+
+class Plain(Form):
     """Bytes; fewer than there is room for are filled up with zeros."""
 
-    def _decode(self, obj: bytes, context: Any, path: str) -> str | bytes:
-        return obj
+    def decode(self, data: bytes) -> str | bytes:
+        return data
 
-    def _encode(self, obj: Any, context: Any, path: str) -> bytes:
-        size = int(self.subcon.sizeof())
-        if not isinstance(obj, bytes | bytearray):
-            raise UsageError(f"{obj!r:.60} is no bytes", hint="write b'…', or hex:… as text")
-        if len(obj) > size:
-            raise UsageError(f"{len(obj)} bytes are too many, there is room for {size}")
-        return bytes(obj).ljust(size, b"\0")
+    def encode(self, value: Any) -> bytes:
+        if not isinstance(value, bytes | bytearray):
+            raise UsageError(f"{value!r:.60} is no bytes", hint="write b'…', or hex:… as text")
+        if len(value) > self.size:
+            raise UsageError(f"{len(value)} bytes are too many, there is room for {self.size}")
+        return bytes(value).ljust(self.size, b"\0")
 
 
 class Text(Plain):
     """Characters with NULs up to the end as text; anything else as bytes."""
 
-    def _decode(self, obj: bytes, context: Any, path: str) -> str | bytes:
-        text = obj.rstrip(b"\0")
-        if len(text) == len(obj) or b"\0" in text:
-            return obj
+    def decode(self, data: bytes) -> str | bytes:
+        text = data.rstrip(b"\0")
+        if len(text) == len(data) or b"\0" in text:
+            return data
         try:
             return text.decode()
         except UnicodeDecodeError:
-            return obj
+            return data
 
-    def _encode(self, obj: Any, context: Any, path: str) -> bytes:
-        if not isinstance(obj, str):
-            return super()._encode(obj, context, path)
-        data, size = obj.encode(), int(self.subcon.sizeof())
+    def encode(self, value: Any) -> bytes:
+        if not isinstance(value, str):
+            return super().encode(value)
+        data = value.encode()
         if b"\0" in data:
-            raise UsageError(f"{obj!r:.60} has a NUL within", hint="give bytes")
-        if len(data) >= size > 0 or (data and not size):
+            raise UsageError(f"{value!r:.60} has a NUL within", hint="give bytes")
+        if len(data) >= self.size > 0 or (data and not self.size):
             raise UsageError(
-                f"{obj!r:.60} is too long: {len(data)} bytes and a NUL, with room for {size}"
+                f"{value!r:.60} is too long: {len(data)} bytes and a NUL, with room for {self.size}"
             )
-        return super()._encode(data, context, path)
+        return super().encode(data)
 
 
-class Record(Construct):  # type: ignore[misc]
+class Record(Form):
     """A structure or union."""
 
     def __init__(self, shape: Compound, depth: int) -> None:
-        super().__init__()
+        super().__init__(shape)
         self.shape = shape
         self._depth = depth
 
@@ -135,7 +157,7 @@ class Record(Construct):  # type: ignore[misc]
         return slots
 
     @cached_property
-    def _forms(self) -> dict[str, Construct]:
+    def _forms(self) -> dict[str, Form]:
         return {name: form_of(slot.shape, self._depth + 1) for name, slot in self._slots.items()}
 
     @cached_property
@@ -154,8 +176,7 @@ class Record(Construct):  # type: ignore[misc]
 
     # -- bytes to values -------------------------------------------------------------------
 
-    def _parse(self, stream: Any, context: Any, path: str) -> dict[str, Any]:
-        data = stream_read(stream, self.shape.size, path)
+    def decode(self, data: bytes) -> dict[str, Any]:
         values = {name: self._value(data, name) for name in self._slots}
         rest = int.from_bytes(data, "little") & self._rest_mask
         if rest:
@@ -166,28 +187,17 @@ class Record(Construct):  # type: ignore[misc]
         slot = self._slots[name]
         piece = bytes(data[slot.offset : slot.offset + slot.size])
         if slot.bit_size is None:
-            return self._forms[name].parse(piece)
+            return self._forms[name].decode(piece)
         assert isinstance(slot.shape, Scalar)
         return slot.shape.value(slot.raw(piece), slot.bit_size)
 
     # -- values to bytes -------------------------------------------------------------------
 
-    def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
-        stream_write(stream, self._bytes(obj), self.shape.size, path)
-        return obj
-
-    def _bytes(self, obj: Any) -> bytes:
-        if not isinstance(obj, Mapping):
-            raise UsageError(f"{self.shape.name} is made from its members, not from {obj!r:.60}")
-        for name in obj:
-            if name not in self._slots and name != REST:
-                raise UsageError(f"{self.shape.name} has no member {name!r:.60}")
-        base = bytes(obj.get(REST, b"")).ljust(self.shape.size, b"\0")
-        if len(base) > self.shape.size:
-            raise UsageError(f"{REST} of {self.shape.name} has {len(base)} bytes")
+    def encode(self, value: Any) -> bytes:
+        base = self._base(value)
         data, changed = bytearray(base), []
-        for name, value in obj.items():
-            piece = self._piece(base, name, value) if name != REST else None
+        for name, inner in value.items():
+            piece = self._piece(base, name, inner) if name != REST else None
             if piece is not None and not (name in self._shared and piece == self._old(base, name)):
                 self._put(data, name, piece)
                 changed.append((name, piece))
@@ -196,11 +206,23 @@ class Record(Construct):  # type: ignore[misc]
                 raise UsageError(f"{self.shape.name}: {name} and another member contradict")
         return bytes(data)
 
+    def _base(self, value: Any) -> bytes:
+        """The bytes that the members of `value` are put into."""
+        if not isinstance(value, Mapping):
+            raise UsageError(f"{self.shape.name} is made from its members, not from {value!r:.60}")
+        for name in value:
+            if name not in self._slots and name != REST:
+                raise UsageError(f"{self.shape.name} has no member {name!r:.60}")
+        base = bytes(value.get(REST, b"")).ljust(self.size, b"\0")
+        if len(base) > self.size:
+            raise UsageError(f"{REST} of {self.shape.name} has {len(base)} bytes")
+        return base
+
     def _piece(self, base: bytes, name: str, value: Any) -> int:
         """What a member is stored as."""
         slot = self._slots[name]
         if slot.bit_size is None:
-            return int.from_bytes(self._forms[name].build(value), "little")
+            return int.from_bytes(self._forms[name].encode(value), "little")
         assert isinstance(slot.shape, Scalar)
         return slot.shape.raw(value, slot.bit_size)
 
@@ -212,9 +234,6 @@ class Record(Construct):  # type: ignore[misc]
         slot = self._slots[name]
         end = slot.offset + slot.size
         data[slot.offset : end] = slot.merged(bytes(data[slot.offset : end]), piece)
-
-    def _sizeof(self, context: Any, path: str) -> int:
-        return self.shape.size
 
 
 def _bits(slot: Slot) -> int:

@@ -125,7 +125,7 @@ def test_names() -> None:
     btf = Btf.parse(written.data())
     assert btf.by_name(Kind.STRUCT, "point") == ids["struct"]
     assert btf.by_name(Kind.UNION, "point") is None
-    for name in ("oint", "poin", "", "x\0f", "no such", "\ud800"):
+    for name in ("oint", "poin", "", "x\0f", "point\0x", "no such", "\ud800"):
         assert btf.by_name(Kind.STRUCT, name) is None
     assert btf.enumerator("NONE") == (ids["enum"], -1)
     assert btf.enumerator("MINUS") == (ids["signed64"], -2)

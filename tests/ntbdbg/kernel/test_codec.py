@@ -43,6 +43,8 @@ def both(shape: Shape, data: bytes, value: Any) -> None:
     codec = Codec(shape)
     assert codec.parse(data) == value
     assert codec.build(value) == data
+    assert codec.construct.parse(data) == value
+    assert codec.construct.build(value) == data
     assert codec.construct.sizeof() == codec.sizeof == len(data)
 
 
