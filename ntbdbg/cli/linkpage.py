@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ntbdbg.errors import TargetError
-from ntbdbg.ntb.source import PageFile
 from ntbdbg.target.capturelabs import in_capture
 
 if TYPE_CHECKING:
@@ -39,6 +38,8 @@ def open_page(
     :raises TargetError: the page is not there
     """
     if path is not None:
+        from ntbdbg.ntb.source import PageFile
+
         return PageFile(path), {}
     lab = app.guest(target).lab if target and in_capture(target) else app.lab
     records = lab.manifest.guests if lab.manifest else ()

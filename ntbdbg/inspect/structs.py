@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Binary structures declared by hand with construct, and a walk over their members."""
+"""Binary structures declared by hand with construct, and a walk over their members.
+
+construct is imported when the first one is looked at: kernel types do without it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
-
-from construct import Array, Bytes, FormatField, Renamed, Struct
 
 Value = int | bytes | tuple[int, ...]
 
@@ -87,6 +88,8 @@ def _walk(
 
 def _bare(kind: Any) -> Any:
     """Without the wrappers that hold its name and its comment."""
+    from construct import Renamed
+
     while isinstance(kind, Renamed):
         kind = kind.subcon
     return kind
@@ -94,6 +97,8 @@ def _bare(kind: Any) -> Any:
 
 def _structs(kind: Any, offset: int, path: str) -> Iterator[tuple[Any, int, str]]:
     """The structures in `kind`, a structure itself or arrays of them: with offset and path."""
+    from construct import Array, Struct
+
     if isinstance(kind, Struct):
         yield kind, offset, path
     elif isinstance(kind, Array):
@@ -103,6 +108,8 @@ def _structs(kind: Any, offset: int, path: str) -> Iterator[tuple[Any, int, str]
 
 
 def _value(kind: Any, raw: bytes) -> Value:
+    from construct import Array, Bytes, FormatField
+
     if isinstance(kind, Array):
         return tuple(kind.parse(raw))
     assert isinstance(kind, FormatField | Bytes), kind

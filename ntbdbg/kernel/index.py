@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from ntbdbg.memory.base import PhysicalMemory
 
 _HEAD = struct.Struct("<QQ")  # size of the compressed names in RAM, number of symbols
-MASK = (1 << 64) - 1
+IMAGE_END, IMAGE_SIZE = 1 << 64, 1 << 31
 
-MOST_OFFSET = 1 << 31
+MOST_OFFSET = 1 << 30
 """KASLR moves a kernel by less than ``KERNEL_IMAGE_SIZE``, which is 1 GiB."""
 
 
@@ -36,7 +36,7 @@ def symbol_table(
         return known
     made = load_kallsyms(virtual, info)
     table = SymbolTable(made.addresses, made.names)
-    if cache is not None and 0 <= info.kernel_offset < MOST_OFFSET:
+    if cache is not None and _can_be_moved(table, info):
         cache.store("symbols", _pack(table, made, info))
     return table
 
@@ -56,6 +56,14 @@ def types(raw: bytes, cache: KernelCache | None) -> Btf:
     return btf
 
 
+def _can_be_moved(table: SymbolTable, info: Vmcoreinfo) -> bool:
+    """Whether addresses stay within the image's 2 GiB, wherever KASLR puts a kernel."""
+    image = table.addresses[bisect_left(table.addresses, IMAGE_START) :]
+    offset = info.kernel_offset
+    fits = bool(image) and image[0] - offset >= IMAGE_END - IMAGE_SIZE
+    return fits and 0 <= offset < MOST_OFFSET and image[-1] - offset < IMAGE_END - MOST_OFFSET
+
+
 def _pack(table: SymbolTable, made: Kallsyms, info: Vmcoreinfo) -> Entry:
     """Addresses as without KASLR, and names."""
     head = _HEAD.pack(len(made.tables.names), len(table))
@@ -69,6 +77,8 @@ def _kept_symbols(virtual: PhysicalMemory, info: Vmcoreinfo, entry: Entry) -> Sy
     if len(entry.data) < _HEAD.size:
         return None
     names_size, count = _HEAD.unpack_from(entry.data)
+    if not 0 <= info.kernel_offset < MOST_OFFSET:
+        return None
     tables = read_tables(virtual, info, names_size)
     if tables is None or tables.digest(info) != entry.source:
         return None
@@ -79,11 +89,14 @@ def _kept_symbols(virtual: PhysicalMemory, info: Vmcoreinfo, entry: Entry) -> Sy
     names = entry.data[end:].decode("latin-1").split("\n")
     if not len(addresses) == len(names) == count:
         return None
-    return SymbolTable(_moved(addresses, info.kernel_offset), names)
+    return SymbolTable(_moved(addresses, info.kernel_offset), names, ordered=True)
 
 
 def _moved(addresses: array[int], distance: int) -> array[int]:
     """The symbols of the image moved; those that are no addresses stay."""
     first = bisect_left(addresses, IMAGE_START)
-    moved = array("Q", [address + distance & MASK for address in addresses[first:]])
-    return addresses[:first] + moved
+    image = addresses[first:]
+    # Two long numbers added are as many 64-bit numbers added, as long as none has a carry.
+    each = int.from_bytes(abs(distance).to_bytes(8, "little") * len(image), "little")
+    moved = int.from_bytes(image.tobytes(), "little") + (each if distance >= 0 else -each)
+    return addresses[:first] + array("Q", moved.to_bytes(8 * len(image), "little"))

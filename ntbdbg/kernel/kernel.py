@@ -77,7 +77,8 @@ class Kernel:
         found = find_vmcoreinfo(memory)
         if not found:
             raise _none(memory)
-        return cls(memory, found[0], found[1:], symbols=symbols, cache=cache, notify=notify)
+        kernels = [cls(memory, info, symbols=symbols, cache=cache, notify=notify) for info in found]
+        return kernels[0] if len(kernels) == 1 else _live(kernels)
 
     def __repr__(self) -> str:
         return f"<Kernel {self.info.release} in {self.memory.name}>"
@@ -303,6 +304,21 @@ class Kernel:
         if not found:
             raise KernelError(f"Linux {self.info.release} has no symbol {name}", hint=why_not)
         return found[0].address
+
+
+def _live(kernels: list[Kernel]) -> Kernel:
+    """The one of several that lives; it knows the others, and so does the user."""
+    from ntbdbg.kernel.liveness import by_liveness
+
+    ordered, reason = by_liveness(kernels)
+    live = ordered[0]
+    live.others = [kernel.info for kernel in ordered[1:]]
+    names = ", ".join(f"{info.release} (VMCOREINFO at {info.address:#x})" for info in live.others)
+    live._notify(
+        f"{live.memory.name}: {len(kernels)} kernels are in its RAM; taken: {live.info.release} "
+        f"(VMCOREINFO at {live.info.address:#x}), {reason}; not {names}"
+    )
+    return live
 
 
 def _none(memory: PhysicalMemory) -> KernelError:

@@ -43,6 +43,7 @@ class SymbolTable(Sequence[Symbol]):
 
     :param names: each after its letter: ``Tstart_kernel``
     :param end: where the last one ends; by default it has no size
+    :param ordered: `addresses` ascend, which then is not checked
     """
 
     def __init__(
@@ -52,8 +53,9 @@ class SymbolTable(Sequence[Symbol]):
         *,
         module: str | None = None,
         end: int = 0,
+        ordered: bool = False,
     ) -> None:
-        if any(low > high for low, high in pairwise(addresses)):
+        if not ordered and any(low > high for low, high in pairwise(addresses)):
             order = sorted(range(len(addresses)), key=addresses.__getitem__)
             addresses = array("Q", map(addresses.__getitem__, order))
             names = [names[index] for index in order]

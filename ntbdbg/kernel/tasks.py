@@ -95,15 +95,19 @@ class TaskWalker:
 
     def cpus(self) -> list[CpuTask]:
         """What each CPU runs, as far as its run queue can be read."""
-        queues = self.kernel.symbol("runqueues").address
-        offset = self.kernel.layouts["rq"].find("curr").offset
+        try:
+            queues = self.kernel.symbol("runqueues").address
+            offset = self.kernel.layouts["rq"].find("curr").offset
+            numbers = self.kernel.online_cpus()
+        except (FaultError, KernelError):
+            return []
         found = []
-        for cpu in self.kernel.online_cpus():
+        for cpu in numbers:
             try:
                 place = self.kernel.percpu(queues, cpu) + offset
                 address = int.from_bytes(self.kernel.virtual.read(place, 8), "little")
                 task = self.layout.parse(self.kernel.virtual, address)
-            except FaultError:
+            except (FaultError, KernelError):
                 continue
             found.append(CpuTask(cpu, task.number("pid"), self._names.of(task), address))
         return found
@@ -180,7 +184,4 @@ def cpu_of(record: Record) -> int:
     for path in ("thread_info.cpu", "cpu"):
         if record.has(path):
             return record.number(path)
-    raise KernelError(
-        "struct task_struct of this kernel does not say on which CPU a task is",
-        hint="it was built without CONFIG_SMP",
-    )
+    return 0  # built without CONFIG_SMP

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from ntbdbg.render.pairs import pair_table
 from ntbdbg.render.text import printable
 
 if TYPE_CHECKING:
@@ -27,12 +28,7 @@ class SymbolView:
         if self.answer.address is None and self.answer.physical is None:
             yield _table(self.answer.symbols)
             return
-        table = Table(box=None, pad_edge=False, show_header=False)
-        table.add_column(no_wrap=True)
-        table.add_column(overflow="fold")
-        for what, text in self._rows():
-            table.add_row(what, printable(text))
-        yield table
+        yield pair_table(self._rows())
 
     def _rows(self) -> Iterator[tuple[str, str]]:
         answer = self.answer

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ntbdbg.memory.number import format_size
+from ntbdbg.render.pairs import pair_table
 from ntbdbg.render.text import printable
 
 if TYPE_CHECKING:
@@ -32,12 +33,7 @@ class TranslationView:
             name = f"  {printable(found.symbol)}" if found.symbol else ""
             yield _line(f"{found.guest}: {found.walk.virtual:#x}{name}")
             yield _steps(found.walk)
-        table = Table(box=None, pad_edge=False, show_header=False)
-        table.add_column(no_wrap=True)
-        table.add_column(overflow="fold")
-        for what, text in self._rows():
-            table.add_row(what, printable(text))
-        yield table
+        yield pair_table(self._rows())
 
     def _rows(self) -> Iterator[tuple[str, str]]:
         found = self.found

@@ -203,12 +203,15 @@ class Guest:
         self,
         pattern: Pattern | bytes | str,
         *,
-        within: AddressRange | None = None,
+        within: AddressRange | str | None = None,
         align: int = 1,
         limit: int | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Iterator[Match]:
-        """Every occurrence of `pattern` (``hex:de ad``); see `ntbdbg.inspect.search.search`."""
+        """Every occurrence of `pattern` (``hex:de ad``); see `ntbdbg.inspect.search.search`.
+
+        :param within: where to look: guest-physical, or as ``search --range`` takes it
+        """
         from ntbdbg.inspect.search import search
         from ntbdbg.inspect.value import literal, parse_pattern
 
@@ -216,9 +219,12 @@ class Guest:
             pattern = parse_pattern(pattern)
         elif isinstance(pattern, bytes):
             pattern = literal(pattern)
-        return search(
-            self.memory, pattern, within=within, align=align, limit=limit, progress=progress
-        )
+        memory = self.memory
+        if isinstance(within, str):
+            from ntbdbg.target.ranges import resolve_range
+
+            _, memory, within = resolve_range(self, within)
+        return search(memory, pattern, within=within, align=align, limit=limit, progress=progress)
 
     def qmp(self) -> AbstractContextManager[Qmp]:
         """QEMU's monitor, to be opened briefly: ``with guest.qmp() as qmp``.

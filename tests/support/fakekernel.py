@@ -135,6 +135,7 @@ class FakeGuest:
     :param cpus: CPUs with a per-CPU area
     :param absolute_percpu: kallsyms as before Linux 6.15 (see `kallsyms`)
     :param btf: whether BTF is there
+    :param pool: GPA of its page tables
     :ivar symbols: name → VA of everything that kallsyms will list
     :ivar omit: symbols that VMCOREINFO does not mention (``kallsyms_names``: as before Linux 6.0)
     :ivar extra: further lines of VMCOREINFO
@@ -151,8 +152,9 @@ class FakeGuest:
         release: str = RELEASE,
         absolute_percpu: bool = True,
         btf: bool = True,
+        pool: int = MIB,
     ) -> None:
-        self.space = FakeSpace(ram, levels=levels)
+        self.space = FakeSpace(ram, levels=levels, pool=pool)
         self.types = CTypes()
         self.symbols: dict[str, int] = {}
         self.tables: dict[str, int] = {}
@@ -373,7 +375,11 @@ class FakeGuest:
     def _write_btf(self) -> None:
         self.vmlinux_btf = BtfBuilder()
         self.vmlinux_btf.add(self.types)
-        percpu = {name: (self.symbols[name], kind) for name, kind in self._percpu_types.items()}
+        percpu = {
+            name: (self.symbols[name], kind)
+            for name, kind in self._percpu_types.items()
+            if name in self.symbols
+        }
         va = self.data("__start_BTF", self.vmlinux_btf.write(percpu), kind="R")
         self.symbol("__stop_BTF", self._data, "R")
         self.tables["btf"] = va

@@ -10,21 +10,22 @@ import click
 from ntbdbg.cli.options import lab_command, target_argument
 from ntbdbg.cli.params import LENGTH, Parsed
 from ntbdbg.cli.status import ExitStatus
-from ntbdbg.inspect.search import parse_range
+from ntbdbg.inspect.search import search
 from ntbdbg.inspect.value import parse_pattern
 from ntbdbg.render.progress import Progress
 from ntbdbg.render.search import context_dump, json_matches
+from ntbdbg.target.ranges import resolve_range
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
     from ntbdbg.inspect.value import Pattern
-    from ntbdbg.memory.segments import AddressRange
 
 EXAMPLES = [
     ("ntbdbg search qemu1 'hex:de ad be ef'", "bytes, anywhere in RAM"),
     ("ntbdbg search qemu1 'str:Linux version' --limit 1", "the first occurrence of a text"),
     ("ntbdbg search qemu1 u64:0xffff888000000000 --align 8", "an aligned little-endian number"),
     ("ntbdbg search qemu1 're:NTB[0-9]+' --range 1M+16M", "a regular expression over bytes"),
+    ("ntbdbg search qemu1 str:error --range _stext.._end", "in the kernel image, by its symbols"),
     ("ntbdbg search qemu1 utf16:Hello -c", "only how often"),
 ]
 
@@ -35,9 +36,8 @@ EXAMPLES = [
 @click.option(
     "--range",
     "within",
-    metavar="A:B|A+LEN",
-    type=Parsed("range", parse_range),
-    help="Where to look.  [default: all RAM]",
+    metavar="RANGE",
+    help="Where to look: A:B, A..B, A+LEN, or a symbol; A and B are addresses.  [default: all RAM]",
 )
 @click.option("--align", type=LENGTH, default=1, metavar="N", help="Only multiples of N.")
 @click.option("--limit", type=LENGTH, metavar="N", help="Stop after N matches.")
@@ -49,7 +49,7 @@ def command(
     app: AppContext,
     target: str,
     pattern: Pattern,
-    within: AddressRange | None,
+    within: str | None,
     align: int,
     limit: int | None,
     counts: bool,
@@ -59,13 +59,20 @@ def command(
 
     PATTERN is hex:…, str:…, utf16:…, a number such as u32:5 or u64be:0x1234, @FILE, or re:…
     (Python's syntax over bytes; matches of up to 4 KiB). One line a match, in xxd's format,
-    from the match on. Matches may lie across adjoining segments, never across a hole.
+    from the match on. Matches may lie across adjoining segments, never across a hole. In a range
+    of virtual addresses, what is mapped of it is searched.
     """
     guest = app.guest(target)
+    area = resolve_range(guest, within) if within else None
+    memory = area.memory if area else guest.memory
+    if area and area.place.via:
+        app.note_place(area.place, area.span.size)
+        guest = area.place.guest
     app.note_tearing(guest)
     found = 0
     with app.stillness(), Progress("search", app.is_terminal) as progress:
-        matches = guest.search(pattern, within=within, align=align, limit=limit, progress=progress)
+        span = area.span if area else None
+        matches = search(memory, pattern, within=span, align=align, limit=limit, progress=progress)
         if app.json:
             found = json_matches(app.out, guest.name, pattern, matches, counts, limit)
         else:
@@ -73,7 +80,7 @@ def command(
                 found += 1
                 if not counts:
                     progress.clear()
-                    app.out.write(context_dump(guest.memory, match, context, app.color))
+                    app.out.write(context_dump(memory, match, context, app.color))
     if counts and not app.json:
         app.write(str(found))
     if found == limit:

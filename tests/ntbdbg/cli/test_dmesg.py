@@ -121,5 +121,16 @@ def test_follow_shows_what_comes_and_survives_a_reboot(lab: LinuxLab) -> None:
     assert words == "note: the guest has booted anew\n"
 
 
+def test_following_a_guest_that_is_dead_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ntbdbg: Run
+) -> None:
+    with LinuxLab(tmp_path / "run", furnish=write_log, live=False) as made:
+        made.monkeypatch(monkeypatch)
+        done = ntbdbg("dmesg", "qemu1", "-f")
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == 4
+    assert "note: qemu1 does not run, so nothing will be added" in done.stderr
+
+
 def test_a_frozen_guest_cannot_be_followed(lab: LinuxLab, ntbdbg: Run) -> None:
     assert ntbdbg("dmesg", "qemu1", "-f", "--freeze").returncode == 2

@@ -114,6 +114,16 @@ def test_cpus_say_what_they_run() -> None:
     assert [(one.cpu, one.pid, one.name) for one in cpus] == [(0, 0, "swapper/0"), (1, 77, "busy")]
 
 
+def test_a_kernel_for_one_cpu() -> None:
+    guest = FakeGuest()
+    tasks = FakeTasks(guest)
+    tasks.add(1, "init")
+    guest.types.declare("struct thread_info { unsigned long flags; unsigned long pad[2]; };")
+    del guest.symbols["runqueues"]
+    assert [(task.pid, task.cpu) for task in listed(guest)] == [(1, 0)]
+    assert TaskWalker(Kernel.open(guest.memory)).cpus() == []
+
+
 @pytest.mark.parametrize(
     ("target", "why"),
     [

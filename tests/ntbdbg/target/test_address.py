@@ -26,6 +26,7 @@ GUESTS = ("qemu1", "qemu2")
         ("/dev/shm/qemu:0x1000", "/dev/shm/qemu", "pa", 0x1000, 0),
         ("pa:0xffff888000000000", None, "pa", 0xFFFF888000000000, 0),
         ("0xffff888000000000", None, "va", 0xFFFF888000000000, 0),
+        ("0xff11000000000000", None, "va", 0xFF11000000000000, 0),
         ("va:0x1000", None, "va", 0x1000, 0),
         ("qemu1:va:0x1000+8", "qemu1", "va", 0x1000, 8),
         ("mw0", None, None, Window("mw", 0), 0),
@@ -123,7 +124,7 @@ def test_numbers_and_offsets_add_up_or_overflow(base: int, offset: int) -> None:
     else:
         expr = AddressExpr.parse(text)
         assert expr.base == base
-        assert expr.is_physical == (base < 0xFFFF800000000000)
+        assert expr.is_physical == (base < 0xFF00000000000000)
 
 
 @given(st.text(max_size=20))

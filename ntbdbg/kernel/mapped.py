@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""A range of kernel virtual addresses as memory with segments: what of it is mapped to RAM."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ntbdbg.errors import FaultError, UsageError
+from ntbdbg.kernel.virtual import VirtualMemory
+from ntbdbg.memory.base import PhysicalMemory
+from ntbdbg.memory.segments import AddressRange, Segment, SegmentMap
+
+if TYPE_CHECKING:
+    from ntbdbg.kernel.paging import PageTables, Run
+
+MOST_PIECES = 1 << 16
+"""Mapped stretches, and holes between them; hostile page tables have no end of them."""
+
+LARGEST = 1 << 40
+"""Bytes mapped in all; the direct map of a large guest, and its vmalloc area."""
+
+
+class MappedRange(VirtualMemory):
+    """What of `within` is mapped to RAM, by VA.
+
+    :ivar segments: physically contiguous stretches as they were mapped when this was made;
+        every read translates anew
+    :raises FaultError: nothing of it is mapped
+    :raises UsageError: more is mapped than can be gone through
+    """
+
+    def __init__(self, tables: PageTables, within: AddressRange) -> None:
+        super().__init__(tables)
+        segments: list[Segment] = []
+        total = 0
+        for segment in self._mapped(within):
+            segments.append(segment)
+            total += segment.size
+            if len(segments) > MOST_PIECES or total > LARGEST:
+                raise UsageError(
+                    f"{self.name}: too much is mapped in {within}", hint="take a smaller range"
+                )
+        if not segments:
+            self.check(within.start, 1)
+        self.segments = SegmentMap(segments)
+
+    def extents(self, within: AddressRange | None = None) -> Iterator[AddressRange]:
+        """Parts that may hold something other than zeros; FaultError if one is mapped no more."""
+        for part in PhysicalMemory.extents(self, within):
+            yield from super().extents(part)
+
+    def _mapped(self, within: AddressRange) -> Iterator[Segment]:
+        for run in self._runs(within):
+            for ram in self.physical.segments:
+                part = ram.range.overlap(AddressRange(run.address, run.address + run.size))
+                if part is not None:
+                    yield Segment(run.virtual + part.start - run.address, part.size, part.start)
+
+    def _runs(self, within: AddressRange) -> Iterator[Run]:
+        """Runs of the range, holes left out."""
+        start = within.start
+        for _ in range(MOST_PIECES):
+            try:
+                yield from list(self.tables.runs(start, within.end - start))
+                return
+            except FaultError as fault:
+                hole = fault.address
+            if hole > start:
+                yield from self.tables.runs(start, hole - start)
+            start = self._behind_hole(hole)
+            if start >= within.end:
+                return
+        raise UsageError(f"{self.name}: {within} has too many holes", hint="take a smaller range")
+
+    def _behind_hole(self, address: int) -> int:
+        """Where the entry that maps nothing at `address` ends."""
+        steps = len(self.tables.walk(address).steps)
+        size = 1 << 12 + 9 * max(self.tables.levels - steps, 0)
+        return (address | size - 1) + 1

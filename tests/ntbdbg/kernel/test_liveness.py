@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""Several kernels in one RAM, as a reboot or kexec leaves them: which one lives."""
+
+from __future__ import annotations
+
+import pytest
+
+from ntbdbg.kernel.kernel import Kernel
+from ntbdbg.memory import BufferMemory
+from tests.support.fakekernel import FakeGuest
+from tests.support.fakelinux import REAL_SEC, furnish
+from tests.support.fakespace import MIB
+
+RAM = 48 * MIB
+FIRST = {"phys": 2 * MIB, "pool": MIB, "kaslr": 0x0400_0000}
+SECOND = {"phys": 26 * MIB, "pool": 25 * MIB, "kaslr": 0x1C00_0000, "levels": 5}
+
+
+def kernel(places: dict, clock: int | None, release: str = "6.1.0-56-amd64") -> FakeGuest:
+    guest = FakeGuest(ram=RAM, release=release, **places)
+    furnish("qemu1", guest)
+    _ = guest.memory
+    keeper = guest.at(guest.symbols["tk_core"], "struct fake_tk_core")
+    keeper["timekeeper.xtime_sec"] = clock or 0
+    if clock is None:
+        keeper["timekeeper.ktime_sec"] = 1
+    return guest
+
+
+def together(*guests: FakeGuest) -> BufferMemory:
+    """The RAM with what each of them left there."""
+    numbers = [int.from_bytes(guest.space.data, "little") for guest in guests]
+    both = numbers[0] | numbers[1]
+    return BufferMemory(both.to_bytes(RAM, "little"), name="qemu1")
+
+
+@pytest.mark.parametrize("second_is_later", [True, False])
+def test_the_one_whose_clock_is_the_latest(second_is_later):
+    first = kernel(FIRST, REAL_SEC)
+    second = kernel(SECOND, REAL_SEC + (60 if second_is_later else -60), "6.12.1")
+    notes: list[str] = []
+    live = Kernel.open(together(first, second), notify=notes.append)
+    expected, other = (second, first) if second_is_later else (first, second)
+    assert live.info.release == expected.release
+    assert live.info.kernel_offset == expected.kaslr
+    assert [info.release for info in live.others] == [other.release]
+    assert live.symbol("init_uts_ns").address == expected.symbols["init_uts_ns"]
+    assert f"2 kernels are in its RAM; taken: {expected.release}" in notes[0]
+    assert "its clock is the latest, 2026-" in notes[0]
+
+
+def test_one_whose_memory_is_used_by_others_is_not_the_live_one():
+    first, second = kernel(FIRST, REAL_SEC), kernel(SECOND, REAL_SEC + 60, "6.12.1")
+    second.space.write(second.tables["kallsyms_names"], b"\xff" * 4096)
+    live = Kernel.open(together(first, second))
+    assert live.info.release == first.release
+    assert [info.release for info in live.others] == ["6.12.1"]
+
+
+def test_one_that_is_not_even_called_so_any_more_is_not_the_live_one():
+    first, second = kernel(FIRST, REAL_SEC), kernel(SECOND, REAL_SEC + 60, "6.12.1")
+    names = second.at(second.symbols["init_uts_ns"], "struct uts_namespace")
+    names["name.release"] = b"6.1.0"
+    assert Kernel.open(together(first, second)).info.release == first.release
+
+
+def test_one_whose_page_tables_are_gone_is_no_kernel_at_all():
+    first, second = kernel(FIRST, REAL_SEC), kernel(SECOND, REAL_SEC + 60)
+    second.space.poke(second.space.root, bytes(4096))
+    notes: list[str] = []
+    live = Kernel.open(together(first, second), notify=notes.append)
+    assert (live.info.kernel_offset, live.others, notes) == (first.kaslr, [], [])
+
+
+def test_without_clocks_nobody_knows_and_the_note_says_so():
+    notes: list[str] = []
+    guests = kernel(FIRST, None), kernel(SECOND, None)
+    live = Kernel.open(together(*guests), notify=notes.append)
+    assert len(live.others) == 1
+    assert "no clock of them can be read, so it may be another one that lives" in notes[0]
