@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -351,6 +352,22 @@ def test_makedumpfile_puts_a_piped_dump_together(ntbdbg: Run, core: Path, tmp_pa
     ours, theirs = opened(tmp_path / "plain"), opened(core)
     assert (tmp_path / "plain").read_bytes()[:8] == b"KDUMP   "
     assert same(ours, theirs)
+
+
+@pytest.mark.parametrize("form", ["elf", "lime", "raw"])
+def test_volatility_finds_the_kernel(
+    ntbdbg: Run, core: Path, linux: FakeGuest, tmp_path: Path, form: str
+) -> None:
+    """As far as it goes without symbol files: layers are stacked, and banners found."""
+    if form == "raw":  # all of a file is looked at, holes as well: without what lies at 4 GiB
+        core.write_bytes(elf_core([Load(0, linux.memory.read(0, 16 * MIB))]))
+    path = export(ntbdbg, core, tmp_path / "x", form)
+    program, cache = Path(sys.executable).with_name("vol"), tmp_path / "cache"
+    cache.mkdir()
+    words = ["-q", "--offline", "--cache-path", cache, "-f", path, "banners.Banners"]
+    shown = told(program, *words)
+    gpa = linux.physical(linux.symbols["linux_banner"])
+    assert re.search(rf"^{gpa:#x}\tLinux version 6\.1\.0-56-amd64 ", shown, re.MULTILINE)
 
 
 # -- live guests -----------------------------------------------------------------------------
