@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
@@ -83,6 +82,8 @@ class KernelCache:
 
     def _write(self, path: Path, data: bytes) -> None:
         """In one step: a reader sees the old entry or the new one."""
+        import tempfile
+
         handle, name = tempfile.mkstemp(prefix=".new-", dir=self._folder)  # mode 0600
         try:
             with os.fdopen(handle, "wb") as file:

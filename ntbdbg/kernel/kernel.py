@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import drgn
 
     from ntbdbg.kernel.btf import Btf
+    from ntbdbg.kernel.codec import Codec
     from ntbdbg.kernel.listing import Listing
     from ntbdbg.kernel.members import Layouts
     from ntbdbg.kernel.modules import Module
@@ -259,6 +260,12 @@ class Kernel:
         from ntbdbg.kernel.objects import find_object
 
         return find_object(self, path)
+
+    def codec(self, kind: drgn.Type | str) -> Codec:
+        """Bytes to values and back for a type, or the one that C calls so."""
+        from ntbdbg.kernel.codec import Codec
+
+        return Codec.of(self.type(kind) if isinstance(kind, str) else kind)
 
     # -- modules ---------------------------------------------------------------------------
 

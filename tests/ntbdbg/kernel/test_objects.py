@@ -102,6 +102,13 @@ def test_drgn_finds_copies_of_per_cpu_variables(guest, kernel):
     assert [per_cpu(place, cpu).value_() for cpu in kernel.cpus()] == [5, 6]
 
 
+def test_the_codec_of_a_type(guest, kernel):
+    for codec in (kernel.codec("struct job"), kernel.codec(kernel.type("struct job"))):
+        data = codec.build({"id": 5, "name": "x", "next": 0})
+        assert len(data) == codec.sizeof == guest.types["struct job"].size
+        assert codec.parse(data)["id"] == 5
+
+
 def test_what_drgn_refuses_is_our_error():
     guest = FakeGuest()
     guest.build_id = "not hexadecimal"
