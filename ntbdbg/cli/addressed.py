@@ -10,6 +10,7 @@ import click
 
 from ntbdbg.cli.options import complete_guest
 from ntbdbg.errors import UsageError
+from ntbdbg.target.address import CAPTURE_SUFFIX
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
@@ -37,6 +38,9 @@ def guest_and_word(app: AppContext, words: tuple[str, ...]) -> tuple[Guest, str]
     word = words[0]
     names = app.lab.names
     head, colon, rest = word.partition(":")
+    if colon and head.endswith(CAPTURE_SUFFIX):
+        name, inner, address = rest.partition(":")
+        return (app.guest(f"{head}:{name}"), address) if inner else (app.guest(head), rest)
     if colon and (head in names or "/" in head):
         return app.guest(head), rest
     if len(names) > 1:

@@ -84,13 +84,13 @@ def command(
     if length and length_too:
         raise UsageError("the length is given twice", hint="leave out one of LENGTH and -l")
     guest = app.guest(target)
-    place = guest.resolve(address, length or length_too or DEFAULT_LENGTH)
-    size = length or length_too or _natural_size(app, place)
-    app.note_place(place, size)
-    layout = _layout(place.address + size, app.color, **look)  # type: ignore[arg-type]
-    app.note_tearing(place.guest)
-    labels = labels_for(app, annotate, place.guest, place.memory, by_default=bool(place.symbol))
-    with app.stillness():
+    with app.stillness():  # the way to the place may lead through pointers and page tables
+        place = guest.resolve(address, length or length_too or DEFAULT_LENGTH)
+        size = length or length_too or _natural_size(app, place)
+        app.note_place(place, size)
+        layout = _layout(place.address + size, app.color, **look)  # type: ignore[arg-type]
+        app.note_tearing(place.guest)
+        labels = labels_for(app, annotate, place.guest, place.memory, by_default=bool(place.symbol))
         for text in _rendered(app, place, size, "json" if app.json else form, layout, labels):
             app.out.write(text)
     if layout.squeeze == "all":

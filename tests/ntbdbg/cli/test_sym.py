@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -129,3 +130,15 @@ def test_what_is_not_found(lab: LinuxLab, ntbdbg: Run, query: str, code: int, sa
     done = ntbdbg("sym", "qemu1", query)
     assert (done.returncode, done.stdout) == (code, "")
     assert said in done.stderr
+
+
+def test_in_a_capture_beside_the_lab(lab: LinuxLab, ntbdbg: Run, ask: Any, tmp_path: Path) -> None:
+    path = tmp_path / "before.cap"
+    assert ntbdbg("capture", path).returncode == 0
+    va = lab.linux["qemu2"].symbols["jiffies_64"]
+    for words in ([f"{path}:qemu2:jiffies_64"], [f"{path}:qemu2", "jiffies_64"]):
+        (symbol,) = ask(*words)["symbols"]
+        assert symbol["address"] == va
+    where = json.loads(ntbdbg("translate", f"{path}:qemu2:jiffies_64", "--json").stdout)
+    assert where["ram_file"]["offset"] == lab.physical("qemu2", "jiffies_64")
+    assert where["ram_file"]["path"].startswith(str(path))
