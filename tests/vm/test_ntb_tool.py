@@ -10,6 +10,8 @@ import re
 
 import pytest
 
+from ntbdbg.kernel.members import Layouts
+from ntbdbg.target.lab import Lab as TargetLab
 from run.demo import tool
 
 pytestmark = pytest.mark.vm
@@ -236,6 +238,32 @@ def window(lab, number: int, index: int = 0) -> dict:
     windows = lab.json("windows", f"qemu{number}")["windows"]
     assert [shown["index"] for shown in windows] == list(range(13)), "one direct, twelve by LUT"
     return windows[index]
+
+
+def test_the_drivers_view_of_windows_and_what_is_wrong_with_it(lab):
+    """Set up by ntb_tool: both sides agree. Then the driver's memory is changed behind it."""
+    addresses = {n: tool.dma_address(lab.sh(n, tool.make_buffer(SIZE))) for n in (1, 2)}
+    for writer, reader in BOTH_WAYS:
+        lab.sh(writer, tool.point_window(addresses[reader], SIZE))
+    for (writer, reader), found in zip(BOTH_WAYS, lab.json_lines("ntb"), strict=True):
+        assert found["disagreements"] == []
+        client = found["driver"]["client"]
+        theirs = {"index": 0, "peer": 0, "address": addresses[reader], "size": SIZE}
+        ours = {"index": 0, "peer": 0, "address": addresses[writer], "size": SIZE}
+        assert theirs in client["outbound"]
+        assert ours in client["inbound"]
+    (view,) = lab.json_lines("ntb", "qemu1")
+    with TargetLab.open(lab.folder) as opened:
+        types = Layouts(opened.guest("qemu1").kernel.module_btf("ntb_hw_idt"))
+        offset = types["idt_ntb_dev"].find("part").offset
+    lab.ntbdbg("patch", "qemu1", f"{view['driver']['address'] + offset:#x}", "u8:5")
+    try:
+        (view,) = lab.json_lines("ntb", "qemu1", expect=1)
+    finally:
+        lab.ntbdbg("undo")
+    (one,) = view["disagreements"]
+    assert (one["kind"], one["driver"], one["device"]) == ("partition", "5", "0")
+    assert lab.json_lines("ntb", "qemu1")[0]["disagreements"] == []
 
 
 def test_registers_tell_what_debugfs_says(lab):
