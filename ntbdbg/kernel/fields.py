@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from ntbdbg.kernel.shape import Array, Compound, Scalar, Shape, Slot
@@ -21,8 +20,7 @@ MAX_ELEMENTS = 1 << 16
 OUTSIDE = "beyond what holds it"
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One member, or one that has members itself and stands before them.
 
     :ivar path: from the outermost type on: ``name.nodename``, ``[3].start``; empty for itself
@@ -70,8 +68,7 @@ class Field:
 Follow = Callable[[Field, Shape], Iterator[Field]]
 
 
-@dataclass(frozen=True)
-class FieldOptions:
+class FieldOptions(NamedTuple):
     """How far to go.
 
     :ivar depth: levels of members shown, None for all
@@ -82,7 +79,7 @@ class FieldOptions:
 
     depth: int | None = None
     elements: int = MAX_ELEMENTS
-    name_of: NameOf = lambda address: None
+    name_of: NameOf | None = None
     follow: Follow | None = None
 
 
@@ -187,7 +184,7 @@ class _Walk:
 
     def meaning(self, shape: Scalar, number: int | float) -> str:
         if shape.kind == "pointer" and isinstance(number, int) and number:
-            return self.options.name_of(number) or ""
+            return (self.options.name_of(number) if self.options.name_of else None) or ""
         return shape.names.get(int(number), "") if shape.kind == "enum" else ""
 
     def array(self, shape: Array, offset: int) -> tuple[str, Value, str]:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, KernelError
@@ -54,7 +53,7 @@ class _Follower:
         seen: set[tuple[int, str]],
     ) -> None:
         self.memory, self.seen, self.plain, self.levels = memory, seen, options, levels
-        self.options = replace(options, follow=self.behind)
+        self.options = options._replace(follow=self.behind)
 
     def behind(self, pointer: Field, shape: Shape) -> Iterator[Field]:
         """The fields of what `pointer` leads to."""
