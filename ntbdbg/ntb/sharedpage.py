@@ -64,6 +64,11 @@ class SharedPage(ABC):
         check_whole(data, header, self.name)
         return data
 
+    def whole(self, limit: int) -> bytes:
+        """All bytes of the page up to `limit`, whatever they are."""
+        self.check()
+        return self._pread(limit)
+
     def link(self) -> Link:
         """The page decoded; errors as `read` and `decode_page`."""
         data = self.read()

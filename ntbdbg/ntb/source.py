@@ -52,11 +52,6 @@ class PageFile(SharedPage):
     def check(self) -> None:
         self._file.check()
 
-    def whole(self, limit: int) -> bytes:
-        """All bytes of the file up to `limit`, whatever they are."""
-        self.check()
-        return self._pread(min(limit, self._file.identity.size))
-
     def _pread(self, size: int) -> bytes:
         return os.pread(self._file.fd, size, 0)
 
