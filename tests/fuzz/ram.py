@@ -24,7 +24,10 @@ import drgn
 from ntbdbg.errors import NtbdbgError
 from ntbdbg.kernel.kernel import Kernel
 from ntbdbg.kernel.locate import scan
+from ntbdbg.kernel.pcidevices import pci_devices
 from ntbdbg.kernel.printk import PrintkRing
+from ntbdbg.kernel.system import system_info
+from ntbdbg.kernel.tasks import TaskWalker
 from ntbdbg.memory.buffer import BufferMemory
 from ntbdbg.memory.layout import qemu_segments
 from tests.support.fakekernel import FakeGuest
@@ -117,15 +120,29 @@ def aims(memory: BufferMemory, data: bytearray) -> dict[str, list[int]]:
     types = kernel.symbol("__start_BTF").address
     size = len(kernel.btf.data)
     found["types"] = [kernel.translate(types + at) for at in [*range(64), *range(64, size, 97)]]
-    found["modules"] = [
-        kernel.translate(start + at)
-        for module in kernel.modules()
-        for start in (module.address, module.record.number("kallsyms"))
-        for at in range(0, module.record.layout.size, 4)
-        if start
-    ]
+    found["modules"] = _inside(
+        kernel,
+        [(module.address, module.record.layout.size) for module in kernel.modules()]
+        + [(module.record.number("kallsyms"), 64) for module in kernel.modules()],
+    )
+    task = kernel.layouts["task_struct"].size
+    found["tasks"] = _inside(kernel, [(t.address, task) for t in TaskWalker(kernel).walk()])
+    device = kernel.layouts["pci_dev"].size
+    found["devices"] = _inside(kernel, [(one.address, device) for one in pci_devices(kernel)])
+    ring = kernel.info.symbol("prb")
+    static = kernel.info.symbol("printk_rb_static")
+    found["log"] = _inside(kernel, [(va, 88) for va in (ring, static) if va])
     found["anything"] = list(range(0, len(data), 40961))
     return {kind: places for kind, places in found.items() if places}
+
+
+def _inside(kernel: Kernel, areas: list[tuple[int, int]]) -> list[int]:
+    """GPAs of every fourth byte of these VAs and sizes."""
+    places = []
+    for start, size in areas:
+        if start:
+            places += [kernel.translate(start + at) for at in range(0, size, 4)]
+    return places
 
 
 def _known(kernel: Kernel) -> list[int]:
@@ -150,6 +167,9 @@ def ask_everything(memory: BufferMemory) -> int:
         lambda: [str(kernel.type(name)) for name in ("struct task_struct", "struct module")],
         lambda: kernel.prog.symbol(kernel.table[-1].address),
         lambda: PrintkRing(kernel.virtual, kernel.info).read(),
+        lambda: TaskWalker(kernel).walk(),
+        lambda: pci_devices(kernel),
+        lambda: system_info(kernel),
         *(lambda path=path: kernel.object(path).read_() for path in PATHS),  # type: ignore[misc]
         *(lambda va=va: kernel.virtual.read(va, 1 << 20) for va in _some_addresses(kernel)),  # type: ignore[misc]
     ]
