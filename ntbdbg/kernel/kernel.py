@@ -288,6 +288,12 @@ class Kernel:
 
         return module_symbols(self.virtual, self.layouts, module)
 
+    def module_build_id(self, module: Module) -> str | None:
+        """The GNU build id of `module` in hexadecimal, None if the kernel does not keep it."""
+        from ntbdbg.kernel.moduledata import module_build_id
+
+        return module_build_id(self.virtual, self.layouts, module)
+
     def module_btf(self, name: str) -> Btf:
         """The types of a module, on those of vmlinux.
 

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from array import array
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, KernelError
@@ -22,6 +24,12 @@ MOST_STRING_BYTES = 16 << 20
 LONGEST_NAME = 1024
 MOST_BTF_BYTES = 32 << 20
 MOST_MODULES = 4096
+
+MOST_NOTES = 64
+MOST_NOTE_BYTES = 4096
+
+_BUILD_ID = re.compile(rb"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0(.{20})", re.DOTALL)
+"""A note: sizes of name and content, NT_GNU_BUILD_ID, both."""
 
 _ELF_SYMBOL = struct.Struct("<IBBHQQ")  # Elf64_Sym: name, info, other, shndx, value, size
 
@@ -108,3 +116,35 @@ def _damaged(module: Module, why: str) -> KernelError:
         f"module {module.name}: {why}",
         hint="it is being loaded or unloaded, or its memory is damaged",
     )
+
+
+def module_build_id(virtual: PhysicalMemory, layouts: Layouts, module: Module) -> str | None:
+    """The GNU build id of `module` in hexadecimal, None if the kernel does not keep it.
+
+    It is in the module's ``.note.gnu.build-id``, which sysfs shows and so the kernel finds
+    (``kernel/module/sysfs.c``); a ``build_id`` of its own is rare (CONFIG_STACKTRACE_BUILD_ID).
+    """
+    try:
+        if module.record.has("build_id"):
+            return module.record.bytes("build_id").hex()
+        for address, size in _notes(virtual, layouts, module):
+            found = _BUILD_ID.match(virtual.read(address, min(size, MOST_NOTE_BYTES)))
+            if found:
+                return found[1].hex()
+    except (FaultError, KernelError):
+        pass
+    return None
+
+
+def _notes(virtual: PhysicalMemory, layouts: Layouts, module: Module) -> Iterator[tuple[int, int]]:
+    """VA and size of each section of notes."""
+    pointer = module.record.number("notes_attrs")
+    if not pointer:
+        return
+    head = layouts["module_notes_attrs"].parse(virtual, pointer)
+    attribute = layouts["bin_attribute"]
+    if not head.has("notes"):  # 6.14: the number is not kept any more
+        return
+    for index in range(min(head.number("notes"), MOST_NOTES)):
+        one = attribute.parse(virtual, head.at("attrs") + index * attribute.size)
+        yield one.number("private"), one.number("size")

@@ -163,6 +163,7 @@ def ask_everything(memory: BufferMemory) -> int:
         lambda: [list(kernel.module_symbols(module)) for module in kernel.modules()],
         lambda: [kernel.symbolize(module.base + 0x40) for module in kernel.modules()],
         lambda: [kernel.module_btf(module.name) for module in kernel.modules()],
+        lambda: [kernel.module_build_id(module) for module in kernel.modules()],
         lambda: [kernel.symbol(name) for name in ("init_task", "idt_isr", "nothing_at_all")],
         lambda: [str(kernel.type(name)) for name in ("struct task_struct", "struct module")],
         lambda: kernel.prog.symbol(kernel.table[-1].address),

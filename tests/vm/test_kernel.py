@@ -96,6 +96,16 @@ def test_modules_as_proc_modules_has_them(lab, kernel, number):
     assert ours == theirs
 
 
+def test_build_ids_of_modules_as_sysfs_has_them(lab, kernel, number):
+    notes = lab.sh(
+        number,
+        "cd /sys/module; for m in $(cut -d' ' -f1 /proc/modules); do"
+        " echo $m $(od -An -v -tx1 $m/notes/.note.gnu.build-id | tr -d ' \\n'); done",
+    )
+    theirs = {line.split()[0]: line.split()[1][-40:] for line in notes.splitlines()}
+    assert {module.name: kernel.module_build_id(module) for module in kernel.modules()} == theirs
+
+
 def test_types_byte_for_byte(lab, kernel, number):
     names = lab.sh(number, "ls /sys/kernel/btf").split()
     assert {"vmlinux", "ntb", "ntb_hw_idt"} <= set(names)
