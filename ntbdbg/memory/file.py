@@ -170,6 +170,15 @@ class CheckedFile:
         return self._error(f"may not be {doing}: no permission", f"run ntbdbg as {owner}")
 
 
+def sync(path: str) -> None:
+    """Wait until a file or folder is on disk; what was renamed in a folder, too."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 _GIVE_RAM = "give the file in which QEMU's memory-backend-file keeps the guest's RAM"
 
 _KINDS = {

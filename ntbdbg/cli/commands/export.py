@@ -16,6 +16,7 @@ from ntbdbg.errors import UsageError
 from ntbdbg.memory.formats.sink import FileSink, FlattenedSink, Sink, StreamSink
 from ntbdbg.render.progress import Progress
 from ntbdbg.target.export import FORMATS, METHOD_NAMES, Export, prepare
+from ntbdbg.target.freeze import ending_by_exception
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
@@ -56,7 +57,8 @@ def command(
         raise UsageError("stdout cannot take both the dump and JSON", hint="give a file")
     guest = app.guest(target)
     started = time.monotonic()
-    with app.stillness(), Progress("export", app.is_terminal or output != "-") as progress:
+    progress = Progress("export", app.is_terminal or output != "-")
+    with ending_by_exception(), app.stillness(), progress:
         export = prepare(guest)
         for text in export.notes:
             app.note(text)

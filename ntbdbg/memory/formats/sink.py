@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import BinaryIO, Protocol
 
 from ntbdbg.errors import TargetError, UsageError
+from ntbdbg.memory.file import sync
 from ntbdbg.memory.formats import flattened
 from ntbdbg.memory.number import format_size
 
@@ -75,7 +76,7 @@ class FileSink:
             os.replace(self._part, self._path)
             os.close(self._fd)
             self._fd = -1
-            _sync_folder(self._folder)
+            sync(self._folder)
 
     def _check_room(self, expected: int) -> None:
         with self._explained():
@@ -137,14 +138,6 @@ class FlattenedSink:
     def finish(self, size: int) -> None:
         self._stream.write(flattened.END_RECORD)
         self._stream.flush()
-
-
-def _sync_folder(folder: str) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _rounded(size: int) -> str:

@@ -14,6 +14,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import TargetError, UsageError
+from ntbdbg.memory.file import sync
 from ntbdbg.memory.number import PAGE
 from ntbdbg.target.address import CAPTURE_SUFFIX
 from ntbdbg.target.capture.capture import is_capture
@@ -112,12 +113,12 @@ class Making:
         """
         made = self.folder if source is None else source
         for name in [] if source else os.listdir(made):
-            _sync(os.path.join(made, name))
-        _sync(made)
+            sync(os.path.join(made, name))
+        sync(made)
         self._check_free()
         old = self._move_away()
         os.rename(made, os.path.join(self._parent, self._name))
-        _sync(self._parent)
+        sync(self._parent)
         if old:
             remove(old)
 
@@ -161,14 +162,6 @@ class Making:
 def _private(path: str, flags: int) -> int:
     """An opener of files that only their owner may read: they hold a guest's secrets."""
     return os.open(path, flags | os.O_CLOEXEC, 0o600)
-
-
-def _sync(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _remove_unlocked(path: str) -> None:

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import ntbdbg as library
+from ntbdbg.cli.main import main
 from ntbdbg.errors import TargetError
 from ntbdbg.memory.formats import open_image, sniff
 from ntbdbg.memory.formats.content import Content
@@ -211,15 +214,29 @@ def test_a_disk_that_fills_up_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_interrupted_export_leaves_nothing(tmp_path: Path) -> None:
-    def interrupt() -> None:
-        with FileSink(str(tmp_path / "x"), 0) as sink:
-            sink.write(0, b"x")
-            raise KeyboardInterrupt
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_export_that_is_ended_leaves_nothing(
+    core: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """The signal comes when a part of it is written."""
+    writes = iter([None, None, None])
+    pwrite = os.pwrite
 
-    with pytest.raises(KeyboardInterrupt):
-        interrupt()
-    assert list(tmp_path.iterdir()) == []
+    def ending(fd: int, data: bytes, offset: int) -> int:
+        if next(writes, 0) == 0:
+            signal.raise_signal(number)
+        return pwrite(fd, data, offset)
+
+    monkeypatch.setattr("os.pwrite", ending)
+    out = tmp_path / "folder"
+    out.mkdir()
+    argv = ["export", str(core), "--format", "kdump", "-o", str(out / "x")]
+    try:
+        code = main(argv)
+    except SystemExit as ended:
+        code = ended.code
+    assert code not in (0, None)
+    assert list(out.iterdir()) == []
 
 
 def test_raw_refuses_addresses_beyond_every_file(tmp_path: Path) -> None:
