@@ -11,6 +11,7 @@ from rich.text import Text
 
 from ntbdbg.memory.number import format_size
 from ntbdbg.ntb.model import PortState
+from ntbdbg.render.table import plain_table
 from ntbdbg.render.windows import port_name
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class RegisterTable:
         self.values = values
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        table = _table("OFFSET", "REGISTER", "VALUE", "FROM")
+        table = plain_table("OFFSET", "REGISTER", "VALUE", "FROM", last_folds=False)
         table.add_column("FIELDS", overflow="fold", ratio=1)
         for value in self.values:
             register = value.register
@@ -117,7 +118,9 @@ class PortView:
         yield "", f"{bell.events} wake-ups that brought some, {bell.sent} writes to peers"
 
     def _messages(self) -> Table:
-        table = _table("MESSAGE", "RECEIVED", "FROM", "STATUS", "SENT", "TO", "SEND STATUS")
+        table = plain_table(
+            "MESSAGE", "RECEIVED", "FROM", "STATUS", "SENT", "TO", "SEND STATUS", last_folds=False
+        )
         for message in self.port.messages:
             source = port_name(self.link, message.source, self.names)
             known = message.full or message.data
@@ -151,16 +154,9 @@ def _status(message: MessageRegister) -> str:
 
 
 def _statistics(port: NtPort) -> Table:
-    table = _table("COUNT", "SINCE ATTACH")
+    table = plain_table("COUNT", "SINCE ATTACH", last_folds=False)
     for name, words in STATISTICS:
         table.add_row(str(port.block[name]), words)
-    return table
-
-
-def _table(*titles: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for title in titles:
-        table.add_column(title, no_wrap=True)
     return table
 
 
