@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ntbdbg.errors import FaultError, UsageError
+from ntbdbg.errors import UsageError
 from ntbdbg.kernel.virtual import VirtualMemory
 from ntbdbg.memory.base import PhysicalMemory
 from ntbdbg.memory.segments import AddressRange, Segment, SegmentMap
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from ntbdbg.kernel.paging import PageTables, Run
 
 MOST_PIECES = 1 << 16
-"""Mapped stretches, and holes between them; hostile page tables have no end of them."""
+MOST_TABLES = 1 << 13
+"""Mapped stretches, and page tables on the way; hostile ones have no end of them."""
 
 LARGEST = 1 << 40
 """Bytes mapped in all; the direct map of a large guest, and its vmalloc area."""
@@ -51,30 +52,23 @@ class MappedRange(VirtualMemory):
             yield from super().extents(part)
 
     def _mapped(self, within: AddressRange) -> Iterator[Segment]:
-        for run in self._runs(within):
+        """Stretches of the range that are RAM, holes and devices left out."""
+        for run in _joined(self.tables.mapped(within.start, within.size, most_tables=MOST_TABLES)):
             for ram in self.physical.segments:
                 part = ram.range.overlap(AddressRange(run.address, run.address + run.size))
                 if part is not None:
                     yield Segment(run.virtual + part.start - run.address, part.size, part.start)
 
-    def _runs(self, within: AddressRange) -> Iterator[Run]:
-        """Runs of the range, holes left out."""
-        start = within.start
-        for _ in range(MOST_PIECES):
-            try:
-                yield from list(self.tables.runs(start, within.end - start))
-                return
-            except FaultError as fault:
-                hole = fault.address
-            if hole > start:
-                yield from self.tables.runs(start, hole - start)
-            start = self._behind_hole(hole)
-            if start >= within.end:
-                return
-        raise UsageError(f"{self.name}: {within} has too many holes", hint="take a smaller range")
 
-    def _behind_hole(self, address: int) -> int:
-        """Where the entry that maps nothing at `address` ends."""
-        steps = len(self.tables.walk(address).steps)
-        size = 1 << 12 + 9 * max(self.tables.levels - steps, 0)
-        return (address | size - 1) + 1
+def _joined(runs: Iterator[Run]) -> Iterator[Run]:
+    """Runs that adjoin in both kinds of addresses, as one."""
+    last: Run | None = None
+    for run in runs:
+        if last and (run.virtual - last.virtual, run.address - last.address) == (last.size,) * 2:
+            last = last._replace(size=last.size + run.size)
+            continue
+        if last:
+            yield last
+        last = run
+    if last:
+        yield last

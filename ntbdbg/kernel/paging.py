@@ -7,12 +7,13 @@ translation reads the tables anew, and each read of a table is checked.
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from ntbdbg.errors import FaultError
+from ntbdbg.errors import FaultError, UsageError
 
 if TYPE_CHECKING:
     from ntbdbg.memory.base import PhysicalMemory
@@ -172,6 +173,41 @@ class PageTables:
             yield from _merge(self._descend(self.root, self.levels - 1, virtual, virtual + size))
         except _Fault as fault:
             raise self._error(fault.virtual, virtual + size - fault.virtual, fault.reason) from None
+
+    def mapped(self, virtual: int, size: int, *, most_tables: int) -> Iterator[Run]:
+        """What of `[virtual, virtual + size)` is mapped, page by page, in order; holes are skipped.
+
+        :param most_tables: tables looked at before it ends; hostile ones lead to themselves
+        :raises FaultError: an end of the range is not canonical
+        :raises UsageError: there are more tables
+        """
+        try:
+            self._check_canonical(virtual)
+            self._check_canonical(max(virtual, virtual + size - 1))
+        except _Fault as fault:
+            raise self._error(fault.virtual, size, fault.reason) from None
+        left = iter(range(most_tables))
+        yield from self._mapped(self.root, self.levels - 1, virtual, virtual + size, left)
+
+    def _mapped(
+        self, table: int, level: int, start: int, end: int, left: Iterator[int]
+    ) -> Iterator[Run]:
+        if next(left, None) is None:
+            raise UsageError(f"{self.memory.name}: too many page tables", hint="take less at once")
+        shift = _shift(level)
+        first, last = start >> shift, end - 1 >> shift
+        with contextlib.suppress(_Fault):
+            entries = self._entries(start, table, level, first & 511, last - first + 1)
+            for number, entry in enumerate(entries, first):
+                if not entry & PRESENT:
+                    continue
+                low, high = max(start, number << shift), min(end, number + 1 << shift)
+                with contextlib.suppress(_Fault):
+                    target = self._target(low, level, entry)
+                    if level == 0 or entry & LARGE:
+                        yield Run(low, target | low & (1 << shift) - 1, high - low)
+                    else:
+                        yield from self._mapped(target, level - 1, low, high, left)
 
     def _descend(self, table: int, level: int, start: int, end: int) -> Iterator[Run]:
         """Runs of `[start, end)`, which lies in what `table` spans."""

@@ -24,14 +24,19 @@ import drgn
 from ntbdbg.errors import NtbdbgError
 from ntbdbg.kernel.kernel import Kernel
 from ntbdbg.kernel.locate import scan
+from ntbdbg.kernel.mapped import MappedRange
+from ntbdbg.kernel.naming import Naming
+from ntbdbg.kernel.pages import PageMap
 from ntbdbg.kernel.pcidevices import pci_devices
 from ntbdbg.kernel.printk import PrintkRing
 from ntbdbg.kernel.system import system_info
 from ntbdbg.kernel.tasks import TaskWalker
 from ntbdbg.memory.buffer import BufferMemory
 from ntbdbg.memory.layout import qemu_segments
+from ntbdbg.memory.segments import AddressRange
 from tests.support.fakekernel import FakeGuest
 from tests.support.fakelinux import furnish
+from tests.support.fakepages import FakePages
 
 PAGE = 4096
 EXTRA_BYTES = 1536 << 20
@@ -171,10 +176,23 @@ def ask_everything(memory: BufferMemory) -> int:
         lambda: TaskWalker(kernel).walk(),
         lambda: pci_devices(kernel),
         lambda: system_info(kernel),
+        lambda: name_pages(kernel),
+        lambda: MappedRange(kernel.tables, AddressRange(kernel.symbol("_stext").address, 1 << 64)),
+        lambda: MappedRange(kernel.tables, AddressRange(0xFF11_0000_0000_0000, 1 << 64)),
         *(lambda path=path: kernel.object(path).read_() for path in PATHS),  # type: ignore[misc]
         *(lambda va=va: kernel.virtual.read(va, 1 << 20) for va in _some_addresses(kernel)),  # type: ignore[misc]
     ]
     return sum(_answered(question) for question in questions)
+
+
+def name_pages(kernel: Kernel) -> None:
+    """As ``--annotate`` does, for a page here and there."""
+    naming, pages = Naming(kernel), PageMap(kernel)
+    for address in range(0, 16 << 20, 0x7F000):
+        virtual = naming.virtual(address)
+        if virtual is not None:
+            naming.name(virtual)
+        pages.owner(address)
 
 
 def _some_addresses(kernel: Kernel) -> list[int]:
@@ -194,6 +212,7 @@ def fake() -> bytearray:
     """RAM of a small guest with a bit of everything."""
     guest = FakeGuest()
     furnish("qemu1", guest)
+    FakePages(guest).slab(8 << 20, b"kmalloc-64")
     return bytearray(guest.memory.read(0, len(guest.space.data)))
 
 
