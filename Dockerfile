@@ -19,8 +19,8 @@ RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-ins
     binutils kmod libelf1 dwarves \
     # Yocto
     chrpath cpio diffstat file g++ gawk locales lz4 rpcsvc-proto wget zstd \
-    # ntbdbg's tests and benchmarks of the pure kind
-    diffutils gpg gpg-agent strace \
+    # ntbdbg's tests and benchmarks
+    chromium crash diffutils gdb gpg gpg-agent grep makedumpfile python3-libkdumpfile ripgrep strace \
     && rm -rf /var/lib/apt/lists/*
 
 # bitbake wants this very locale.

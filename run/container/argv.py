@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 #: variables that mean the same inside
-PASSED = ("NTBDBG_FROM", "NTB_YOCTO_MIRRORS", "NO_COLOR", "TERM", "CI")
+PASSED = (
+    *("NTBDBG_FROM", "NTB_YOCTO_MIRRORS", "NO_COLOR", "TERM", "CI"),
+    *("http_proxy", "https_proxy", "no_proxy", "PIP_INDEX_URL"),
+)
 
 
 @dataclass(frozen=True)

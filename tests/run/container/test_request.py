@@ -131,6 +131,6 @@ def test_the_older_script_without_a_container(tmp_path: Path) -> None:
 def test_the_image_has_what_the_launcher_wants() -> None:
     text = (CHECKOUT / "Dockerfile").read_text(encoding="utf-8")
     named = set(re.findall(r"[a-z0-9.+-]+", re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE)))
-    for purpose in ("qemu", "guest", "run", "devenv", "yocto"):
-        for need in NEEDS[purpose]:
+    for purpose, needs in NEEDS.items():
+        for need in needs:
             assert named & set(need.names), f"{purpose}: {need.package}"

@@ -33,6 +33,8 @@ class Yard:
         shutil.copytree(CHECKOUT / "yocto_files", files)
         self.layout.build.mkdir(parents=True)
         (self.root / "offline.conf").write_text(OFFLINE)
+        # The repositories at hand may be anybody's.
+        (self.root / "gitconfig").write_text("[safe]\n\tdirectory = *\n")
         for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "layer"]):
             who = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
             subprocess.run(["git", *who, "-C", str(self.root / "checkout"), *words], check=True)
@@ -59,6 +61,7 @@ class Yard:
         own = {
             "XDG_CACHE_HOME": str(self.root / "cache"),
             "HOME": str(self.root),
+            "GITCONFIG_FILE": str(self.root / "gitconfig"),
             "DL_DIR": str(self.root / "downloads"),
             "SSTATE_DIR": str(self.root / "sstate"),
         }
