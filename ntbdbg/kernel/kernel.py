@@ -33,6 +33,9 @@ MOST_CPUS = 8192
 
 MOST_BTF_BYTES = 64 << 20
 
+MOST_KERNELS = 8
+"""In one RAM, of which the live one is looked for; a hostile guest may show any number."""
+
 
 class Kernel:
     """One kernel; everything about it is found out when it is first asked for.
@@ -78,7 +81,10 @@ class Kernel:
         found = find_vmcoreinfo(memory)
         if not found:
             raise _none(memory)
-        kernels = [cls(memory, info, symbols=symbols, cache=cache, notify=notify) for info in found]
+        kernels = [
+            cls(memory, info, symbols=symbols, cache=cache, notify=notify)
+            for info in found[:MOST_KERNELS]
+        ]
         return kernels[0] if len(kernels) == 1 else _live(kernels)
 
     def __repr__(self) -> str:

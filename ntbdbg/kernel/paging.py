@@ -23,7 +23,10 @@ LEVEL_NAMES = ("pte", "pmd", "pud", "p4d", "pgd")
 """Linux' names of the levels, lowest first; with 4 levels the p4d is folded away."""
 
 PRESENT, WRITABLE, USER, LARGE, NO_EXECUTE = 1 << 0, 1 << 1, 1 << 2, 1 << 7, 1 << 63
-ADDRESS_BITS = ((1 << 52) - 1) & ~(PAGE - 1)
+MOST_PHYSICAL = 1 << 52
+"""The architecture's limit of physical addresses; what VMCOREINFO tells may be beyond."""
+
+ADDRESS_BITS = (MOST_PHYSICAL - 1) & ~(PAGE - 1)
 
 _FLAGS = (
     (PRESENT, "P"),
@@ -227,6 +230,9 @@ class PageTables:
         self, virtual: int, table: int, level: int, index: int, count: int
     ) -> tuple[int, ...]:
         """`count` entries of a table from `index` on."""
+        if table >= MOST_PHYSICAL:
+            what = f"its {self._name(level)} table at {table:#x} is beyond any physical address"
+            raise _Fault(virtual, f"is not mapped: {what}")
         try:
             raw = self.memory.read(table + 8 * index, 8 * count)
         except FaultError as error:

@@ -103,6 +103,14 @@ def test_reasons(space, tables, change, address, reason):
     assert caught.value.reason == walk.reason
 
 
+@pytest.mark.parametrize("root", [1 << 52, (1 << 64) - 1])
+def test_a_root_beyond_physical_memory(space, root):
+    tables = PageTables(BufferMemory(space.data), root, space.levels)
+    for ask in (lambda: tables.translate(KERNEL), lambda: list(tables.runs(KERNEL, 8))):
+        with pytest.raises(FaultError, match="beyond any physical address"):
+            ask()
+
+
 def test_runs_are_merged_where_memory_is_contiguous(tables):
     assert list(tables.runs(VMALLOC + 1, 4 * PAGE - 1)) == [
         Run(VMALLOC + 1, 4 * MIB + PAGE + 1, PAGE - 1),
