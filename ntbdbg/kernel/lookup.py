@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a path such as ``ntb_hw_idt:idt_isr`` or ``runqueues@1`` names in a kernel."""
+"""What a path such as ``ntb_hw_idt:idt_thread_isr`` or ``runqueues@1`` names in a kernel."""
 
 from __future__ import annotations
 

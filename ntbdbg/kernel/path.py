@@ -25,7 +25,9 @@ _PATH = re.compile(
 )
 _MEMBER = re.compile(r"\.?([A-Za-z_]\w*)|\[(\w+)\]", re.ASCII)
 
-EXAMPLES = "write it like init_task, init_task.comm[3], runqueues@1.curr or ntb_hw_idt:idt_isr"
+EXAMPLES = (
+    "write it like init_task, init_task.comm[3], runqueues@1.curr or ntb_hw_idt:idt_thread_isr"
+)
 
 
 class SymbolPath(NamedTuple):
