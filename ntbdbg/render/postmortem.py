@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from ntbdbg.render.text import printable
@@ -63,8 +62,15 @@ class PostmortemView:
         yield from _part("panic", _words(guest.panic))
         for stack in (*guest.cpus, *guest.stuck):
             yield from _indented(_stack(stack))
-        shown = guest.dmesg[-self.log_lines :]
-        yield from _part("last messages", _words(shown, style="dim"))
+        shown = _log_without_panic(guest)[-self.log_lines :] if self.log_lines else []
+        before = " before it" if guest.panic else ""
+        yield from _part(f"last messages{before}", _words(shown, style="dim"))
+
+
+def _log_without_panic(guest: GuestStory) -> list[str]:
+    """What the log has besides the panic, which is told already."""
+    told = set(guest.panic)
+    return [line for line in guest.dmesg if line.partition("] ")[2] not in told]
 
 
 def _stack(stack: Stack) -> Iterator[Text]:
@@ -99,12 +105,10 @@ def _link(story: LinkStory) -> Iterator[RenderableType]:
 
 
 def _facts(facts: Iterable[tuple[str, str]]) -> RenderableType:
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True, style="dim")
-    table.add_column(overflow="fold")
-    for name, value in facts:
-        table.add_row(name, printable(value))
-    return Padding(table, (0, 0, 0, 2), expand=False) if table.row_count else Group()
+    known = list(facts)
+    width = max((len(name) for name, _ in known), default=0)
+    lines = [Text.assemble((f"{name:<{width}}  ", "dim"), printable(text)) for name, text in known]
+    return Group(*_indented(lines))
 
 
 def _part(title: str, lines: Iterable[Text]) -> Iterator[RenderableType]:

@@ -52,7 +52,7 @@ def story() -> Postmortem:
             Stack("CPU 0: pid 0 swapper/0", "", "idle", FRAMES),
             Stack("CPU 1: pid 217 bash", "", "panicked here", FRAMES, "the stack is damaged"),
         ),
-        dmesg=("[    1.000000] hello", HOSTILE),
+        dmesg=("[    1.000000] hello", f"[    2.000000] {HOSTILE}"),
     )
     waiting = GuestStory(
         "qemu2",

@@ -42,9 +42,8 @@ qemu1: panicked
       kthread+0xda
       ret_from_fork+0x22
       the stack is damaged
-  last messages
+  last messages before it
     [    1.000000] hello
-    <script>alert(1)</script> \x1b[31m & \x00
 
 qemu2: running
   kernel  6.1.0-56-amd64
