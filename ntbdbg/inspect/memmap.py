@@ -12,11 +12,15 @@ if TYPE_CHECKING:
     from ntbdbg.memory.base import PhysicalMemory
 
 
+RAM = "RAM"
+
+
 class Area(NamedTuple):
     """A stretch of the address space.
 
     :ivar kind: ``RAM``, ``VGA hole``, ``PCI hole`` or ``hole``
-    :ivar offset: of its first byte in the backing, None for a hole
+    :ivar offset: of its first byte in the backing, None for a hole, and where that has no bytes
+        as they are: compressed, or zeros that are not stored
     :ivar allocated: bytes of it that the host has given memory to, None for a hole
     """
 
@@ -34,7 +38,7 @@ def memory_map(memory: PhysicalMemory) -> list[Area]:
         if segment.start > at:
             areas.append(_hole(AddressRange(at, segment.start)))
         used = sum(extent.size for extent in memory.extents(segment.range))
-        areas.append(Area(segment.range, "RAM", segment.offset, used))
+        areas.append(Area(segment.range, RAM, memory.file_offset(segment.start), used))
         at = segment.end
     return areas
 

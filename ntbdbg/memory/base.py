@@ -68,6 +68,11 @@ class PhysicalMemory(ABC):
         else:
             yield from self.segments.within(within)
 
+    def file_offset(self, address: int) -> int | None:
+        """Where the byte at `address` lies in the backing; None if nowhere as it is."""
+        segment = self.segments.find(address)
+        return None if segment is None else address - segment.start + segment.offset
+
     def close(self) -> None:
         """Give back what it holds open; every later use may fail."""
         return

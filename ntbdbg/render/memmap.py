@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from ntbdbg.inspect.memmap import RAM
 from ntbdbg.memory.number import format_size
 from ntbdbg.render.text import printable
 
@@ -42,7 +43,7 @@ class MemoryMap:
             offset = "" if area.offset is None else f"{area.offset:#x}"
             yield (*_ends(area.range), format_size(area.range.size), used, offset, area.kind)
             for window in self.windows:
-                if area.offset is not None and window.range.start in area.range:
+                if area.kind == RAM and window.range.start in area.range:
                     yield self._window_row(window)
 
     def _window_row(self, window: Inbound) -> tuple[str, ...]:

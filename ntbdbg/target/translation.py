@@ -75,6 +75,7 @@ def _of_physical(
         return Translation(guest.name, place.via, symbol, walk, None)
     memory = guest.memory
     segment = memory.segments.find(address)
+    offset = memory.file_offset(address)
     path = memory.file.path if isinstance(memory, RamFile) else memory.name
     return Translation(
         guest=guest.name,
@@ -82,8 +83,8 @@ def _of_physical(
         symbol=symbol,
         walk=walk,
         address=address,
-        path=path if segment else None,
-        offset=address - segment.start + segment.offset if segment else None,
+        path=None if offset is None else path,
+        offset=offset,
         no_ram=None if segment else memory.segments.explain(address),
         windows=tuple(window for window in inbound(guest) if address in window.range),
         outbound=None if segment else outbound(guest, address),

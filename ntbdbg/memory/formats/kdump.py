@@ -41,7 +41,7 @@ def open_image(path: str, name: str) -> KdumpMemory:
 class KdumpMemory(ImageMemory):
     """Memory in compressed pages.
 
-    Offsets of its segments are those of their first page's descriptor.
+    Offsets of its segments are those of their first page's descriptor, and of no use to others.
 
     :raises FormatError: the bitmaps make no sense
     """
@@ -88,6 +88,10 @@ class KdumpMemory(ImageMemory):
     def view(self, address: int, size: int) -> memoryview:
         self.check_view(address, size)
         return memoryview(self.read(address, size))
+
+    def file_offset(self, address: int) -> None:
+        """None: pages are compressed."""
+        return
 
     def extents(self, within: AddressRange | None = None) -> Iterator[AddressRange]:
         """Ranges of pages that were dumped, but for those that share the page of zeros."""

@@ -47,6 +47,9 @@ class StoredMemory(ImageMemory):
         else:
             super().readinto(address, buffer)
 
+    def file_offset(self, address: int) -> int | None:
+        return self._file.file_offset(address)
+
     def view(self, address: int, size: int) -> memoryview:
         segment = self.check_view(address, size)
         if self._zeros.find(segment.start) is not None:

@@ -111,6 +111,7 @@ def test_bytes_beyond_the_file_part_of_a_load_are_zero(opened: Open) -> None:
     memory = opened(elf_core([Load(0x1000, b"abc", memsz=4 * MIB)]))
     assert memory.read(0x1001, 6) == b"bc\0\0\0\0"
     assert list(memory.extents()) == [AddressRange(0x1000, 0x1003)]
+    assert memory.file_offset(0x1003) is None
     assert bytes(memory.view(2 * MIB, 3)) == bytes(3)
     assert "read as zeros" in memory.facts.notes[0]
     buffer = bytearray(b"xxxx")
@@ -122,6 +123,9 @@ def test_loads_that_adjoin_are_one_segment(opened: Open) -> None:
     memory = opened(elf_core([Load(0x1000, page(1)), Load(0x2000, page(2))]))
     assert len(memory.segments) == 1
     assert bytes(memory.view(0x1FFF, 2)) == b"\1\2"
+    offset = memory.file_offset(0x1FFF)
+    assert offset is not None
+    assert memory.source.read(offset, 2) == b"\1\2"
 
 
 def test_a_truncated_core_has_what_is_left(opened: Open) -> None:
@@ -143,6 +147,7 @@ def test_a_truncated_lime_dump_has_what_is_left(opened: Open) -> None:
 def test_a_page_that_was_left_out_is_a_fault_that_says_so(opened: Open) -> None:
     memory = opened(kdump({0: page(1), 3: page(3)}, absent=[1, 2], level=31))
     assert [str(run) for run in memory.segments.runs()] == ["[0x0, 0x4000)"]
+    assert memory.file_offset(0) is None
     with pytest.raises(FaultError, match=r"0x1000 was left out of the dump.*level 31.*-d 0"):
         memory.read(0x800, PAGE)
     assert memory.read(0x3010, 2) == b"\3\3"
