@@ -10,9 +10,13 @@ import time
 import click
 from rich.console import Console
 
-from run.config import CHECKOUT
+from run.builds import ALL
+from run.cli.building import install_options
+from run.config import CHECKOUT, Paths
 from run.demo import scenes
 from run.demo.stage import Stage
+from run.host.install import Policy, require
+from run.steps import Steps
 
 LAB = "demo"
 
@@ -20,15 +24,16 @@ LAB = "demo"
 @click.command("demo")
 @click.option("--build-dir", metavar="DIR", help="Folder for builds.  [default: ./build]")
 @click.option("--keep", is_flag=True, help="Leave the two guests running at the end.")
-@click.option("--no-install", is_flag=True, help="Never install system packages.")
 @click.option("--ssh-port-base", default=7001, show_default=True, metavar="PORT")
 @click.option("--console-port-base", default=8001, show_default=True, metavar="PORT")
+@install_options
 def command(
     build_dir: str | None,
     keep: bool,
-    no_install: bool,
     ssh_port_base: int,
     console_port_base: int,
+    yes: bool,
+    no_install: bool,
 ) -> None:
     """Everything from nothing, as a guided tour.
 
@@ -42,7 +47,10 @@ def command(
     console = Console(highlight=False)
     stage = Stage(LAB, CHECKOUT, console)
     folder = [] if build_dir is None else ["--build-dir", build_dir]
-    _launcher("build", *folder, *(["--no-install"] if no_install else []))
+    # all that is lacking at once: the guests are talked to by ssh
+    policy = Policy.of(yes=yes, no_install=no_install)
+    require(Steps(Paths.of(build_dir).logs), *ALL, "run", policy=policy)
+    _launcher("build", *folder)
 
     started = time.monotonic()
     stage.scene("Boot")
