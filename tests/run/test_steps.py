@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from run import steps as steps_module
 from run.steps import StepError, Steps
 
 
@@ -90,3 +91,18 @@ def test_programs_of_the_system_are_found_with_the_path_of_a_user(
         path = step.run(["sh", "-c", "echo $PATH"], env={"A": "1"}).strip()
         assert path.split(":") == ["/usr/bin", "/bin", "/usr/sbin", "/sbin"]
         assert "kmod" in step.run(["depmod", "--version"])
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("[12/900] Compiling C object", ("12", "900")),
+        ("NOTE: Running task 12 of 900 (/x/qemu.bb:do_compile)", ("12", "900")),
+        ("NOTE: Running setscene task 3 of 100 (/x/gcc.bb:do_populate_sysroot)", ("3", "100")),
+        ("NOTE: recipe qemu-native: task do_fetch: Started", None),
+        ("12/900", None),
+    ],
+)
+def test_how_far_ninja_and_bitbake_are(line: str, found: tuple[str, str] | None) -> None:
+    match = steps_module._FRACTION.match(line)
+    assert (match.groups() if match else None) == found
