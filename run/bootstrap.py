@@ -42,7 +42,9 @@ def main(arguments: Sequence[str]) -> None:
     if any(word.partition("=")[0] == "--container" for word in arguments):
         from run.container import request
 
-        if request.is_wanted(arguments):  # the container has a .venv of its own
+        if request.is_help(arguments):  # is the same inside and out
+            arguments = request.parse(arguments).command
+        elif request.is_wanted(arguments):  # the container has a .venv of its own
             from run.container.main import main as in_container
 
             sys.exit(in_container(arguments))

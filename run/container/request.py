@@ -51,6 +51,11 @@ def is_wanted(arguments: Sequence[str]) -> bool:
     return any(word.partition("=")[0] == OPTION for word in _ours(arguments))
 
 
+def is_help(arguments: Sequence[str]) -> bool:
+    """Whether a container is asked for, and then only what there is to ask for."""
+    return is_wanted(arguments) and not {"-h", "--help"}.isdisjoint(_ours(arguments))
+
+
 def parse(arguments: Sequence[str]) -> Request:
     """Take our own options out; raises UsageError."""
     words = list(_ours(arguments))

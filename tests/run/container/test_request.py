@@ -13,7 +13,7 @@ import pytest
 from run.config import CHECKOUT
 from run.container import engine
 from run.container.main import main
-from run.container.request import is_wanted, parse
+from run.container.request import is_help, is_wanted, parse
 from run.errors import HostError, UsageError
 from run.host.packages import NEEDS
 
@@ -66,6 +66,21 @@ def test_the_engine_is_one_we_know() -> None:
 )
 def test_whether_a_container_is_wanted(words: list[str], wanted: bool) -> None:
     assert is_wanted(words) is wanted
+
+
+def test_help_needs_no_container() -> None:
+    assert is_help(["--container", "--command=build", "-h"])
+    assert is_help(["vms", "--container", "--help"])
+    assert not is_help(["vms", "-h"])
+    assert not is_help(["--container", "ssh", "1", "--", "ls", "-h"])
+    done = subprocess.run(
+        ["./run_container.sh", "--command=run_vms", "-h"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "Start two or more VMs" in done.stdout
 
 
 def test_no_engine() -> None:
