@@ -32,6 +32,7 @@ class Box:
 
     :ivar kind: ``ram``, ``bar``, ``hole``
     :ivar open: for a BAR, whether one of its windows is
+    :ivar outer: whether addresses stand at its right side, where no band is
     """
 
     guest: str
@@ -43,6 +44,12 @@ class Box:
     width: float
     height: float
     open: bool = False
+    outer: bool = False
+
+    @property
+    def label_x(self) -> float:
+        """Where its address stands, beside its foot."""
+        return self.x + self.width + 6 if self.outer else self.x - 6
 
     def level(self, address: int) -> float:
         """The y of an address inside the box, higher addresses further up."""
@@ -89,12 +96,13 @@ def draw(
     titles: list[tuple[str, float]] = []
     for index, (name, column) in enumerate(columns.items()):
         x = LEFT + index * (COLUMN + GAP)
+        last = index == len(columns) - 1 > 0
         titles.append((name, x + COLUMN / 2))
         y = TOP + tallest
         for kind, area, label, is_open, height in column:
             y -= height
-            boxes.append(Box(name, kind, area, label, x, y, COLUMN, height, is_open))
-    width = LEFT + len(columns) * COLUMN + max(0, len(columns) - 1) * GAP + 20
+            boxes.append(Box(name, kind, area, label, x, y, COLUMN, height, is_open, last))
+    width = LEFT + len(columns) * COLUMN + max(0, len(columns) - 1) * GAP + LEFT
     bands = tuple(_bands(boxes, link, names)) if link else ()
     return Picture(width, TOP + tallest + FOOT, tuple(titles), tuple(boxes), bands)
 

@@ -98,3 +98,10 @@ def test_everything_lies_within_the_picture() -> None:
         assert box.y >= 0
         assert box.y + box.height <= picture.height
     assert len({x for _, x in picture.titles}) == 6
+
+
+def test_addresses_of_the_last_column_stand_where_no_band_is() -> None:
+    picture = two(link())
+    assert all(box.label_x < box.x for box in boxes(picture, "qemu1"))
+    for box in boxes(picture, "qemu2"):
+        assert box.x + box.width < box.label_x < picture.width
