@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -50,18 +51,24 @@ def read_clocks(kernel: Kernel) -> Clocks:
 def _address(kernel: Kernel) -> int:
     """VA of the core timekeeper.
 
-    In older kernels ``tk_core`` is an anonymous structure, which begins with a 4-byte sequence
-    count; then it became a ``struct tk_data``, and with 22c62b9a84b8 ("timekeeping: Introduce
-    auxiliary timekeepers"), 6.17, the first of the array ``timekeeper_data``.
+    In older kernels ``tk_core`` is an anonymous structure, which begins with a sequence count
+    (and with PREEMPT_RT a pointer to its lock); then it became a ``struct tk_data``, and with
+    22c62b9a84b8 ("timekeeping: Introduce auxiliary timekeepers"), 6.17, the first of the array
+    ``timekeeper_data``.
     """
     symbol = next((s for n in ("tk_core", "timekeeper_data") if (s := kernel.table.named(n))), None)
     if symbol is None:
         raise KernelError("it has neither tk_core nor timekeeper_data")
-    try:
-        offset = kernel.layouts["tk_data"].find("timekeeper").offset
-    except KernelError:
-        offset = 8
-    return symbol[0].address + offset
+    return symbol[0].address + _offset(kernel)
+
+
+def _offset(kernel: Kernel) -> int:
+    """Bytes from ``tk_core`` to the timekeeper in it."""
+    with contextlib.suppress(KernelError):
+        return kernel.layouts["tk_data"].find("timekeeper").offset
+    with contextlib.suppress(KernelError):
+        return -(-kernel.layouts["seqcount_raw_spinlock"].size // 8) * 8
+    return 8
 
 
 def _plausible(keeper: Record, monotonic: int, boottime: int, realtime: int) -> bool:

@@ -6,9 +6,10 @@ from __future__ import annotations
 import pytest
 
 from ntbdbg.kernel.kernel import Kernel
+from ntbdbg.kernel.liveness import time_of_day
 from ntbdbg.memory import BufferMemory
 from tests.support.fakekernel import FakeGuest
-from tests.support.fakelinux import REAL_SEC, furnish
+from tests.support.fakelinux import CLOCKS, REAL_SEC, furnish
 from tests.support.fakespace import MIB
 
 RAM = 48 * MIB
@@ -78,3 +79,14 @@ def test_without_clocks_nobody_knows_and_the_note_says_so():
     live = Kernel.open(together(*guests), notify=notes.append)
     assert len(live.others) == 1
     assert "no clock of them can be read, so it may be another one that lives" in notes[0]
+
+
+def test_the_clock_of_a_kernel_with_preempt_rt():
+    guest = FakeGuest()
+    guest.types.declare(CLOCKS)
+    guest.types.declare("struct seqcount_raw_spinlock { unsigned int seq; void *lock; };")
+    guest.types.declare(
+        "struct rt_core { struct seqcount_raw_spinlock seq; struct timekeeper timekeeper; };"
+    )
+    guest.variable("tk_core", "struct rt_core")["timekeeper.xtime_sec"] = REAL_SEC
+    assert time_of_day(Kernel.open(guest.memory)) == REAL_SEC
