@@ -2,10 +2,8 @@
 """Captures: how long two guests stand still against ``cp`` of their RAM files, and how fast
 RAM is packed against ``zstd -1 -T0``.
 
-    python3 tests/bench/bench_capture.py [LAB]
-
-Without LAB the guests are a fake lab whose monitors answer at once, so that of the standstill
-only what depends on the RAM is measured; with it, a lab of this user that runs.
+The guests are a fake lab whose monitors answer at once, so that of the standstill only what
+depends on RAM is measured; ``NTBDBG_BENCH_LAB=NAME`` takes a lab of this user that runs.
 """
 
 from __future__ import annotations
@@ -25,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from ntbdbg.target.manifest import lab_files
 from tests.bench.memory import MIB, fill
 from tests.bench.ratio import Contest, need, ntbdbg, process, run
+from tests.bench.result import Result, at_most, tell
 from tests.support.fakelab import FakeLab
 
 SIZE = 256 * MIB
@@ -33,10 +32,12 @@ ROUNDS = 7
 STANDSTILL, PACKING = 1.0, 1 / 0.8
 
 
-def standstill(out: Path, ram: list[Path], words: list[str], env: Mapping[str, str]) -> int:
+def standstill(
+    out: Path, ram: list[Path], words: list[str], env: Mapping[str, str], rounds: int
+) -> int:
     """Take turns with cp; gives the exit code."""
     ours, theirs = [], []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         argv = [*ntbdbg(), *words, "capture", str(out), "--force", "--json"]
         done = subprocess.run(argv, env=env, capture_output=True, text=True, check=True)
         ours.append(json.loads(done.stdout)["standstill"])
@@ -45,12 +46,10 @@ def standstill(out: Path, ram: list[Path], words: list[str], env: Mapping[str, s
             subprocess.run(["cp", path, out.with_name("copy")], check=True)
         theirs.append(time.perf_counter() - start)
     mine, other = statistics.median(ours), statistics.median(theirs)
-    verdict = "ok" if mine <= STANDSTILL * other else "OVER BUDGET"
-    print(
-        f"{'standstill of two guests : cp of their RAM':<44} {mine * 1e3:8.1f} ms / "
-        f"{other * 1e3:8.1f} ms = {mine / other:5.2f} (budget {STANDSTILL:g})  {verdict}"
-    )
-    return int(mine > STANDSTILL * other)
+    budget, holds = at_most(STANDSTILL, mine / other)
+    what, against = "standstill of two guests", "cp of their RAM"
+    values = (f"{mine * 1e3:.1f} ms", against, f"{other * 1e3:.1f} ms")
+    return tell(Result(what, *values, mine / other, budget, holds))
 
 
 PACK = """
@@ -70,35 +69,33 @@ def packing(out: Path, ram: list[Path]) -> Contest:
 
 def main() -> int:
     need("cp", "zstd")
-    name = sys.argv.pop(1) if len(sys.argv) > 1 else None
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        tempfile.TemporaryDirectory(dir="/dev/shm") as shm,
-    ):
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
+    name = os.environ.get("NTBDBG_BENCH_LAB")
+    with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "x.cap"
-        if name is not None:
+        if name:
             manifest = json.loads(Path(lab_files()[name]).read_bytes())
             ram = [Path(guest["ram"]["path"]) for guest in manifest["guests"]]
-            worst = standstill(out, ram, ["--lab", name], os.environ)
-            return max(worst, run([packing(out, ram)], ROUNDS))
-        with FakeLab(Path(shm), ram=SIZE) as lab:
+            worst = standstill(out, ram, ["--lab", name], os.environ, rounds)
+            return max(worst, run([packing(out, ram)], rounds))
+        with (
+            tempfile.TemporaryDirectory(dir="/dev/shm") as shm,
+            FakeLab(Path(shm), ram=SIZE) as lab,
+        ):
             ram = [lab.ram_path(guest) for guest in ("qemu1", "qemu2")]
             for path in ram:
-                fill(path.with_suffix(".new"), SIZE, holes=HOLES)
-                subprocess.run(
-                    [
-                        "dd",
-                        f"if={path.with_suffix('.new')}",
-                        f"of={path}",
-                        "bs=1M",
-                        "conv=sparse,notrunc",
-                        "status=none",
-                    ],
-                    check=True,
-                )
-                path.with_suffix(".new").unlink()
-            worst = standstill(out, ram, [], lab.environ)
-            return max(worst, run([packing(out, ram)], ROUNDS))
+                fill_in_place(path)
+            worst = standstill(out, ram, [], lab.environ, rounds)
+            return max(worst, run([packing(out, ram)], rounds))
+
+
+def fill_in_place(path: Path) -> None:
+    """Give the file at `path`, whose inode the lab knows, a guest's memory."""
+    new = path.with_suffix(".new")
+    fill(new, SIZE, holes=HOLES)
+    words = [f"if={new}", f"of={path}", "bs=4K", "conv=sparse,notrunc", "status=none"]
+    subprocess.run(["dd", *words], check=True)
+    new.unlink()
 
 
 if __name__ == "__main__":
