@@ -33,8 +33,20 @@ def processes(lab: Any, number: int) -> dict[int, Process]:
     for pid, name, rest in re.findall(r"^(\d+) \((.*)\) (.*)$", text, re.MULTILINE):
         words = rest.split()
         kernel = bool(int(words[6]) & PF_KTHREAD)
-        found[int(pid)] = Process(name, int(words[1]), kernel, int(words[17]))
+        found[int(pid)] = Process(lasting(name), int(words[1]), kernel, int(words[17]))
     return found
+
+
+def lasting(name: str) -> str:
+    """The name of a process; of a worker without what it did last, which changes."""
+    return re.sub(r"^(kworker/[\w:]+)[-+].*", r"\1", name)
+
+
+def processors(lab: Any, number: int) -> list[int]:
+    """Those that are online."""
+    online = lab.sh(number, "cat /sys/devices/system/cpu/online")
+    first, _, last = online.partition("-")
+    return list(range(int(first), int(last or first) + 1))
 
 
 def pci_devices(lab: Any, number: int) -> list[dict[str, Any]]:
