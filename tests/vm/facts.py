@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import re
+import struct
 from typing import Any, NamedTuple
 
 PF_KTHREAD = 0x20_0000
@@ -72,3 +75,9 @@ def pci_devices(lab: Any, number: int) -> list[dict[str, Any]]:
         if flags:
             found[-1]["resources"].append([start, end - start + 1, flags])
     return found
+
+
+def words64(text: str) -> tuple[int, ...]:
+    """Numbers of 64 bits that a guest sent by ``gzip -c FILE | base64``."""
+    raw = gzip.decompress(base64.b64decode(text))
+    return struct.unpack(f"<{len(raw) // 8}Q", raw)

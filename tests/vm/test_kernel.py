@@ -7,10 +7,12 @@ The first guest has page tables of five levels, the second of four; both have KA
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 
 import pytest
 
 from ntbdbg.kernel.kernel import Kernel
+from ntbdbg.kernel.pages import PageMap
 from ntbdbg.kernel.taints import FIXED
 from ntbdbg.target.lab import Lab as TargetLab
 from tests.vm import facts
@@ -211,6 +213,66 @@ def test_info_is_what_the_guest_says(lab, number):
     assert found["taints"] == "".join(c for bit, c in enumerate(FIXED) if tainted >> bit & 1)
     assert (found["panic_cpu"], found["oops_in_progress"]) == (None, False)
     assert found["cpus_online"] == facts.processors(lab, number)
+
+
+def test_symbols_lead_to_what_the_guest_says_of_itself(lab, number):
+    said = [lab.sh(number, f"uname -{letter}") for letter in "snrvm"]
+    name = f"qemu{number}"
+    shown = lab.ntbdbg_bytes("dump", name, "init_uts_ns", "390", "--format", "raw")
+    fields = [shown[at : at + 65].partition(b"\0")[0].decode() for at in range(0, 325, 65)]
+    assert fields == said
+    (symbol,) = lab.json("sym", name, "init_uts_ns")["symbols"]
+    where = lab.json("translate", name, hex(symbol["address"]))
+    assert where["symbol"] == "init_uts_ns"
+    physical = lab.json("dump", name, hex(where["gpa"]), "390", "--annotate")
+    assert physical["data"] == shown.hex()
+    assert (physical["labels"][0]["symbol"], physical["labels"][0]["offset"]) == ("init_uts_ns", 0)
+
+
+def test_a_patch_by_virtual_address_is_seen_by_the_guest_and_undone(lab, number):
+    name = f"qemu{number}"
+    (symbol,) = lab.json("sym", name, "init_uts_ns.name.nodename")["symbols"]
+    lab.ntbdbg("patch", name, hex(symbol["address"]), "u8:0x5a", "--expect", "str:qemu")
+    assert lab.sh(number, "hostname") == f"Zemu{number}"
+    lab.ntbdbg("undo")
+    assert lab.sh(number, "hostname") == name
+
+
+def test_an_address_in_a_bar_is_that_of_a_window(lab, number):
+    """Windows lie where the guest's own sysfs has the BARs of the NTB."""
+    (device,) = [d for d in facts.pci_devices(lab, number) if d["driver"] == "ntb_hw_idt"]
+    starts = [start for start, size, _ in device["resources"] if size >= 2 << 20]
+    found = [lab.json("translate", f"qemu{number}", hex(start + 0x40)) for start in starts]
+    assert [where["outbound"]["window"] for where in found] == [
+        f"qemu{number}:mw0",
+        f"qemu{number}:mw1",
+    ]
+    for where in found:
+        assert (where["ram_file"], where["outbound"]["offset"]) == (None, 0x40)
+        assert where["outbound"]["closed"], "nothing has programmed the windows"
+
+
+def test_owners_of_pages_are_those_of_kpageflags(lab, kernel, number):
+    """Bits of /proc/kpageflags (Documentation/admin-guide/mm/pagemap.rst)."""
+    bits = {7: "slab", 10: "free", 26: "page table", 12: "anonymous", 32: "reserved"}
+    read = "gzip -c /proc/kpageflags | base64"
+    before = facts.words64(lab.sh(number, read))
+    pages = PageMap(kernel)
+    ours = {page: pages.owner(page * 4096) for page in range(0, len(before), 31)}
+    after = facts.words64(lab.sh(number, read))
+    caches = {line.split()[0] for line in lab.sh(number, "cat /proc/slabinfo").splitlines()}
+    seen: Counter[str | None] = Counter()
+    wrong = []
+    for page, owner in ours.items():
+        theirs = next((kind for bit, kind in bits.items() if before[page] >> bit & 1), None)
+        kind = owner.kind if owner and owner.kind in bits.values() else None
+        seen[theirs] += 1
+        if before[page] == after[page] and theirs != kind:
+            wrong.append((page, hex(before[page]), owner))
+        assert not owner or owner.kind != "slab" or owner.detail in caches
+    assert all(seen[kind] for kind in ("slab", "free", "reserved", None)), seen
+    # The process that reads the flags has pages of its own, which come and go.
+    assert len(wrong) <= len(ours) // 50, wrong
 
 
 def _btf(kernel: Kernel, name: str):
