@@ -138,6 +138,8 @@ class _Worker:
     def _death(self) -> TargetError:
         """Why it ended before its work was done."""
         status = self._wait()
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGINT:
+            raise KeyboardInterrupt  # a terminal sends Ctrl-C to all of its processes
         if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGBUS:
             for memory in self._memories:
                 memory.check_backing()

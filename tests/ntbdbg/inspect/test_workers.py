@@ -240,3 +240,17 @@ def test_a_killed_worker_is_an_error() -> None:
     with pytest.raises(TargetError, match="killed"):
         list(pages)
     assert children() == before
+
+
+def test_a_worker_that_gets_the_terminals_ctrl_c_ends_the_parent_like_it() -> None:
+    """Whoever of the two hears of it first."""
+
+    def work(_: int) -> list[int]:
+        os.kill(os.getpid(), signal.SIGINT)
+        return []
+
+    results = workers.in_workers(work, [1])
+    found = next(results)
+    with pytest.raises(KeyboardInterrupt):
+        next(found)
+    results.close()
