@@ -275,5 +275,37 @@ def test_owners_of_pages_are_those_of_kpageflags(lab, kernel, number):
     assert len(wrong) <= len(ours) // 50, wrong
 
 
+def test_variables_by_type_are_what_proc_says(lab, number):
+    guest = f"qemu{number}"
+
+    def value(path: str) -> object:
+        return lab.json("decode", guest, path)["fields"][0]["value"]
+
+    assert value("init_uts_ns.name.release") == lab.sh(number, "uname -r")
+    assert value("init_uts_ns.name.version") == lab.sh(number, "uname -v")
+    assert value("pid_max") == int(lab.sh(number, "cat /proc/sys/kernel/pid_max"))
+    assert value("panic_timeout") == int(lab.sh(number, "cat /proc/sys/kernel/panic"))
+    banner = lab.json("decode", guest, "linux_banner")["fields"][0]["value"]
+    assert banner == lab.sh(number, "cat /proc/version") + "\n"
+    state = lab.json("decode", guest, "system_state")["fields"][0]
+    assert state["meaning"] == "SYSTEM_RUNNING"
+    driver = lab.json("decode", guest, "ntb_hw_idt:idt_pci_driver", "--follow", "1")["fields"]
+    names = {field["path"]: field for field in driver}
+    assert names["name->"]["value"] == "ntb_hw_idt"
+    assert names["probe"]["meaning"] == "idt_pci_probe [ntb_hw_idt]"
+
+
+def test_a_member_that_is_patched_is_what_the_guest_sees(lab, number):
+    guest, before = f"qemu{number}", lab.sh(number, "hostname")
+    lab.ntbdbg("patch", guest, "init_uts_ns.name.nodename", "changed")
+    assert lab.sh(number, "hostname") == "changed"
+    lab.ntbdbg("undo")
+    assert lab.sh(number, "hostname") == before
+    lab.ntbdbg("patch", guest, "panic_timeout", "17", "--expect", "0")
+    assert lab.sh(number, "cat /proc/sys/kernel/panic") == "17"
+    lab.ntbdbg("undo")
+    assert lab.sh(number, "cat /proc/sys/kernel/panic") == "0"
+
+
 def _btf(kernel: Kernel, name: str):
     return kernel.btf if name == "vmlinux" else kernel.module_btf(name)

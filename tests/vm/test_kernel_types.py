@@ -20,6 +20,8 @@ from ntbdbg.kernel.shape import Array, Compound, Shape
 from tests.support.pahole import Extent, Printed, structs
 from tests.vm.support import BUILD_DIR
 
+pytestmark = pytest.mark.vm
+
 GUEST = BUILD_DIR / "guest"
 VMLINUX = GUEST / "vmlinux"
 
