@@ -29,12 +29,12 @@ _OPTION = re.compile(r"^CONFIG_(\w+)=(\w+)$", re.MULTILINE)
 
 
 def test_kas_takes_the_file() -> None:
-    """By its own schema; and both repositories are pinned. `kas dump` wants them checked out."""
+    """By its own schema; and all repositories are pinned. `kas dump` wants them checked out."""
     configuration = yaml.safe_load((FILES / "kas.yml").read_text(encoding="utf-8"))
     jsonschema.validate(configuration, CONFIGSCHEMA)
     repositories = configuration["repos"]
     pinned = {name for name, repo in repositories.items() if "commit" in repo}
-    assert pinned == {"openembedded-core", "bitbake"}
+    assert pinned == {"openembedded-core", "meta-openembedded", "bitbake"}
     assert configuration["target"] == list(TARGETS.values())
     for layer in repositories["ntbdbg"]["layers"]:
         assert (CHECKOUT / layer / "conf/layer.conf").is_file()

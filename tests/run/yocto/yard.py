@@ -15,6 +15,8 @@ from run.yocto.layout import MIRRORS, Layout
 
 NOBODY = 65534
 
+REPOSITORIES = ("openembedded-core.git", "meta-openembedded.git", "bitbake.git")
+
 #: no test reaches out, whatever the recipes say
 OFFLINE = 'BB_NO_NETWORK = "1"\nCONNECTIVITY_CHECK_URIS = ""\n'
 
@@ -94,8 +96,8 @@ def mirrors() -> str | None:
     """Why the repositories cannot be had; None if they can."""
     folder = os.environ.get(MIRRORS)
     if not folder:
-        return f"{MIRRORS} names no folder with openembedded-core.git and bitbake.git"
-    for name in ("openembedded-core.git", "bitbake.git"):
+        return f"{MIRRORS} names no folder with {', '.join(REPOSITORIES)}"
+    for name in REPOSITORIES:
         if not (Path(folder) / name).is_dir():
             return f"{MIRRORS}={folder} has no {name}"
     return None
