@@ -163,7 +163,8 @@ def _report(error: BaseException, app: AppContext) -> int:
 def _click_message(error: click.ClickException) -> str:
     ctx = getattr(error, "ctx", None)
     path = ctx.command_path if ctx else "ntbdbg"
-    return f"{error.format_message().rstrip('.')}; '{path} --help' shows how it is used"
+    words = " ".join(error.format_message().split())  # click breaks lists of choices into lines
+    return f"{words.rstrip('.')}; '{path} --help' shows how it is used"
 
 
 def _say(text: str) -> None:

@@ -7,12 +7,13 @@ copied by pread, which ends in an error where a mapping would end in SIGBUS.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ntbdbg.errors import TargetError
+from ntbdbg.errors import TargetError, UsageError
 
 
 class FileIdentity(NamedTuple):
@@ -177,6 +178,19 @@ def sync(path: str) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def replaceable(path: str) -> str:
+    """Where a file of that name is to be put by renaming, behind symbolic links.
+
+    :raises UsageError: something else is there: a device would be gone for the whole system
+    """
+    with contextlib.suppress(OSError):
+        kind = stat.S_IFMT(os.stat(path).st_mode)
+        if kind != stat.S_IFREG:
+            what = _KINDS.get(kind, "no regular file")
+            raise UsageError(f"{path} is {what}, so it is not replaced", hint="name a file")
+    return os.path.realpath(path)
 
 
 _GIVE_RAM = "give the file in which QEMU's memory-backend-file keeps the guest's RAM"

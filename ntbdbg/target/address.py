@@ -76,7 +76,7 @@ class AddressExpr(NamedTuple):
         capture, rest = split_capture(text.strip())
         guest, rest = _split_guest(rest, guests, text)
         space, rest = _split_space(rest)
-        word, offset = _split_offset(rest)
+        word, offset = _split_offset(rest.replace("->", "."))  # as decode shows members
         base = _parse_base(word, space, text)
         if isinstance(base, int):
             _check_sum(base, offset, text)

@@ -14,6 +14,7 @@ from ntbdbg import __version__
 from ntbdbg.cli.commands.postmortem import lab_of
 from ntbdbg.cli.options import lab_command
 from ntbdbg.errors import TargetError
+from ntbdbg.memory.file import replaceable
 from ntbdbg.render.progress import Progress
 
 if TYPE_CHECKING:
@@ -51,13 +52,14 @@ def command(app: AppContext, capture: str | None, output: str, since: str | None
     from ntbdbg.target.lab import Lab
     from ntbdbg.target.reported import dumps_of, pages_of
 
+    place = replaceable(output)
     lab_of(app, capture)
     earlier = Lab.open(since, notify=app.note) if since else None
     with app.stillness(), Progress("report", not app.json) as progress:
         story = examine(app.lab)
         pages = pages_of(app.lab, earlier, progress)
         text = html_page(story, pages, dumps_of(app.lab), version=__version__)
-    write(output, text)
+    write(place, text)
     if app.json:
         app.emit("report", {"path": output, "size": len(text.encode())})
     else:
@@ -66,7 +68,7 @@ def command(app: AppContext, capture: str | None, output: str, since: str | None
 
 def write(path: str, text: str) -> None:
     """Replace the file at `path` as a whole, or leave it as it was."""
-    folder = os.path.dirname(os.path.abspath(path))
+    folder = os.path.dirname(path)
     try:
         handle, temporary = tempfile.mkstemp(prefix=".report-", dir=folder)
         try:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import BinaryIO, Protocol
 
 from ntbdbg.errors import TargetError, UsageError
-from ntbdbg.memory.file import sync
+from ntbdbg.memory.file import replaceable, sync
 from ntbdbg.memory.formats import flattened
 from ntbdbg.memory.number import format_size
 
@@ -36,7 +36,7 @@ class FileSink:
     """
 
     def __init__(self, path: str, expected: int, *, replace: bool = False) -> None:
-        self._path = os.path.abspath(path)
+        self._path = replaceable(path)
         self._folder = os.path.dirname(self._path)
         if not replace and os.path.lexists(self._path):
             raise UsageError(f"{path} exists", hint="give another name, or --force to replace it")

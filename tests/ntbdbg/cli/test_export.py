@@ -183,6 +183,15 @@ def test_more_than_65534_program_headers(tmp_path: Path) -> None:
     assert opened(path).read((count - 1) * 8192, 1) == b"\7"
 
 
+def test_force_replaces_nothing_but_a_file(ntbdbg: Run, core: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    done = ntbdbg("export", core, "--format", "elf", "-o", pipe, "--force")
+    assert done.returncode == 2
+    assert "is a FIFO" in done.stderr
+    assert pipe.is_fifo()
+
+
 def test_a_file_that_is_there_is_kept_unless_forced(
     ntbdbg: Run, core: Path, tmp_path: Path
 ) -> None:

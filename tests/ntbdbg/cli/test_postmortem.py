@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -149,6 +150,29 @@ def test_the_report_has_it_all(lab: LinuxLab, ntbdbg: Run, tmp_path: Path) -> No
     assert "blocked for more than 241 seconds" in text
     assert text.count("data:image/png;base64,") == 2
     assert target.stat().st_mode & 0o111 == 0
+
+
+@pytest.mark.parametrize("through", ["itself", "a link"])
+def test_a_report_replaces_nothing_but_a_file(
+    lab: LinuxLab, ntbdbg: Run, tmp_path: Path, through: str
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    link = tmp_path / "link"
+    link.symlink_to(pipe)
+    done = ntbdbg("report", "-o", str(pipe if through == "itself" else link))
+    assert done.returncode == 2
+    assert "is a FIFO" in done.stderr
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+
+
+def test_a_report_is_written_through_a_link(lab: LinuxLab, ntbdbg: Run, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "target")
+    assert ntbdbg("report", "-o", str(link)).returncode == 0
+    assert link.is_symlink()
+    assert "<html" in (tmp_path / "target").read_text()
 
 
 def test_a_report_that_cannot_be_written_changes_nothing(

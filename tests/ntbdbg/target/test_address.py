@@ -42,6 +42,8 @@ GUESTS = ("qemu1", "qemu2")
         ("va:init_task", None, "va", "init_task", 0),
         ("mwait_idle", None, None, "mwait_idle", 0),
         ("init_uts_ns.name.nodename", None, None, "init_uts_ns.name.nodename", 0),
+        ("init_task.cred->uid+4", None, None, "init_task.cred.uid", 4),
+        ("qemu1:ntb_hw_idt:dev->peers[0]", "qemu1", None, "ntb_hw_idt:dev.peers[0]", 0),
         ("init_task.comm[3]+1", None, None, "init_task.comm[3]", 1),
         ("runqueues@1.curr", None, None, "runqueues@1.curr", 0),
         ("qemu2:ntb_hw_idt:table[2].x", "qemu2", None, "ntb_hw_idt:table[2].x", 0),
