@@ -19,7 +19,7 @@ from ntbdbg import __version__
 from ntbdbg.cli.context import AppContext
 from ntbdbg.cli.options import CONTEXT_SETTINGS, freeze_option, lab_options
 from ntbdbg.cli.status import ExitStatus, status_of
-from ntbdbg.errors import NtbdbgError, UsageError
+from ntbdbg.errors import NtbdbgError, TargetError, UsageError
 
 #: command → module in ntbdbg.cli.commands that holds it as `command`, and its line of help
 COMMANDS = {
@@ -122,6 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line (by default the process's own); gives the exit code."""
     app = AppContext()
     try:
+        _expect_streams()
         result = cli.main(
             None if argv is None else list(argv), "ntbdbg", standalone_mode=False, obj=app
         )
@@ -132,6 +133,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report(error, app)
     finally:
         app.close()
+
+
+def _expect_streams() -> None:
+    """Where a standard stream is closed: nobody hears words, but results must go somewhere."""
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 - until we end
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stdout is None:
+        raise TargetError("cannot write the output: it is closed", hint="'>/dev/null' discards it")
 
 
 def _report(error: BaseException, app: AppContext) -> int:
@@ -172,7 +183,8 @@ def _say(text: str) -> None:
 
     with contextlib.suppress(OSError, AttributeError):
         sys.stdout.flush()
-    sys.stderr.write(f"ntbdbg: {printable(text)}\n")
+    with contextlib.suppress(OSError):  # the exit code still tells
+        sys.stderr.write(f"ntbdbg: {printable(text)}\n")
 
 
 def _drop_stdout() -> None:

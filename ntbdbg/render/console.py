@@ -11,6 +11,13 @@ PIPE_WIDTH = 200
 """Columns where no terminal limits them: tables in a pipe should not wrap."""
 
 
+class _PipedConsole(Console):
+    """A console that leaves it to the command line what a reader that left early means."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # rich would exit with 1
+
+
 def make_console(file: IO[str], *, color: bool, width: int | None = None) -> Console:
     """A console on `file` with colours or without a single escape code.
 
@@ -18,7 +25,7 @@ def make_console(file: IO[str], *, color: bool, width: int | None = None) -> Con
     """
     if width is None and not file.isatty():
         width = PIPE_WIDTH
-    return Console(
+    return _PipedConsole(
         file=file,
         width=width,
         force_terminal=color or None,

@@ -608,6 +608,48 @@ def test_a_pipe_that_closes_early_is_no_error(lab: FakeLab) -> None:
     assert process.returncode == 0
 
 
+@pytest.mark.parametrize(
+    "words", [["info"], ["map", "qemu1"], ["--json", "info"], ["dump", "qemu1", "0"]]
+)
+def test_a_reader_that_is_gone_before_the_first_word_is_no_error(
+    lab: FakeLab, words: list[str]
+) -> None:
+    gone, pipe = os.pipe()
+    os.close(gone)
+    command = [sys.executable, "-m", "ntbdbg", *words]
+    done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, check=False)
+    os.close(pipe)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("words", ["info", "--json info", "dump qemu1 0", "shell -c 1"])
+def test_a_closed_output_is_said(lab: FakeLab, words: str) -> None:
+    done = redirected(f"{words} >&-")
+    assert done.returncode == 3
+    assert done.stderr.startswith("ntbdbg: cannot write the output: it is closed; ")
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("dump qemu1 0 16 2>&-", 0),
+        ("dump qemu3 0 2>&-", 3),
+        ("dump qemu3 0 2>/dev/full", 3),
+        ("shell <&-", 0),
+    ],
+)
+def test_nobody_hears_words_or_types_any(lab: FakeLab, line: str, code: int) -> None:
+    done = redirected(line)
+    assert done.returncode == code
+    assert done.stderr == ""
+
+
+def redirected(line: str) -> subprocess.CompletedProcess[str]:
+    """`ntbdbg LINE`, by a shell that redirects streams."""
+    command = ["sh", "-c", f'exec "$0" -m ntbdbg {line}', sys.executable]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
 def test_an_output_that_is_full_is_said(lab: FakeLab) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(
