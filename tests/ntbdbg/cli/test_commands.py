@@ -644,6 +644,14 @@ def test_nobody_hears_words_or_types_any(lab: FakeLab, line: str, code: int) -> 
     assert done.stderr == ""
 
 
+def test_an_output_that_cannot_take_every_character(
+    lab: FakeLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    done = redirected("shell -c 'print(\"2 \\u00d7 2\")'")
+    assert (done.returncode, done.stdout) == (0, "2 \\xd7 2\n")
+
+
 def redirected(line: str) -> subprocess.CompletedProcess[str]:
     """`ntbdbg LINE`, by a shell that redirects streams."""
     command = ["sh", "-c", f'exec "$0" -m ntbdbg {line}', sys.executable]
