@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from run.artifacts import GuestImage, QemuInstall
-from run.config import Paths
+from run.config import DEFAULT_FLAVOUR, FLAVOURS, Paths
 from run.host.install import Policy, require
 from run.locks import exclusive
 from run.steps import Steps
@@ -31,6 +31,7 @@ class Request:
     :param qemu_source: what is built instead of Debian trixie's package, as `build` takes it
     :param mirror: URL of a Debian mirror instead of the host's own
     :param policy: when missing system packages are installed
+    :param flavour: of the guest's kernel
     :param sanitize: QEMU whose NTB port has sanitizers in it
     """
 
@@ -40,6 +41,7 @@ class Request:
     qemu_source: str | None = None
     mirror: str | None = None
     policy: Policy = Policy.ROOT
+    flavour: str = DEFAULT_FLAVOUR
     sanitize: bool = False
 
 
@@ -52,8 +54,10 @@ def make(steps: Steps, paths: Paths, request: Request) -> list[QemuInstall | Gue
 
 
 def make_for_tests(steps: Steps, paths: Paths, request: Request) -> None:
-    """The same, and a QEMU with sanitizers in the device: tests of hostile guests want that."""
+    """The same, for tests: a QEMU with sanitizers in the device, and guests with other kernels."""
     make(steps, paths, request)
+    for flavour in FLAVOURS[1:]:
+        make(steps, paths, replace(request, what=["guest"], flavour=flavour))
     make(steps, paths.sanitized, replace(request, what=["qemu"], sanitize=True))
 
 
@@ -61,7 +65,14 @@ def _guest(steps: Steps, paths: Paths, request: Request) -> GuestImage:
     # imported late: a command that only asks whether all is there must start fast
     from run.guest.build import build_guest
 
-    return build_guest(steps, paths, jobs=request.jobs, mirror=request.mirror, force=request.force)
+    return build_guest(
+        steps,
+        paths,
+        jobs=request.jobs,
+        mirror=request.mirror,
+        force=request.force,
+        flavour=request.flavour,
+    )
 
 
 def _qemu(steps: Steps, paths: Paths, request: Request) -> QemuInstall:

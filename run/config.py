@@ -12,6 +12,10 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 DEFAULT_BUILD_DIR = CHECKOUT / "build"
 
+#: flavours of Debian's kernel that guests can have, the default first
+FLAVOURS = ("amd64", "cloud-amd64", "rt-amd64")
+DEFAULT_FLAVOUR = FLAVOURS[0]
+
 
 def cache_dir() -> Path:
     """Downloads and finished builds of all checkouts of this user, keyed by content."""
@@ -51,6 +55,10 @@ class Paths:
     def sanitized(self) -> Paths:
         """Where a QEMU with a sanitized device is put, beside the one for use."""
         return Paths(self.build / "sanitized")
+
+    def flavour(self, name: str) -> Paths:
+        """Where a guest with that flavour of the kernel is put; the default's place is ours."""
+        return self if name == DEFAULT_FLAVOUR else Paths(self.build / "flavours" / name)
 
     @property
     def devenv(self) -> Path:

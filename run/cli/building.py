@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from run.builds import default_jobs
+from run.config import DEFAULT_FLAVOUR, FLAVOURS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,6 +26,17 @@ def image_option(function: F) -> F:
         default=IMAGES[0],
         show_default=True,
         help="Which guest, and the QEMU that belongs to it.",
+    )(function)
+
+
+def flavour_option(function: F) -> F:
+    """``--kernel-flavour``, as ``kernel_flavour``."""
+    return click.option(
+        "--kernel-flavour",
+        type=click.Choice(FLAVOURS),
+        default=DEFAULT_FLAVOUR,
+        show_default=True,
+        help="Which of Debian's kernels the guest has.",
     )(function)
 
 

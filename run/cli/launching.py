@@ -16,9 +16,9 @@ import click
 
 from run.argv import Build
 from run.artifacts import GuestImage, MissingBuild, QemuInstall
-from run.cli.building import IMAGES, image_option
-from run.config import Paths
-from run.errors import RunError
+from run.cli.building import IMAGES, flavour_option, image_option
+from run.config import DEFAULT_FLAVOUR, Paths
+from run.errors import RunError, UsageError
 from run.host.kvm import MOST_PROCESSORS, accelerator, default_processors
 from run.interrupts import Interrupts
 from run.lab import Commands, Lab, Say, commands
@@ -74,7 +74,7 @@ def launch_options(function: F) -> F:
 def launch(guests: int, given: dict[str, Any]) -> int:
     """Do what the options ask for; gives the exit code."""
     options = parse(guests, given)
-    build = load_build(given["build_dir"], given["image"])
+    build = load_build(given["build_dir"], given["image"], given["kernel_flavour"])
     paths = paths_of(options.name)
     _check_traces(options, build)
     lines = commands(options, build, paths)
@@ -118,19 +118,25 @@ def parse(guests: int, given: dict[str, Any]) -> LaunchOptions:
     )
 
 
-def load_build(build_dir: str | None, image: str = IMAGES[0]) -> Build:
+def load_build(
+    build_dir: str | None, image: str = IMAGES[0], flavour: str = DEFAULT_FLAVOUR
+) -> Build:
     """What the builds left, and the accelerator this host is good for."""
     paths = Paths.of(build_dir)
+    if image == "yocto" and flavour != DEFAULT_FLAVOUR:
+        raise UsageError("--kernel-flavour is for guests of the quick build, not for --image=yocto")
     folder = (Layout(paths).installed if image == "yocto" else paths).build
+    guest = folder if image == "yocto" else paths.flavour(flavour).build
     try:
-        return Build(QemuInstall.load(folder), GuestImage.load(folder), accelerator())
+        return Build(QemuInstall.load(folder), GuestImage.load(guest), accelerator())
     except MissingBuild as error:
         if image == "yocto":
             what = {"qemu": "QEMU", "guest": "image"}[error.what]
             raise RunError(
                 f"no Yocto {what} in {folder.parent}", hint="python3 run build yocto"
             ) from error
-        raise RunError(str(error)) from error
+        more = "" if guest == folder or error.what == "qemu" else f" --kernel-flavour={flavour}"
+        raise RunError(f"{error}{more}") from error
 
 
 def _options() -> list[Callable[[F], F]]:
@@ -167,6 +173,7 @@ def _options() -> list[Callable[[F], F]]:
         ),
         *extras,
         image_option,
+        flavour_option,
         option("--name", default="default", show_default=True, help="Name of the lab."),
         option("--detach", is_flag=True, help="Return once the guests accept ssh."),
         option("--dry-run", is_flag=True, help="Print the command lines, start nothing."),

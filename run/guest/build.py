@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from run.artifacts import GuestImage, MissingBuild
-from run.config import Paths
+from run.config import DEFAULT_FLAVOUR, Paths
 from run.debian.apt import Apt, Package
 from run.debian.release import open_apt, refresh
 from run.guest import initramfs, kernel
@@ -24,25 +24,33 @@ KEPT_BUILDS = 8
 
 
 def build_guest(
-    steps: Steps, paths: Paths, *, jobs: int, mirror: str | None = None, force: bool = False
+    steps: Steps,
+    paths: Paths,
+    *,
+    jobs: int,
+    mirror: str | None = None,
+    force: bool = False,
+    flavour: str = DEFAULT_FLAVOUR,
 ) -> GuestImage:
     """Build the guest, or take it from the cache; gives what stands in the build folder.
 
     :param mirror: URL of a Debian mirror, where the apt configuration names none
     :param force: build anew what the cache has
+    :param flavour: of the kernel
     """
+    home = paths.flavour(flavour)
     apt = open_apt(paths, SUITE, mirror)
     store = Store(paths.cache / "builds")
     refresh(steps, apt, "guest: package lists")
-    packages, programs, libraries, key = _resolve(apt)
+    packages, programs, libraries, key = _resolve(apt, flavour)
     if force:
         store.forget("guest", key)
-    elif (image := _standing(paths, key)) is not None:
+    elif (image := _standing(home, key)) is not None:
         return image
     elif store.find("guest", key) is None:
         # Old lists name packages that the mirror no longer has.
         refresh(steps, apt, "guest: package lists", max_age=3600.0)
-        packages, programs, libraries, key = _resolve(apt)
+        packages, programs, libraries, key = _resolve(apt, flavour)
 
     def fill(folder: Path) -> None:
         debs = _download(steps, apt, [*packages.all(), *programs, *libraries])
@@ -67,12 +75,12 @@ def build_guest(
     waiting = "waiting for another process that makes the same guest ..."
     done = store.make("guest", key, fill, on_wait=lambda: steps.say(waiting))
     store.prune("guest", KEPT_BUILDS)
-    return _install(done, paths, packages.release, key)
+    return _install(done, home, packages.release, key)
 
 
-def _resolve(apt: Apt) -> tuple[KernelPackages, list[Package], list[Package], str]:
+def _resolve(apt: Apt, flavour: str) -> tuple[KernelPackages, list[Package], list[Package], str]:
     """The packages of kernel, programs and libraries, and the key of a guest made of them."""
-    kernel_packages = resolve_kernel(apt.show)
+    kernel_packages = resolve_kernel(apt.show, flavour)
     programs, libraries = apt.show(PROGRAMS), apt.show(LIBRARIES)
     return kernel_packages, programs, libraries, _key(kernel_packages, [*programs, *libraries])
 

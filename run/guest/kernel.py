@@ -8,7 +8,7 @@ tree. Debian's kbuild cannot add BTF to out-of-tree modules; pahole does it afte
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from run.debian.apt import Package
@@ -43,6 +43,15 @@ _STOCK_MODULES = (
     "net/core/failover.ko",
 )
 
+#: what a flavour cannot have: the cloud kernel knows no such cards, and no hwmon for the IDT driver
+_LACKING = {
+    "cloud-amd64": {
+        "CONFIG_NTB_IDT",
+        "drivers/net/ethernet/intel/e1000/e1000.ko",
+        "drivers/net/ethernet/intel/e1000e/e1000e.ko",
+    }
+}
+
 
 def build_kernel(
     steps: Steps, packages: KernelPackages, debs: Mapping[str, Path], target: Path, jobs: int
@@ -58,7 +67,8 @@ def build_kernel(
         def deb(package: Package) -> Path:
             return debs[package.name]
 
-        stock = [f"./lib/modules/*/kernel/{name}" for name in _STOCK_MODULES]
+        wanted = _available(packages.flavour, _STOCK_MODULES)
+        stock = [f"./lib/modules/*/kernel/{name}" for name in wanted]
         extra = [
             "./boot/vmlinuz-*",
             "./lib/modules/*/modules.builtin*",
@@ -88,11 +98,16 @@ def build_kernel(
     shutil.rmtree(work)
 
 
+def _available(flavour: str, names: Iterable[str]) -> list[str]:
+    lacking = _LACKING.get(flavour, set())
+    return [name for name in names if name not in lacking]
+
+
 def _build_ntb(steps: Steps, packages: KernelPackages, work: Path, target: Path, jobs: int) -> None:
     headers = usable_headers(work / "headers", packages.release)
     source = work / "source" / "drivers" / "ntb"
     with steps.step("guest: build the NTB drivers") as step:
-        settings = [f"{name}={value}" for name, value in _CONFIG.items()]
+        settings = [f"{name}={_CONFIG[name]}" for name in _available(packages.flavour, _CONFIG)]
         make: list[str | Path] = ["make", "-C", headers, f"M={source}", f"-j{jobs}", *settings]
         step.run([*make, "modules"], env={"LC_ALL": "C"})
         extra = target / "modules" / "extra"

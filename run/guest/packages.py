@@ -7,14 +7,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from run.config import DEFAULT_FLAVOUR
 from run.debian.apt import Package
 from run.errors import RunError
 
 #: the release whose kernel and programs the guest runs
 SUITE = "bookworm"
-
-#: metapackage that names the kernel of the release
-KERNEL = "linux-image-amd64"
 
 #: programs, and the libraries they need; what is not needed stays out of the initramfs
 PROGRAMS = (
@@ -47,6 +45,7 @@ LIBRARIES = (
 class KernelPackages:
     """The packages of one kernel build, all of one version."""
 
+    flavour: str
     release: str
     image: Package
     headers: Package
@@ -58,23 +57,28 @@ class KernelPackages:
         return [self.image, self.headers, self.headers_common, self.kbuild, self.source]
 
 
-def resolve_kernel(show: Callable[[Sequence[str]], list[Package]]) -> KernelPackages:
+def resolve_kernel(
+    show: Callable[[Sequence[str]], list[Package]], flavour: str = DEFAULT_FLAVOUR
+) -> KernelPackages:
     """Find the kernel that the metapackage means and everything that belongs to it.
 
     :param show: looks packages up by name (`Apt.show`)
+    :param flavour: of the kernel: its metapackage is ``linux-image-FLAVOUR``
     :raises RunError: the archive is in between two versions
     """
-    (meta,) = show([KERNEL])
+    name = f"linux-image-{flavour}"
+    (meta,) = show([name])
     match = re.search(r"linux-image-(\S+)", meta.depends)
     if match is None:
-        raise RunError(f"{KERNEL} {meta.version} depends on no kernel: {meta.depends!r}")
+        raise RunError(f"{name} {meta.version} depends on no kernel: {meta.depends!r}")
     release = match[1]
-    abi = release.removesuffix("-amd64")
+    abi = release.removesuffix(f"-{flavour}")
+    common = "common-rt" if flavour.startswith("rt-") else "common"
     series = ".".join(release.split(".")[:2])
     names = (
         f"linux-image-{release}",
         f"linux-headers-{release}",
-        f"linux-headers-{abi}-common",
+        f"linux-headers-{abi}-{common}",
         f"linux-kbuild-{series}",
         f"linux-source-{series}",
     )
@@ -85,4 +89,4 @@ def resolve_kernel(show: Callable[[Sequence[str]], list[Package]]) -> KernelPack
             f"the mirror has kernel packages of different versions: {versions}",
             hint="it is being updated; try again in an hour",
         )
-    return KernelPackages(release, *packages)
+    return KernelPackages(flavour, release, *packages)

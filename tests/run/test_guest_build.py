@@ -76,9 +76,9 @@ def test_equal_trees_give_equal_archives(tmp_path: Path) -> None:
 VERSION = "6.1.192-2"
 
 
-def _archive(versions: dict[str, str]) -> object:
+def _archive(versions: dict[str, str], flavour: str = "amd64") -> object:
     def show(names: Sequence[str]) -> list[Package]:
-        depends = "linux-image-6.1.0-56-amd64 (= 6.1.192-2), other"
+        depends = f"linux-image-6.1.0-56-{flavour} (= 6.1.192-2), other"
         return [
             Package(name, versions.get(name, VERSION), f"sha of {name}", depends) for name in names
         ]
@@ -93,6 +93,21 @@ def test_all_of_the_kernel_is_of_one_version() -> None:
         "linux-image-6.1.0-56-amd64",
         "linux-headers-6.1.0-56-amd64",
         "linux-headers-6.1.0-56-common",
+        "linux-kbuild-6.1",
+        "linux-source-6.1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("flavour", "common"), [("cloud-amd64", "common"), ("rt-amd64", "common-rt")]
+)
+def test_a_flavour_has_packages_of_its_own(flavour: str, common: str) -> None:
+    found = resolve_kernel(_archive({}, flavour), flavour)  # type: ignore[arg-type]
+    assert (found.flavour, found.release) == (flavour, f"6.1.0-56-{flavour}")
+    assert [package.name for package in found.all()] == [
+        f"linux-image-6.1.0-56-{flavour}",
+        f"linux-headers-6.1.0-56-{flavour}",
+        f"linux-headers-6.1.0-56-{common}",
         "linux-kbuild-6.1",
         "linux-source-6.1",
     ]

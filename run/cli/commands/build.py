@@ -10,8 +10,14 @@ from rich.console import Console
 
 from run.artifacts import GuestImage, QemuInstall
 from run.builds import ALL, Request, make
-from run.cli.building import build_options, image_option, install_options, option_of
-from run.config import Paths
+from run.cli.building import (
+    build_options,
+    flavour_option,
+    image_option,
+    install_options,
+    option_of,
+)
+from run.config import DEFAULT_FLAVOUR, Paths
 from run.errors import UsageError
 from run.host.install import Policy
 from run.steps import Steps
@@ -31,6 +37,7 @@ _YOCTO = {"guest": "image", "qemu": "qemu"}
     "--build", "chosen", type=click.Choice(list(_SPELLINGS)), help="Another way to say what."
 )
 @image_option
+@flavour_option
 @click.option("--force", is_flag=True, help="Compile everything anew, whatever the cache holds.")
 @click.option(
     "--qemu-source",
@@ -43,6 +50,7 @@ def command(
     what: tuple[str, ...],
     chosen: str | None,
     image: str,
+    kernel_flavour: str,
     force: bool,
     qemu_source: str | None,
     build_dir: str | None,
@@ -65,6 +73,7 @@ def command(
     python3 run build qemu
     python3 run build qemu --qemu-source ~/src/qemu
     python3 run build qemu --qemu-source debian:sid/10.2
+    python3 run build guest --kernel-flavour rt-amd64
     python3 run build yocto
     python3 run build --image=yocto --build=qemu
     """
@@ -80,6 +89,7 @@ def command(
         qemu_source=qemu_source,
         mirror=debian_mirror,
         policy=Policy.of(yes=yes, no_install=no_install),
+        flavour=kernel_flavour,
     )
     console = Console(highlight=False, soft_wrap=True)
     if image == "yocto":
@@ -94,8 +104,10 @@ def command(
 def _by_yocto(paths: Paths, request: Request) -> list[QemuInstall | GuestImage]:
     from run.yocto.build import build_yocto
 
-    if request.qemu_source is not None or request.force:
-        raise UsageError("--qemu-source and --force are for the quick build, not for bitbake")
+    if request.qemu_source is not None or request.force or request.flavour != DEFAULT_FLAVOUR:
+        raise UsageError(
+            "--qemu-source, --kernel-flavour and --force are for the quick build, not for bitbake"
+        )
     parts = [_YOCTO[part] for part in ALL if part in request.what]
     steps = Steps(paths.logs)
     return build_yocto(steps, paths, parts, jobs=request.jobs, policy=request.policy)
