@@ -37,9 +37,10 @@ class Command(click.Command):
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             if error.option_name[1:2].isdigit():
+                values = "; before a value write --: patch … -- -5" if self.name == "patch" else ""
                 raise UsageError(
                     f"{error.option_name} is negative",
-                    hint="addresses and sizes start at 0; before a value write --: patch … -- -5",
+                    hint=f"addresses, sizes and numbers start at 0{values}",
                 ) from None
             raise
 

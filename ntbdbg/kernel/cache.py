@@ -106,7 +106,9 @@ class KernelCache:
 
 def default_folder() -> Path:
     """``kernels`` in the user's cache."""
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(home):  # the XDG specification has relative paths ignored
+        home = os.path.expanduser("~/.cache")
     return Path(home) / "ntbdbg" / "kernels"
 
 

@@ -259,8 +259,14 @@ class Lab:
     def _open_guest(self, name: str) -> Guest:
         if os.sep in name:
             return self._open_bare(name, name)
+        guest, colon, address = name.partition(":")
+        if colon and guest in self.names:
+            raise UsageError(
+                f"{name!r:.60} is a guest and an address in one word",
+                hint=f"write two: {guest} {address:.40}",
+            )
         if self.manifest:
-            return self._open_recorded(self.manifest.guest(name))
+            return self._open_recorded(self._record(name))
         if self._image and name in self.names:
             return self._open_bare(name, self._image)
         if name in places.BARE_NAMES and not self._image:
@@ -271,6 +277,15 @@ class Lab:
             + (f", RAM files there are for {known}" if known else ""),
             hint=f"{places.START_ONE}, or give the path of a RAM file",
         )
+
+    def _record(self, name: str) -> GuestRecord:
+        assert self.manifest
+        if self.capture and name not in self.names:
+            raise TargetError(
+                f"no guest {name!r} in capture {self.capture.path}",
+                hint=f"it has {', '.join(self.names)}",
+            )
+        return self.manifest.guest(name)
 
     def _open_recorded(self, record: GuestRecord) -> Guest:
         if self._machine or self._segments:

@@ -374,7 +374,7 @@ def test_info_where_there_is_nothing(
 
 # -- bad input -------------------------------------------------------------------------
 
-NEGATIVE = "-5 is negative; addresses and sizes start at 0; before a value write --: patch … -- -5"
+NEGATIVE = "-5 is negative; addresses, sizes and numbers start at 0"
 
 BAD = [
     (["dump", "qemu3", "0"], 3, "no guest 'qemu3' in lab 'default'; it has qemu1, qemu2"),
@@ -388,6 +388,9 @@ BAD = [
      "qemu1: 0xffffffffffffffff + 0x2 is outside the 64-bit address space"),
     (["dump", "qemu1", "-5"], 2, NEGATIVE),
     (["dump", "qemu1", "0", "-5"], 2, NEGATIVE),
+    (["patch", "qemu1", "0", "-5"], 2, NEGATIVE + "; before a value write --: patch … -- -5"),
+    (["dump", "qemu1:0x1000", "32"], 2,
+     "'qemu1:0x1000' is a guest and an address in one word; write two: qemu1 0x1000"),
     (["dump", "qemu1", "0", "0"], 2, "length is zero; write it like 64, 0x40, 4K, 1M or page"),
     (["dump", "qemu1", "0", "99999999999999999999"], 2,
      "length '99999999999999999999' does not fit into 64 bits; "

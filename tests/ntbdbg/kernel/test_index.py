@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ntbdbg.kernel import cache, index
-from ntbdbg.kernel.cache import Entry, KernelCache
+from ntbdbg.kernel.cache import Entry, KernelCache, default_folder
 from ntbdbg.kernel.kernel import Kernel
 from tests.support.fakekernel import FakeGuest
 
@@ -110,3 +110,12 @@ def test_what_was_not_used_for_longest_goes_first(tmp_path, monkeypatch):
     assert kept[0].load("x") is not None  # which makes it the youngest
     kept[3].store("x", Entry(bytes(32), bytes(800)))
     assert sorted(path.name[7] for path in tmp_path.iterdir()) == ["0", "2", "3"]
+
+
+def test_a_relative_cache_folder_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the XDG base directory specification wants it."""
+    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    assert default_folder() == Path("/home/somebody/.cache/ntbdbg/kernels")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/absolute")
+    assert default_folder() == Path("/absolute/ntbdbg/kernels")

@@ -148,7 +148,7 @@ def test_as_an_operand(path: Path, taken: Path, run, tmp_path: Path, monkeypatch
     assert f"{path} holds qemu1 and qemu2; say which one: {path}:qemu1" in err
     code, _, err = run("dump", f"{path}:qemu7", "0")
     assert code == 3
-    assert "no guest 'qemu7' in lab 'default'; it has qemu1, qemu2" in err
+    assert f"no guest 'qemu7' in capture {path}; it has qemu1, qemu2" in err
 
 
 def test_a_guest_against_its_past(taken: Path, run) -> None:
