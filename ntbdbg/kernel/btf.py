@@ -156,10 +156,13 @@ class Btf(TypeTable):
     def _follow(self, number: int, kinds: Collection[Kind]) -> int:
         start = number
         for _ in range(MAX_DEPTH):
-            entry = self.entry(number)
-            if entry.kind not in kinds:
+            if number == 0:
                 return number
-            number = entry.value
+            # Not by `entry`, which decodes the name: this is what walks over types do most.
+            _, information, value = self._take(number, TYPE_WORDS)
+            if information >> 24 & 0x1F not in kinds:
+                return number
+            number = value
         raise self.error(start, f"leads through more than {MAX_DEPTH} types, or in a circle")
 
     # -- names -----------------------------------------------------------------------------
