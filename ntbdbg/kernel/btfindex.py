@@ -8,7 +8,6 @@ can find type 1,000 without having passed the 999 before it.
 from __future__ import annotations
 
 import struct
-import zlib
 from array import array
 from collections.abc import Sequence
 from operator import itemgetter
@@ -17,8 +16,8 @@ from typing import NamedTuple
 from ntbdbg.errors import KernelError
 from ntbdbg.kernel.btfformat import ITEM_WORDS, MAX_TYPES, TYPE_WORDS, WORDS, Kind
 
-_HEAD = struct.Struct("=8sIIII")
-_MAGIC = b"ntbBTF1\n"
+_HEAD = struct.Struct("=8sIII")
+_MAGIC = b"ntbBTF2\n"
 
 
 class Index(NamedTuple):
@@ -34,32 +33,34 @@ class Index(NamedTuple):
     partial: str | None
 
     def to_bytes(self, data: bytes) -> bytes:
-        """What `from_bytes` takes, bound to the very BTF `data` it was made from.
+        """What `from_bytes` takes, for the very BTF `data` it was made from.
 
         :raises KernelError: the index is partial; it is not worth keeping
         """
         if self.partial is not None:
             raise KernelError(f"an index that is partial is not kept: {self.partial}")
         body = self.positions.tobytes() + self.names.tobytes()
-        count, size, checksum = len(self.positions), self.positions.itemsize, zlib.crc32(data)
-        return _HEAD.pack(_MAGIC, count, size, checksum, zlib.crc32(body)) + body
+        return _HEAD.pack(_MAGIC, len(self.positions), self.positions.itemsize, len(data)) + body
 
     @classmethod
     def from_bytes(cls, saved: bytes, data: bytes) -> Index:
         """The index `saved` of the BTF `data`.
 
-        :raises KernelError: it is damaged, or of another BTF
+        Whoever keeps it makes sure that it is whole and of these `data`; here only lengths are
+        compared. A wrong one leads to wrong types, never beyond them.
+
+        :raises KernelError: it cannot be
         """
-        body = saved[_HEAD.size :]
+        positions, names = array("I"), array("I")
         if len(saved) >= _HEAD.size:
-            magic, count, size, checksum, body_checksum = _HEAD.unpack_from(saved)
-            positions, names = array("I"), array("I")
-            intact = zlib.crc32(body) == body_checksum and len(body) == 2 * count * size
-            if magic == _MAGIC and size == positions.itemsize and intact:
-                if checksum != zlib.crc32(data):
+            magic, count, size, length = _HEAD.unpack_from(saved)
+            middle = _HEAD.size + count * size
+            fits = size == positions.itemsize and len(saved) == middle + count * size
+            if magic == _MAGIC and fits:
+                if length != len(data):
                     raise KernelError("the BTF index belongs to another kernel")
-                positions.frombytes(body[: count * size])
-                names.frombytes(body[count * size :])
+                positions.frombytes(memoryview(saved)[_HEAD.size : middle])
+                names.frombytes(memoryview(saved)[middle:])
                 return cls(positions, names, None)
         raise KernelError("the BTF index is damaged", hint="delete it, it is made anew")
 

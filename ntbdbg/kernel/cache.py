@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import zlib
 from collections.abc import Callable
-from hashlib import blake2b
-from pathlib import Path
 from typing import NamedTuple
 
 VARIABLE = "NTBDBG_NO_CACHE"
-MAGIC = b"ntbdbg-kernel-1\n"
+MAGIC = b"ntbdbg-kernel-2\n"
 DIGEST = 32
+CHECKSUM = 4
 
 MOST_BYTES = 64 << 20
 """Of all entries together; those not used for longest go first. A kernel takes about 4 MiB."""
@@ -29,7 +29,7 @@ LARGEST_ENTRY = 32 << 20
 class Entry(NamedTuple):
     """What was kept.
 
-    :ivar source: digest of what `data` was made from
+    :ivar source: SHA-256 of what `data` was made from
     """
 
     source: bytes
@@ -37,50 +37,52 @@ class Entry(NamedTuple):
 
 
 class KernelCache:
-    """Entries of the kernel with `build_id` (hexadecimal)."""
+    """Entries of the kernel with `build_id` (hexadecimal).
+
+    A file is `MAGIC`, the CRC-32 of what follows (little-endian), `Entry.source`, `Entry.data`.
+    """
 
     def __init__(
         self,
         build_id: str,
-        folder: Path | None = None,
+        folder: str | os.PathLike[str] | None = None,
         notify: Callable[[str], None] | None = None,
     ) -> None:
         self._build_id = build_id
-        self._folder = folder or default_folder()
+        self._folder = os.fspath(folder or default_folder())
         self._notify = notify or (lambda text: None)
 
     def load(self, kind: str) -> Entry | None:
         """The entry of that kind, None if there is none that is whole."""
         path = self._path(kind)
         try:
-            with path.open("rb") as file:
+            with open(path, "rb", buffering=0) as file:
                 status = os.fstat(file.fileno())
                 if status.st_uid != os.geteuid() or status.st_size > LARGEST_ENTRY:
                     return None
-                raw = file.read(LARGEST_ENTRY)
+                magic, checksum = file.read(len(MAGIC)), file.read(CHECKSUM)
+                entry = Entry(file.read(DIGEST), file.read())
             os.utime(path)
         except OSError:
             return None
-        start = len(MAGIC) + DIGEST
-        if not raw.startswith(MAGIC) or raw[len(MAGIC) : start] != _digest(raw[start:]):
+        if magic != MAGIC or checksum != _checksum(entry):
             self._notify(f"{path} was damaged, so what it held is made anew")
             return None
-        return Entry(raw[start : start + DIGEST], raw[start + DIGEST :])
+        return entry
 
     def store(self, kind: str, entry: Entry) -> None:
         """Keep `entry`, if that is possible; nothing depends on it."""
-        body = entry.source + entry.data
-        if len(entry.source) != DIGEST or len(body) > LARGEST_ENTRY // 2:
+        if len(entry.source) != DIGEST or len(entry.data) > LARGEST_ENTRY // 2:
             return
         with contextlib.suppress(OSError):
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._write(self._path(kind), MAGIC + _digest(body) + body)
+            os.makedirs(self._folder, mode=0o700, exist_ok=True)
+            self._write(self._path(kind), MAGIC + _checksum(entry) + entry.source + entry.data)
             self._prune()
 
-    def _path(self, kind: str) -> Path:
-        return self._folder / f"{self._build_id}.{kind}"
+    def _path(self, kind: str) -> str:
+        return os.path.join(self._folder, f"{self._build_id}.{kind}")
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def _write(self, path: str, data: bytes) -> None:
         """In one step: a reader sees the old entry or the new one."""
         import tempfile
 
@@ -88,28 +90,30 @@ class KernelCache:
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
-            Path(name).replace(path)
+            os.replace(name, path)
         except OSError:
-            Path(name).unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
             raise
 
     def _prune(self) -> None:
         """Remove what was not used for longest until the rest is small enough."""
-        found = [(path, path.stat()) for path in self._folder.iterdir() if path.is_file()]
+        found = [(item.path, item.stat()) for item in os.scandir(self._folder) if item.is_file()]
         found.sort(key=lambda item: item[1].st_mtime, reverse=True)
         total = 0
         for path, status in found:
             total += status.st_size
             if total > MOST_BYTES:
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
 
 
-def default_folder() -> Path:
+def default_folder() -> str:
     """``kernels`` in the user's cache."""
     home = os.environ.get("XDG_CACHE_HOME", "")
     if not os.path.isabs(home):  # the XDG specification has relative paths ignored
         home = os.path.expanduser("~/.cache")
-    return Path(home) / "ntbdbg" / "kernels"
+    return os.path.join(home, "ntbdbg", "kernels")
 
 
 def is_enabled() -> bool:
@@ -117,5 +121,5 @@ def is_enabled() -> bool:
     return not os.environ.get(VARIABLE)
 
 
-def _digest(data: bytes) -> bytes:
-    return blake2b(data, digest_size=DIGEST).digest()
+def _checksum(entry: Entry) -> bytes:
+    return zlib.crc32(entry.data, zlib.crc32(entry.source)).to_bytes(CHECKSUM, "little")

@@ -6,13 +6,14 @@ from __future__ import annotations
 import struct
 from array import array
 from bisect import bisect_left
-from hashlib import blake2b
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import KernelError
 from ntbdbg.kernel.btf import Btf
-from ntbdbg.kernel.cache import DIGEST, Entry, KernelCache
+from ntbdbg.kernel.cache import Entry, KernelCache
 from ntbdbg.kernel.kallsyms import Kallsyms, load_kallsyms, read_tables
+from ntbdbg.kernel.names import Names
 from ntbdbg.kernel.symbols import IMAGE_START, SymbolTable
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ntbdbg.memory.base import PhysicalMemory
 
 _HEAD = struct.Struct("<QQ")  # size of the compressed names in RAM, number of symbols
+_START = array("I").itemsize
 IMAGE_END, IMAGE_SIZE = 1 << 64, 1 << 31
 
 MOST_OFFSET = 1 << 30
@@ -43,7 +45,7 @@ def symbol_table(
 
 def types(raw: bytes, cache: KernelCache | None) -> Btf:
     """The BTF of vmlinux; errors as `Btf.parse`."""
-    source = blake2b(raw, digest_size=DIGEST).digest()
+    source = sha256(raw).digest()
     entry = cache.load("types") if cache else None
     if entry is not None and entry.source == source:
         try:
@@ -68,27 +70,26 @@ def _pack(table: SymbolTable, made: Kallsyms, info: Vmcoreinfo) -> Entry:
     """Addresses as without KASLR, and names."""
     head = _HEAD.pack(len(made.tables.names), len(table))
     addresses = _moved(table.addresses, -info.kernel_offset)
-    text = "\n".join(table.names).encode("latin-1")
-    return Entry(made.tables.digest(info), head + addresses.tobytes() + text)
+    parts = head, addresses.tobytes(), table.names.starts.tobytes(), table.names.text
+    return Entry(made.tables.digest(info), b"".join(parts))
 
 
 def _kept_symbols(virtual: PhysicalMemory, info: Vmcoreinfo, entry: Entry) -> SymbolTable | None:
     """The table in `entry`, if it was made from the very tables that are in RAM."""
-    if len(entry.data) < _HEAD.size:
+    if len(entry.data) < _HEAD.size or not 0 <= info.kernel_offset < MOST_OFFSET:
         return None
     names_size, count = _HEAD.unpack_from(entry.data)
-    if not 0 <= info.kernel_offset < MOST_OFFSET:
-        return None
     tables = read_tables(virtual, info, names_size)
     if tables is None or tables.digest(info) != entry.source:
         return None
-    end = _HEAD.size + 8 * count
-    if len(entry.data) < end:
+    data = memoryview(entry.data)
+    starts_at = _HEAD.size + 8 * count
+    text_at = starts_at + _START * (count + 1)
+    if len(data) < text_at:
         return None
-    addresses = array("Q", entry.data[_HEAD.size : end])
-    names = entry.data[end:].decode("latin-1").split("\n")
-    if not len(addresses) == len(names) == count:
-        return None
+    addresses = array("Q", data[_HEAD.size : starts_at].tobytes())
+    starts = array("I", data[starts_at:text_at].tobytes())
+    names = Names(data[text_at:].tobytes(), starts)
     return SymbolTable(_moved(addresses, info.kernel_offset), names, ordered=True)
 
 

@@ -15,7 +15,7 @@ import struct
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import blake2b
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, KernelError
@@ -63,7 +63,7 @@ class Tables:
         shift = info.kernel_offset
         places = (self.base, self.offsets_address, info.symbol("_stext"))
         moved = [None if place is None else place - shift & MASK for place in places]
-        made = blake2b(repr((self.count, moved, self.tokens)).encode(), digest_size=32)
+        made = sha256(repr((self.count, moved, self.tokens)).encode())
         made.update(self.names)
         made.update(self.offsets)
         return made.digest()

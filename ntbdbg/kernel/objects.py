@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import drgn
@@ -104,5 +103,7 @@ def _members(value: drgn.Object, step: str | int) -> str | None:
     if kind.kind not in (TypeKind.STRUCT, TypeKind.UNION) or kind.members is None:
         return None
     names = [member.name for member in kind.members if member.name]
+    from difflib import get_close_matches
+
     similar = get_close_matches(str(step), names, 3, 0.4)
     return f"it has {', '.join(similar or names[:8])}"

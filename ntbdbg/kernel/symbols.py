@@ -10,6 +10,8 @@ from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
+from ntbdbg.kernel.names import Names
+
 IMAGE_START = 0xFFFF_8000_0000_0000
 """Symbols below are no addresses but values, such as offsets of per-CPU variables."""
 
@@ -60,7 +62,7 @@ class SymbolTable(Sequence[Symbol]):
             addresses = array("Q", map(addresses.__getitem__, order))
             names = [names[index] for index in order]
         self.addresses = addresses
-        self.names = names
+        self.names = Names.of(names)
         self.module = module
         self._lookups = 0
         self._end = max(end, addresses[-1]) if addresses else end
@@ -78,10 +80,9 @@ class SymbolTable(Sequence[Symbol]):
 
     def named(self, name: str) -> list[Symbol]:
         """Every symbol of that name: global ones first, then by address."""
-        # All names as one text are searched sooner than a dictionary of them is made.
         self._lookups += 1
         few = self._lookups <= FEW_LOOKUPS
-        indices = self._search(name) if few else self._by_name.get(name, ())
+        indices = self.names.search(name, skip=1) if few else self._by_name.get(name, ())
         found = [self._symbol(index) for index in indices]
         return sorted(found, key=lambda symbol: not symbol.is_global)
 
@@ -105,23 +106,6 @@ class SymbolTable(Sequence[Symbol]):
         wanted = text.lower()
         hits = (name[1:] for name in self.names if wanted in name.lower())
         return (name for _, name in zip(range(limit), hits, strict=False))
-
-    def _search(self, name: str) -> Iterator[int]:
-        """Numbers of the symbols called `name`, in order."""
-        text, wanted = self._text, f"{name}\n"
-        index = line = 0
-        at = text.find(wanted)
-        while name and at >= 0:
-            if at > 1 and text[at - 2] == "\n":
-                index += text.count("\n", line, at - 1)
-                line = at - 1
-                yield index - 1
-            at = text.find(wanted, at + 1)
-
-    @cached_property
-    def _text(self) -> str:
-        """All names, each after its letter, between line feeds; the first one at the start."""
-        return "\n" + "\n".join(self.names) + "\n"
 
     @cached_property
     def _by_name(self) -> dict[str, list[int]]:

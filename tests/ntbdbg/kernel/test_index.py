@@ -116,6 +116,6 @@ def test_a_relative_cache_folder_is_ignored(monkeypatch: pytest.MonkeyPatch) -> 
     """As the XDG base directory specification wants it."""
     monkeypatch.setenv("HOME", "/home/somebody")
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    assert default_folder() == Path("/home/somebody/.cache/ntbdbg/kernels")
+    assert default_folder() == "/home/somebody/.cache/ntbdbg/kernels"
     monkeypatch.setenv("XDG_CACHE_HOME", "/absolute")
-    assert default_folder() == Path("/absolute/ntbdbg/kernels")
+    assert default_folder() == "/absolute/ntbdbg/kernels"
