@@ -167,7 +167,7 @@ class LiveCopy:
     def _read_old(self, copy: int, start: int, end: int) -> int:
         """The address of a buffer with what the copy has there so far."""
         if self._buffer is None:
-            self._buffer = memoryview(bytearray(BLOCK))
+            self._buffer = memoryview(mmap.mmap(-1, BLOCK))  # whole pages are copied faster
             self._buffer_at = Pinned(self._buffer).__enter__()
         _readinto(copy, self._buffer[: end - start], start)
         return self._buffer_at
@@ -230,7 +230,7 @@ def _between(touched: list[Range], piece: Piece) -> Iterator[Range]:
 def _clear(copy: int, start: int, end: int) -> int:
     """Make `[start, end)` of a copy zeros; gives the bytes written."""
     written = 0
-    buffer = memoryview(bytearray(BLOCK))
+    buffer = memoryview(mmap.mmap(-1, BLOCK))
     while start < end:
         part = buffer[: min(BLOCK, end - start)]
         _readinto(copy, part, start)

@@ -79,15 +79,37 @@ SIZED = frozenset({Kind.INT, Kind.FLOAT, Kind.ENUM, Kind.ENUM64, Kind.DATASEC, *
 INT_SIGNED, INT_CHAR, INT_BOOL = 1, 2, 4
 
 
+class Strings(NamedTuple):
+    """The string section of one BTF: names, each ended by NUL.
+
+    Where it lies in `data`, for a kernel's are megabytes that need no copy.
+    """
+
+    data: bytes
+    start: int
+    size: int
+
+    def at(self, offset: int) -> bytes | None:
+        """The name at `offset`, None if none ends there."""
+        if not 0 <= offset < self.size:
+            return None
+        start, end = self.start + offset, self.start + self.size
+        stop = self.data.find(b"\0", start, min(start + MAX_NAME, end))
+        return None if stop < 0 else self.data[start:stop]
+
+    def find(self, needle: bytes) -> int:
+        """Offset of the first `needle`, negative if there is none."""
+        return self.data.find(needle, self.start, self.start + self.size) - self.start
+
+
 class Sections(NamedTuple):
     """The two sections of one BTF.
 
     :ivar types: whole 32-bit words, in this machine's byte order
-    :ivar strings: names, each ended by NUL
     """
 
-    types: bytes
-    strings: bytes
+    types: memoryview
+    strings: Strings
 
 
 def split(data: bytes, who: str, *, has_base: bool) -> Sections:
@@ -108,11 +130,12 @@ def split(data: bytes, who: str, *, has_base: bool) -> Sections:
         fields.byteswap()
     type_offset, type_size, string_offset, string_size = fields
     types = _section(data, header + type_offset, type_size, f"{who}: types")
-    strings = _section(data, header + string_offset, string_size, f"{who}: strings")
+    names = _section(data, header + string_offset, string_size, f"{who}: strings")
     if type_size % 4:
         raise KernelError(f"{who}: types: {type_size:#x} bytes are no whole number of words")
-    if (strings or not has_base) and (strings[-1:] != b"\0" or not (has_base or strings[0] == 0)):
+    if (names or not has_base) and (not names or names[-1] != 0 or not (has_base or names[0] == 0)):
         raise KernelError(f"{who}: strings do not begin and end with NUL")
+    strings = Strings(data, header + string_offset, string_size)
     return Sections(types if order == sys.byteorder else _swapped(types), strings)
 
 
@@ -124,13 +147,13 @@ def _byte_order(data: bytes, who: str) -> Order:
     raise KernelError(f"{who}: {len(data)} bytes that do not begin as BTF does")
 
 
-def _section(data: bytes, start: int, size: int, what: str) -> bytes:
+def _section(data: bytes, start: int, size: int, what: str) -> memoryview:
     if start + size > len(data):
         raise KernelError(f"{what}: [{start:#x}, {start + size:#x}) of {len(data):#x} bytes")
-    return data[start : start + size]
+    return memoryview(data)[start : start + size]
 
 
-def _swapped(types: bytes) -> bytes:
-    words = array("I", types)
+def _swapped(types: memoryview) -> memoryview:
+    words = array("I", types.tobytes())
     words.byteswap()
-    return words.tobytes()
+    return memoryview(words).cast("B")

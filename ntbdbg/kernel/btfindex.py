@@ -28,8 +28,8 @@ class Index(NamedTuple):
     :ivar partial: why it ends before the section does, None if it does not
     """
 
-    positions: array[int]
-    names: array[int]
+    positions: array[int] | memoryview
+    names: array[int] | memoryview
     partial: str | None
 
     def to_bytes(self, data: bytes) -> bytes:
@@ -51,17 +51,15 @@ class Index(NamedTuple):
 
         :raises KernelError: it cannot be
         """
-        positions, names = array("I"), array("I")
         if len(saved) >= _HEAD.size:
             magic, count, size, length = _HEAD.unpack_from(saved)
             middle = _HEAD.size + count * size
-            fits = size == positions.itemsize and len(saved) == middle + count * size
+            fits = size == array("I").itemsize and len(saved) == middle + count * size
             if magic == _MAGIC and fits:
                 if length != len(data):
                     raise KernelError("the BTF index belongs to another kernel")
-                positions.frombytes(memoryview(saved)[_HEAD.size : middle])
-                names.frombytes(memoryview(saved)[middle:])
-                return cls(positions, names, None)
+                body = memoryview(saved)[_HEAD.size :].cast("I")
+                return cls(body[:count], body[count:], None)
         raise KernelError("the BTF index is damaged", hint="delete it, it is made anew")
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Self
 
 from ntbdbg.errors import KernelError
-from ntbdbg.kernel.btfformat import MAX_NAME, TYPE_WORDS, Kind, split
+from ntbdbg.kernel.btfformat import TYPE_WORDS, Kind, split
 from ntbdbg.kernel.btfindex import Index, make_index
 
 ENUMS = frozenset({Kind.ENUM, Kind.ENUM64})
@@ -33,10 +33,10 @@ class TypeTable:
             raise KernelError(f"BTF of {name}: its base is partial: {base.partial}")
         who = f"BTF of {name}"
         self._types, self._strings = split(data, who, has_base=base is not None)
-        self._words: Sequence[int] = memoryview(self._types).cast("I") if self._types else ()
+        self._words: Sequence[int] = self._types.cast("I") if self._types else ()
         self.first_id = 1 if base is None else len(base)
         self._first_name = 0 if base is None else base._end_of_names
-        self._end_of_names = self._first_name + len(self._strings)
+        self._end_of_names = self._first_name + self._strings.size
         saved = None if index is None else Index.from_bytes(index, data)
         self._index = saved or make_index(self._words, self.first_id)
         self.partial = self._index.partial
@@ -83,11 +83,10 @@ class TypeTable:
     def _string(self, offset: int) -> str:
         if offset < self._first_name and self.base is not None:
             return self.base._string(offset)
-        start = offset - self._first_name
-        end = self._strings.find(b"\0", start, start + MAX_NAME)
-        if end < 0:
+        name = self._strings.at(offset - self._first_name)
+        if name is None:
             raise KernelError(f"BTF of {self.name}: {offset:#x} leads to no name")
-        return self._strings[start:end].decode("utf-8", "backslashreplace")
+        return name.decode("utf-8", "backslashreplace")
 
     def _named(self, name: str) -> Iterator[int]:
         """Numbers of its own types that are called so, in no order."""
@@ -100,7 +99,7 @@ class TypeTable:
         for offset in self._offsets(name):
             needle = _word(offset)
             for number, start, end in self._enum_rows:
-                if needle in self._types[start:end]:
+                if needle in self._types[start:end].tobytes():
                     yield number
 
     def _offsets(self, name: str) -> Iterator[int]:
@@ -113,7 +112,7 @@ class TypeTable:
         if not name or "\0" in name:
             return
         needle = name.encode("utf-8", "replace") + b"\0"
-        if self.base is not None and self._strings.startswith(needle):
+        if self.base is not None and self._strings.at(0) == needle[:-1]:
             yield self._first_name
             return
         at = self._strings.find(b"\0" + needle)

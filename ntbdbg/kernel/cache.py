@@ -16,7 +16,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 VARIABLE = "NTBDBG_NO_CACHE"
-MAGIC = b"ntbdbg-kernel-2\n"
+FAMILY = b"ntbdbg-kernel-"
+MAGIC = FAMILY + b"2\n"
 DIGEST = 32
 CHECKSUM = 4
 
@@ -65,6 +66,8 @@ class KernelCache:
             os.utime(path)
         except OSError:
             return None
+        if magic != MAGIC and magic.startswith(FAMILY):
+            return None  # of another version of ntbdbg
         if magic != MAGIC or checksum != _checksum(entry):
             self._notify(f"{path} was damaged, so what it held is made anew")
             return None

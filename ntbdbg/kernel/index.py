@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import struct
 from array import array
-from bisect import bisect_left
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -60,7 +59,7 @@ def types(raw: bytes, cache: KernelCache | None) -> Btf:
 
 def _can_be_moved(table: SymbolTable, info: Vmcoreinfo) -> bool:
     """Whether addresses stay within the image's 2 GiB, wherever KASLR puts a kernel."""
-    image = table.addresses[bisect_left(table.addresses, IMAGE_START) :]
+    image = [address for address in table.addresses() if address >= IMAGE_START]
     offset = info.kernel_offset
     fits = bool(image) and image[0] - offset >= IMAGE_END - IMAGE_SIZE
     return fits and 0 <= offset < MOST_OFFSET and image[-1] - offset < IMAGE_END - MOST_OFFSET
@@ -69,8 +68,9 @@ def _can_be_moved(table: SymbolTable, info: Vmcoreinfo) -> bool:
 def _pack(table: SymbolTable, made: Kallsyms, info: Vmcoreinfo) -> Entry:
     """Addresses as without KASLR, and names."""
     head = _HEAD.pack(len(made.tables.names), len(table))
-    addresses = _moved(table.addresses, -info.kernel_offset)
-    parts = head, addresses.tobytes(), table.names.starts.tobytes(), table.names.text
+    offset = info.kernel_offset
+    places = (each - offset if each >= IMAGE_START else each for each in table.addresses())
+    parts = head, array("Q", places).tobytes(), bytes(table.names.starts), table.names.text
     return Entry(made.tables.digest(info), b"".join(parts))
 
 
@@ -87,17 +87,6 @@ def _kept_symbols(virtual: PhysicalMemory, info: Vmcoreinfo, entry: Entry) -> Sy
     text_at = starts_at + _START * (count + 1)
     if len(data) < text_at:
         return None
-    addresses = array("Q", data[_HEAD.size : starts_at].tobytes())
-    starts = array("I", data[starts_at:text_at].tobytes())
-    names = Names(data[text_at:].tobytes(), starts)
-    return SymbolTable(_moved(addresses, info.kernel_offset), names, ordered=True)
-
-
-def _moved(addresses: array[int], distance: int) -> array[int]:
-    """The symbols of the image moved; those that are no addresses stay."""
-    first = bisect_left(addresses, IMAGE_START)
-    image = addresses[first:]
-    # Two long numbers added are as many 64-bit numbers added, as long as none has a carry.
-    each = int.from_bytes(abs(distance).to_bytes(8, "little") * len(image), "little")
-    moved = int.from_bytes(image.tobytes(), "little") + (each if distance >= 0 else -each)
-    return addresses[:first] + array("Q", moved.to_bytes(8 * len(image), "little"))
+    addresses = data[_HEAD.size : starts_at].cast("Q")
+    names = Names(entry.data, data[starts_at:text_at].cast("I"), text_at)
+    return SymbolTable(addresses, names, ordered=True, shift=info.kernel_offset)

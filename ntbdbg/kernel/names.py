@@ -14,13 +14,19 @@ ENCODING, ERRORS = "utf-8", "surrogateescape"
 class Names(Sequence[str]):
     """Names as one text, in which a search is sooner done than a dictionary of them is made.
 
-    :ivar text: every name between line feeds, the first one after one
-    :ivar starts: where each name begins in `text`, and where a further one would
+    :param text: ends in every name between line feeds, the first one after one
+    :param starts: where each name begins behind `before`, and where a further one would
+    :param before: bytes of `text` that come before and are something else
     """
 
-    def __init__(self, text: bytes, starts: array[int]) -> None:
-        self.text = text
+    def __init__(self, text: bytes, starts: array[int] | memoryview, before: int = 0) -> None:
+        self._text, self._before = text, before
         self.starts = starts
+
+    @property
+    def text(self) -> bytes:
+        """Every name between line feeds."""
+        return self._text[self._before :]
 
     @classmethod
     def of(cls, names: Sequence[str]) -> Names:
@@ -42,17 +48,17 @@ class Names(Sequence[str]):
         if isinstance(index, slice):
             return [self[number] for number in range(len(self))[index]]
         number = range(len(self))[index]
-        start, following = self.starts[number], self.starts[number + 1]
-        return self.text[start : following - 1].decode(ENCODING, ERRORS)
+        start, following = (self._before + at for at in self.starts[number : number + 2])
+        return self._text[start : following - 1].decode(ENCODING, ERRORS)
 
     def search(self, name: str, skip: int = 0) -> Iterator[int]:
         """Numbers of the names that are `name` after their first `skip` bytes, in order."""
         wanted = f"{name}\n".encode(ENCODING, ERRORS)
-        at = self.text.find(wanted)
+        at = self._text.find(wanted, self._before)
         while at >= 0:
-            number = bisect_left(self.starts, at - skip)
+            start = at - self._before - skip
+            number = bisect_left(self.starts, start)
             # Names may hold line feeds themselves, so both ends are compared.
-            ends = self.starts[number : number + 2].tolist()
-            if ends == [at - skip, at + len(wanted)]:
+            if self.starts[number : number + 2].tolist() == [start, start + skip + len(wanted)]:
                 yield number
-            at = self.text.find(wanted, at + 1)
+            at = self._text.find(wanted, at + 1)

@@ -46,26 +46,29 @@ class SymbolTable(Sequence[Symbol]):
     :param names: each after its letter: ``Tstart_kernel``
     :param end: where the last one ends; by default it has no size
     :param ordered: `addresses` ascend, which then is not checked
+    :param shift: how far KASLR moved the image from where `addresses` have it
     """
 
     def __init__(
         self,
-        addresses: array[int],
+        addresses: Sequence[int],
         names: Sequence[str],
         *,
         module: str | None = None,
         end: int = 0,
         ordered: bool = False,
+        shift: int = 0,
     ) -> None:
         if not ordered and any(low > high for low, high in pairwise(addresses)):
             order = sorted(range(len(addresses)), key=addresses.__getitem__)
             addresses = array("Q", map(addresses.__getitem__, order))
             names = [names[index] for index in order]
-        self.addresses = addresses
+        self._unmoved, self._shift = addresses, shift
         self.names = Names.of(names)
         self.module = module
         self._lookups = 0
-        self._end = max(end, addresses[-1]) if addresses else end
+        self._last = self._address(len(addresses) - 1) if addresses else 0
+        self._end = max(end, self._last)
 
     @classmethod
     def empty(cls, module: str | None = None) -> SymbolTable:
@@ -77,6 +80,10 @@ class SymbolTable(Sequence[Symbol]):
 
     def __getitem__(self, index):  # type: ignore[no-untyped-def]
         return self._symbol(range(len(self))[index])
+
+    def addresses(self) -> list[int]:
+        """Of every symbol, in ascending order."""
+        return list(map(self._address, range(len(self))))
 
     def named(self, name: str) -> list[Symbol]:
         """Every symbol of that name: global ones first, then by address."""
@@ -91,13 +98,13 @@ class SymbolTable(Sequence[Symbol]):
 
         None before the first one, and beyond the end of the last one.
         """
-        last = bisect_right(self.addresses, address) - 1
-        if last < 0 or address > max(self.addresses[-1], self._end - 1):
+        last = bisect_right(self._unmoved, self._place(address)) - 1
+        if last < 0 or address > max(self._last, self._end - 1):
             return None
-        start = self.addresses[last]
+        start = self._unmoved[last]
         if start < IMAGE_START <= address:
             return None
-        first = bisect_left(self.addresses, start)
+        first = bisect_left(self._unmoved, start)
         best = min(range(first, last + 1), key=lambda index: not self.names[index][0].isupper())
         return self._symbol(best)
 
@@ -115,17 +122,26 @@ class SymbolTable(Sequence[Symbol]):
         return found
 
     def _symbol(self, index: int) -> Symbol:
-        address, name = self.addresses[index], self.names[index]
+        address, name = self._address(index), self.names[index]
         size = max(self._next(address) - address, 0)
         return Symbol(name[1:], address, size, self.module, name[0])
 
     def _next(self, address: int) -> int:
-        after = bisect_right(self.addresses, address)
-        if after < len(self.addresses):
-            following = self.addresses[after]
+        after = bisect_right(self._unmoved, self._place(address))
+        if after < len(self._unmoved):
+            following = self._address(after)
             # From the last per-CPU variable to the image is no size.
             return address if address < IMAGE_START <= following else following
         return self._end
+
+    def _address(self, index: int) -> int:
+        """Of a symbol; those that are no addresses stay where they are."""
+        unmoved = self._unmoved[index]
+        return unmoved + self._shift if unmoved >= IMAGE_START else unmoved
+
+    def _place(self, address: int) -> int:
+        """Where `address` would be, had KASLR not moved the image."""
+        return max(address - self._shift, IMAGE_START) if address >= IMAGE_START else address
 
 
 def nearest(name: str, tables: Iterable[SymbolTable], most: int = 3) -> list[str]:

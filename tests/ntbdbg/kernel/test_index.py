@@ -75,6 +75,14 @@ def test_a_damaged_entry_is_made_anew_with_a_note(folder, size):
     assert ask(FakeGuest()) == (first, [])
 
 
+def test_an_entry_of_another_version_is_made_anew_without_a_word(folder):
+    first = ask(FakeGuest())
+    for path in folder.iterdir():
+        path.write_bytes(path.read_bytes().replace(cache.MAGIC, cache.FAMILY + b"1\n", 1))
+    assert ask(FakeGuest()) == first
+    assert all(path.read_bytes().startswith(cache.MAGIC) for path in folder.iterdir())
+
+
 def test_nothing_is_kept_if_the_user_does_not_want_it(folder, monkeypatch):
     ask(FakeGuest(), cache=False)
     monkeypatch.setenv("NTBDBG_NO_CACHE", "1")
