@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ntbdbg.errors import FaultError
-from ntbdbg.kernel.orc import OrcFinder
+from ntbdbg.errors import FaultError, KernelError
+from ntbdbg.kernel.orc import START_OF_TABLE, OrcFinder
 from ntbdbg.kernel.unwind import Frame, Start, Unwound, is_user, unwind
 
 if TYPE_CHECKING:
+    from ntbdbg.kernel.debugunwind import DebugUnwinder
     from ntbdbg.kernel.kernel import Kernel
 
 
@@ -39,11 +40,13 @@ class Backtrace:
     :ivar frames: innermost first
     :ivar end: ``user``, ``kernel``, or empty; see `Unwound`
     :ivar problem: why frames are missing, empty if none is
+    :ivar notes: what else is to be said of how it was unwound
     """
 
     frames: tuple[Named, ...]
     end: str
     problem: str
+    notes: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -52,7 +55,7 @@ class Backtrace:
 
 
 class Backtracer:
-    """Unwinds stacks of one kernel, as of now.
+    """Unwinds stacks of one kernel, as of now: by debug information where it was given.
 
     :raises KernelError: the kernel has no tables to unwind by, or no types
     """
@@ -60,7 +63,12 @@ class Backtracer:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._symbols = kernel.symbolizer()
-        self._orc = OrcFinder(kernel, self._symbols)
+        self._orc: OrcFinder | None = None
+        self._debug: DebugUnwinder | None = None
+        if kernel.debug_file is None:
+            self._orc = OrcFinder(kernel, self._symbols)
+        else:
+            self._debug = self._by_debug_information()
         self._thread = kernel.layouts["task_struct"].find("thread.sp").offset
         self._switched = kernel.layouts["inactive_task_frame"]
 
@@ -72,7 +80,8 @@ class Backtracer:
         if is_user(registers):
             return Backtrace((), "user", "")
         address, stack = registers.get("rip", 0), registers.get("rsp", 0)
-        return self._unwound(Start(address, stack, registers.get("rbp", 0), registers))
+        start = Start(address, stack, registers.get("rbp", 0), registers, "cpu")
+        return self._named(self._debug.of_cpu(start) if self._debug else self._unwound(start))
 
     def of_task(self, task: int) -> Backtrace:
         """Where a task gave up its CPU; nonsense for one that runs.
@@ -87,15 +96,31 @@ class Backtracer:
         start = Start(
             frame.number("ret_addr"), frame.address + self._switched.size, frame.number("bp")
         )
-        return self._unwound(start)
+        unwound = self._debug.of_task(task, start) if self._debug else self._unwound(start)
+        return self._named(unwound)
 
-    def _unwound(self, start: Start) -> Backtrace:
-        found: Unwound = unwind(self._kernel.virtual, self._orc, start)
+    def _by_debug_information(self) -> DebugUnwinder:
+        from ntbdbg.kernel.debugunwind import DebugUnwinder
+
+        try:
+            return DebugUnwinder(self._kernel, OrcFinder(self._kernel, self._symbols))
+        except KernelError as error:
+            if self._kernel.table.named(START_OF_TABLE):
+                raise  # drgn would read them, whatever their size
+            return DebugUnwinder(self._kernel, error.message)
+
+    def _unwound(self, start: Start) -> Unwound:
+        assert self._orc
+        return unwind(self._kernel.virtual, self._orc, start)
+
+    def _named(self, found: Unwound) -> Backtrace:
         named = tuple(Named(frame, self._name(frame)) for frame in found.frames)
-        return Backtrace(named, found.end, found.problem)
+        return Backtrace(named, found.end, found.problem, found.notes)
 
     def _name(self, frame: Frame) -> str | None:
         """The name of the function, with the offset of the frame's own address."""
+        if frame.kind == "inlined":
+            return frame.function
         found = self._symbols.find(frame.lookup)
         if found is None:
             return None

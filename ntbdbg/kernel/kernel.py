@@ -43,6 +43,7 @@ class Kernel:
     :ivar memory: the guest's memory by GPA
     :ivar info: what the kernel says of itself
     :ivar others: further kernels in this RAM, left behind by a reboot or kexec
+    :ivar debug_file: with debug information of it, None if none was given
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Kernel:
         self.memory = memory
         self.info = info
         self.others = list(others)
-        self._debug_file = symbols
+        self.debug_file = symbols
         self._use_cache = cache and is_enabled()
         self._notify = notify or (lambda text: None)
 
@@ -151,11 +152,11 @@ class Kernel:
         try:
             return symbol_table(self.virtual, self.info, self._cache)
         except KernelError:
-            if self._debug_file is None:
+            if self.debug_file is None:
                 raise
             from ntbdbg.kernel.program import debug_symbols
 
-            return debug_symbols(self, self._debug_file)
+            return debug_symbols(self, self.debug_file)
 
     def symbolizer(self) -> Symbolizer:
         """Look-ups of one moment; cheaper than asking the kernel for many addresses."""
@@ -236,11 +237,11 @@ class Kernel:
         from ntbdbg.kernel.program import KernelProgram
 
         made = KernelProgram(self)
-        if self._debug_file is None:
+        if self.debug_file is None:
             made.add_btf()
             return made
-        made.add_debug_info(self._debug_file)
-        self._notify(f"{self.memory.name}: types and variables from {self._debug_file}")
+        made.add_debug_info(self.debug_file)
+        self._notify(f"{self.memory.name}: types and variables from {self.debug_file}")
         with contextlib.suppress(KernelError):  # then debug information is all there is
             made.add_btf()
         return made

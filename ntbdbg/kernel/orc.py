@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 MOST_ENTRIES = 1 << 23
 """Of one table; a distribution's kernel has 400,000."""
 
+START_OF_TABLE = "__start_orc_unwind_ip"
+"""The symbol of it."""
+
 REGISTERS = ("undefined", "prev_sp", "dx", "di", "bp", "sp", "r10", "r13", "bp@", "sp@")
 """``ORC_REG_*``; ``@`` are those whose value is an address of the value."""
 
@@ -131,7 +134,7 @@ class OrcFinder:
         return own or any(address in module for module in self._symbolizer.modules)
 
     def _vmlinux(self) -> OrcTable:
-        start, stop = self._bounds("__start_orc_unwind_ip", "__stop_orc_unwind_ip")
+        start, stop = self._bounds(START_OF_TABLE, "__stop_orc_unwind_ip")
         entries, end = self._bounds("__start_orc_unwind", "__stop_orc_unwind")
         count = (stop - start) // 4
         if not 0 < count <= MOST_ENTRIES or (end - entries) // self._layout.size < count:

@@ -40,14 +40,19 @@ class Frame:
     :ivar address: VA of the instruction to be executed next in it
     :ivar stack: the stack pointer in it
     :ivar kind: ``cpu`` (the processor is there), ``switched`` (the task gave up its CPU there),
-        ``call`` (it called the one before), ``interrupted`` (by an interrupt or exception)
+        ``call`` (it called the one before), ``interrupted`` (by an interrupt or exception),
+        ``inlined`` (it is a part of the next one, which did call it in the source)
     :ivar reliable: whether the tables led there, not a frame pointer that may be none
+    :ivar function: what debug information calls it, empty without
+    :ivar source: ``kernel/sched/core.c:6660``, where debug information tells it
     """
 
     address: int
     stack: int
     kind: str
     reliable: bool = True
+    function: str = ""
+    source: str = ""
 
     @property
     def lookup(self) -> int:
@@ -62,23 +67,29 @@ class Unwound:
     :ivar frames: innermost first
     :ivar end: ``user`` (came from user space), ``kernel`` (a kernel thread's end), or empty
     :ivar problem: why frames are missing; empty if none is
+    :ivar notes: what else is to be said of how it was unwound
     """
 
     frames: tuple[Frame, ...]
     end: str = ""
     problem: str = ""
+    notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
 class Start:
-    """Where to begin: a CPU's registers, or what a task left when it gave up its CPU."""
+    """Where to begin, or go on: a function with its registers.
 
-    def __init__(
-        self, address: int, stack: int, frame: int, registers: Mapping[str, int] | None = None
-    ) -> None:
-        self.address = address
-        self.stack = stack
-        self.frame = frame
-        self.registers = registers
+    :ivar frame: the frame pointer
+    :ivar registers: all that are known, None if none else is
+    :ivar kind: as `Frame.kind`
+    """
+
+    address: int
+    stack: int
+    frame: int
+    registers: Mapping[str, int] | None = None
+    kind: str = "switched"
 
 
 def unwind(memory: PhysicalMemory, orc: OrcFinder, start: Start) -> Unwound:
@@ -86,10 +97,22 @@ def unwind(memory: PhysicalMemory, orc: OrcFinder, start: Start) -> Unwound:
 
     :param memory: the kernel's memory by VA
     """
-    return _Unwinder(memory, orc, start).run()
+    stepper = Stepper(memory, orc, start)
+    frames: list[Frame] = []
+    seen: set[tuple[int, int]] = set()
+    try:
+        for _ in range(MOST_FRAMES):
+            frames.append(stepper.frame())
+            stepper.step()
+            if stepper.place in seen:
+                raise Stop(f"the stack goes in a circle at {stepper.place[1]:#x}")
+            seen.add(stepper.place)
+    except Stop as stop:
+        return Unwound(tuple(frames), stop.end, stop.problem)
+    return Unwound(tuple(frames), problem=f"only the first {MOST_FRAMES} are shown")
 
 
-class _Stop(Exception):
+class Stop(Exception):
     """There is no next frame; with a problem, or with the kind of end."""
 
     def __init__(self, problem: str = "", end: str = "") -> None:
@@ -97,45 +120,47 @@ class _Stop(Exception):
         self.end = end
 
 
-class _Unwinder:
-    """The state of ``struct unwind_state``."""
+class Stepper:
+    """From frame to frame; its state is that of ``struct unwind_state``."""
 
     def __init__(self, memory: PhysicalMemory, orc: OrcFinder, start: Start) -> None:
         self._memory = memory
         self._orc = orc
         self._ip, self._sp, self._bp = start.address, start.stack, start.frame
-        self._kind = "cpu" if start.registers is not None else "switched"
+        self._kind = start.kind
         self._registers = start.registers
         self._reliable = True
         self._pages: dict[int, bytes] = {}
 
-    def run(self) -> Unwound:
-        frames: list[Frame] = []
-        seen: set[tuple[int, int]] = set()
-        try:
-            for _ in range(MOST_FRAMES):
-                self._check_text()
-                frames.append(Frame(self._ip, self._sp, self._kind, self._reliable))
-                self._step()
-                if (self._ip, self._sp) in seen:
-                    raise _Stop(f"the stack goes in a circle at {self._sp:#x}")
-                seen.add((self._ip, self._sp))
-        except _Stop as stop:
-            return Unwound(tuple(frames), stop.end, stop.problem)
-        except FaultError as error:
-            return Unwound(tuple(frames), problem=f"the stack cannot be read: {error.message}")
-        return Unwound(tuple(frames), problem=f"only the first {MOST_FRAMES} are shown")
+    @property
+    def place(self) -> tuple[int, int]:
+        """Address and stack pointer; no two frames of a stack have the same."""
+        return self._ip, self._sp
 
-    def _check_text(self) -> None:
+    @property
+    def start(self) -> Start:
+        """Where it is now, for whoever goes on from here."""
+        return Start(self._ip, self._sp, self._bp, self._registers, self._kind)
+
+    def frame(self) -> Frame:
+        """The frame it is at; raises Stop if there is no code."""
         if self._ip and not self._orc.is_text(self._ip):
-            raise _Stop(f"{self._ip:#x} is no address of the kernel's code")
+            raise Stop(f"{self._ip:#x} is no address of the kernel's code")
+        return Frame(self._ip, self._sp, self._kind, self._reliable)
+
+    def step(self) -> None:
+        """Go to the caller; raises Stop if none is known."""
+        try:
+            self._step()
+        except FaultError as error:
+            raise Stop(f"the stack cannot be read: {error.message}") from error
 
     def _step(self) -> None:
         entry = self._entry()
         if entry.kind == "end":
-            raise _Stop(end="kernel")
+            raise Stop(end="kernel")
         if entry.kind == "undefined":
-            raise _Stop(f"the kernel's tables do not say who called {self._ip:#x}")
+            raise Stop(f"the kernel's tables do not say who called {self._ip:#x}")
         caller = self._caller_stack(entry)
         registers = self._registers
         if entry.kind == "call":
@@ -176,7 +201,7 @@ class _Unwinder:
             return self._word(self._bp + entry.sp_offset & MASK)
         name = _NAMES.get(base, "")
         if self._registers is None or name not in self._registers:
-            raise _Stop(f"the stack goes on by register {base}, which nobody saved")
+            raise Stop(f"the stack goes on by register {base}, which nobody saved")
         return self._registers[name]
 
     def _caller_frame(
@@ -191,7 +216,7 @@ class _Unwinder:
     def _check_mode(self) -> None:
         registers = self._registers
         if self._kind == "interrupted" and registers is not None and is_user(registers):
-            raise _Stop(end="user")
+            raise Stop(end="user")
 
     def _saved(self, address: int, names: tuple[str, ...]) -> dict[str, int]:
         return {name: self._word(address + 8 * index) for index, name in enumerate(names)}

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from ntbdbg.target.backtraces import Stack
 
 
+MARKS = {"interrupted": "  <interrupted here>", "inlined": "  <inlined>"}
+
+
 def stack_lines(stack: Stack) -> Iterator[str]:
     """A heading, a line for each frame, and why there are not more."""
     state = f", {stack.state}" if stack.state else ""
@@ -24,14 +27,18 @@ def stack_lines(stack: Stack) -> Iterator[str]:
         yield f"     ({printable(stack.trace.problem)})"
     elif not stack.trace.frames and stack.trace.end == "user":
         yield "     (in user space)"
+    for note in stack.trace.notes:
+        yield f"     ({printable(note)})"
 
 
 def _frame_line(number: int, named: Named) -> str:
     """``#3   ffffffff81a0c6a3 schedule+0x5a``; ``?`` where a frame pointer was believed."""
     frame = named.frame
     doubt = "" if frame.reliable else "? "
-    mark = "  <interrupted here>" if frame.kind == "interrupted" else ""
-    return f"  #{number:<3}{frame.address:016x} {doubt}{printable(named.symbol or '-')}{mark}"
+    mark = MARKS.get(frame.kind, "")
+    source = f"  {printable(frame.source)}" if frame.source else ""
+    name = printable(named.symbol or "-")
+    return f"  #{number:<3}{frame.address:016x} {doubt}{name}{source}{mark}"
 
 
 def stack_facts(stack: Stack) -> dict[str, Any]:
@@ -49,9 +56,11 @@ def stack_facts(stack: Stack) -> dict[str, Any]:
                 "symbol": named.symbol,
                 "kind": named.frame.kind,
                 "reliable": named.frame.reliable,
+                "source": named.frame.source or None,
             }
             for named in stack.trace.frames
         ],
         "end": stack.trace.end,
         "problem": stack.trace.problem or None,
+        "notes": list(stack.trace.notes),
     }

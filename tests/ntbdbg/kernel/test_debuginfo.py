@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,32 +10,25 @@ import pytest
 from ntbdbg.errors import KernelError
 from ntbdbg.kernel.debuginfo import has_debug_info
 from ntbdbg.kernel.kernel import Kernel
-from tests.support.fakekernel import LINK_BASE, FakeGuest
+from tests.support import fakevmlinux
+from tests.support.fakekernel import FakeGuest
 
 SOURCE = """
 struct job { int number; char name[8]; };
 struct job untold = { 9, "x" };
 void _stext(void) {}
 """
-FLAGS = "-ffreestanding -nostdlib -static -fno-pic -no-pie -mcmodel=kernel -Wl,-e,_stext"
-FLAGS += " -fno-asynchronous-unwind-tables"
 
 
 def build(folder: Path, *flags: str, build_id: str = "5a" * 20) -> str:
-    """A vmlinux of one file, linked where a kernel is."""
-    source, target = folder / "vmlinux.c", folder / "vmlinux"
-    source.write_text(SOURCE)
-    places = [f"-Wl,-Ttext={LINK_BASE:#x}", f"-Wl,-Tdata={LINK_BASE + 0x40000:#x}"]
-    argv = ["gcc", *FLAGS.split(), *places, f"-Wl,--build-id=0x{build_id}", *flags]
-    subprocess.run([*argv, "-o", target, source], check=True)
-    return str(target)
+    return fakevmlinux.build(folder, SOURCE, *flags, build_id=build_id)
 
 
 def guest(**options) -> FakeGuest:
     made = FakeGuest(**options)
     made.types.declare("struct job { int id; char name[8]; };")
-    made.symbol("untold", made.base + 0x40000)
-    made.space.write(made.base + 0x40000, (7).to_bytes(4, "little") + b"seven")
+    made.symbol("untold", made.base + fakevmlinux.DATA)
+    made.space.write(made.base + fakevmlinux.DATA, (7).to_bytes(4, "little") + b"seven")
     return made
 
 
@@ -55,7 +47,7 @@ def test_debug_information_is_enough(tmp_path):
     made = guest(btf=False, release="5.10.0")
     made.omit = {"kallsyms_names"}
     kernel = Kernel.open(made.memory, symbols=build(tmp_path, "-g"))
-    assert kernel.symbol("untold").address == made.base + 0x40000
+    assert kernel.symbol("untold").address == made.base + fakevmlinux.DATA
     assert kernel.symbolize(made.base + 2) == "_stext+0x2"
     assert kernel.object("untold.number").value_() == 7
 
