@@ -40,15 +40,16 @@ class SeekableFile:
     :ivar size: bytes of content that are there
     :ivar rebuilt: why the index was not used, None if it was
     :raises TargetError: no such file, no permission
-    :raises FormatError: it does not begin with a zstd frame
+    :raises FormatError: it does not begin with a zstd frame, and has no index either
     """
 
     def __init__(self, path: str, owner: str, *, walk: bool = False) -> None:
         self.file = CheckedFile(path, owner, "packed file")
         self.path = self.file.path
-        if self.file.read(0, min(4, self.file.identity.size)) != zstdframes.MAGIC:
-            raise FormatError(path, 0, "is no zstd file", hint="give a packed capture")
         table = None if walk else zstdframes.indexed(self.file)
+        start = self.file.read(0, min(4, self.file.identity.size))
+        if start != zstdframes.MAGIC and not table and not walk:
+            raise FormatError(path, 0, "is no zstd file", hint="give a packed capture")
         self.rebuilt = None if table else "its index is missing or wrong"
         sizes = table or list(zstdframes.walked(self.file))
         self._packed = array("Q", itertools.accumulate((s for s, _ in sizes), initial=0))

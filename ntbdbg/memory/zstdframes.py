@@ -33,6 +33,9 @@ _TABLE_MAGIC = 0x184D2A5E
 _SKIPPABLE = range(0x184D2A50, 0x184D2A60)
 _FOOTER = struct.Struct("<IBI")
 _FOOTER_MAGIC = 0x8F92EAB1
+TABLE_END = _FOOTER_MAGIC.to_bytes(4, "little")
+"""The last bytes of a file with an index."""
+
 _HEAD = struct.Struct("<II")
 _CHECKSUMS = 0x80
 _MAX_HEADER = 18

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FormatError, TargetError
 from ntbdbg.memory.segments import Segment
-from ntbdbg.memory.zstdframes import MAGIC
+from ntbdbg.memory.zstdframes import MAGIC, TABLE_END
 from ntbdbg.target.capture.form import MAX_MANIFEST, PAGE_FILE, parse_manifest, segments_of
 from ntbdbg.target.capture.store import open_store
 from ntbdbg.target.manifest import FILE_NAME
@@ -102,14 +103,18 @@ class Capture:
 
 
 def is_packed(path: str) -> bool:
-    """Whether the file at `path` begins like a packed capture."""
+    """Whether the file at `path` begins or ends like a packed capture."""
     try:
         # O_NONBLOCK: a FIFO must not hang us.
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return False
     try:
-        return os.read(fd, len(MAGIC)) == MAGIC
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            return False
+        end = os.pread(fd, len(TABLE_END), max(0, status.st_size - len(TABLE_END)))
+        return os.pread(fd, len(MAGIC), 0) == MAGIC or end == TABLE_END
     except OSError:
         return False
     finally:

@@ -1,37 +1,32 @@
 # SPDX-License-Identifier: MIT
 """The files of a capture, whether they lie in a folder or in one packed file.
 
-Packed, they are a tar archive in the seekable form of zstd, so `tar --zstd -xf` gives the folder.
+Packed, they are a tar archive in the seekable form of zstd (`members` finds them in it).
 Both tell how much of each file is there, which after a truncation is less than run.json says.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
-import tarfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FormatError, TargetError
 from ntbdbg.memory.file import CheckedFile, FileIdentity
 from ntbdbg.memory.packed import PackedMemory
 from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.memory.seekable import SeekableFile
+from ntbdbg.target.capture.checksums import Damage
+from ntbdbg.target.capture.members import Member, Members, find_members
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ntbdbg.memory.base import PhysicalMemory
     from ntbdbg.memory.segments import Segment
-
-SECTOR = 512
-"""Bytes of a tar header; content is padded to a multiple of it."""
-
-MAX_FILES = 512
-END = 2 * SECTOR
-"""Bytes of zeros behind the last file of a tar archive."""
 
 
 class Store(ABC):
@@ -67,6 +62,10 @@ class Store(ABC):
     @abstractmethod
     def touched(self, name: str) -> Iterator[tuple[int, int]]:
         """Parts of file `name` that may be other than zeros."""
+
+    def damaged_copies(self) -> Iterator[Damage]:
+        """Those of a file that is there several times; one that is whole is enough to read it."""
+        return iter(())
 
     def close(self) -> None:  # noqa: B027 - a folder holds nothing open
         """Give all files back."""
@@ -140,13 +139,6 @@ class FolderStore(Store):
         return FileIdentity(status.st_dev, status.st_ino, status.st_size)
 
 
-class Member(NamedTuple):
-    """A file in a tar archive: where its bytes start, and how many it should have."""
-
-    offset: int
-    size: int
-
-
 class PackedStore(Store):
     """A capture in the one file at `path`.
 
@@ -156,32 +148,45 @@ class PackedStore(Store):
     def __init__(self, path: str) -> None:
         self.path = path
         self._packed = SeekableFile(path, "capture")
-        self._members, complete = _members(self._packed)
-        if not complete and self._packed.rebuilt is None:
-            # An index with a wrong number in it: the frames themselves know better.
-            self._packed.close()
-            self._packed = SeekableFile(path, "capture", walk=True)
-            self._members, complete = _members(self._packed)
-        if not complete:
-            self.problem = f"is cut off after {self._packed.size:#x} bytes of content"
-        elif self._packed.rebuilt:
-            self.problem = self._packed.rebuilt
+        found = find_members(self._packed)
+        if found.problem and self._packed.rebuilt is None:
+            found = self._without_index(found)
+        self._members: dict[str, list[Member]] = {}
+        for member in found.files:
+            self._members.setdefault(member.name, []).append(member)
+        self.problem = found.problem or self._packed.rebuilt
+
+    def _without_index(self, found: Members) -> Members:
+        """Of an index with a wrong number in it the frames themselves know better."""
+        walked = SeekableFile(self.path, "capture", walk=True)
+        other = find_members(walked)
+        if other.problem is None or len(other.files) > len(found.files):
+            self._packed, walked, found = walked, self._packed, other
+        walked.close()
+        return found
 
     def close(self) -> None:
         self._packed.close()
 
     def size(self, name: str) -> int | None:
-        member = self._members.get(name)
-        return member and max(0, min(member.size, self._packed.size - member.offset))
+        if name not in self._members:
+            return None
+        return max(self._present(member) for member in self._members[name])
 
     def read(self, name: str, offset: int, size: int) -> bytes:
-        member = self._member(name)
+        first, *copies = self._copies(name)
+        for copy in copies:
+            with contextlib.suppress(FormatError):
+                return self._read(copy, offset, size)
+        return self._read(first, offset, size)
+
+    def _read(self, member: Member, offset: int, size: int) -> bytes:
         if offset + size > member.size:
-            raise FormatError(self.where(name), member.size, "ends there", hint=_VERIFY)
+            raise FormatError(self.where(member.name), member.size, "ends there", hint=_VERIFY)
         return self._packed.read(member.offset + offset, size)
 
     def memory(self, name: str, segments: Sequence[Segment], guest: str) -> PhysicalMemory:
-        return PackedMemory(self._packed, self._member(name).offset, segments, name=guest)
+        return PackedMemory(self._packed, self._copies(name)[0].offset, segments, name=guest)
 
     def where(self, name: str) -> str:
         return f"{self.path}:{name}"
@@ -189,10 +194,21 @@ class PackedStore(Store):
     def touched(self, name: str) -> Iterator[tuple[int, int]]:
         yield 0, self.size(name) or 0
 
-    def _member(self, name: str) -> Member:
+    def damaged_copies(self) -> Iterator[Damage]:
+        for name, members in self._members.items():
+            for member in members if len(members) > 1 else ():
+                try:
+                    self._read(member, 0, member.size)
+                except FormatError as error:
+                    yield Damage(name, 0, member.size, f"one of its copies: {error.reason}")
+
+    def _copies(self, name: str) -> list[Member]:
         if name not in self._members:
             raise self._missing(name)
         return self._members[name]
+
+    def _present(self, member: Member) -> int:
+        return max(0, min(member.size, self._packed.size - member.offset))
 
 
 def open_store(path: str) -> Store:
@@ -200,26 +216,6 @@ def open_store(path: str) -> Store:
     if not os.path.lexists(path):
         raise TargetError(f"{path}: no such capture", hint="'ntbdbg capture' makes one")
     return FolderStore(path) if os.path.isdir(path) else PackedStore(path)
-
-
-def _members(packed: SeekableFile) -> tuple[dict[str, Member], bool]:
-    """The files of the tar archive, as far as it goes; and whether it has its end."""
-    found: dict[str, Member] = {}
-    at = 0
-    while at + SECTOR <= packed.size and len(found) < MAX_FILES:
-        try:
-            head = packed.read(at, SECTOR)
-            if not any(head):
-                return found, at + END == packed.size
-            info = tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
-        except (tarfile.HeaderError, FormatError):
-            return found, False
-        if info.size < 0:
-            return found, False
-        if info.isreg():
-            found.setdefault(info.name, Member(at + SECTOR, info.size))
-        at += SECTOR + -(-info.size // SECTOR) * SECTOR
-    return found, False
 
 
 _VERIFY = "'ntbdbg verify' tells what of it is whole"

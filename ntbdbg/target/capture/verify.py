@@ -38,6 +38,7 @@ def examine(path: str, progress: Callable[[int, int], None] | None = None) -> It
         guests = _guests(path)
         if store.problem:
             yield Finding(Damage("", 0, 0, store.problem), None, ())
+        yield from (Finding(damage, None, ()) for damage in store.damaged_copies())
         try:
             for damage in _joined(checksums.verify(store, progress)):
                 guest, segments = guests.get(damage.file, (None, SegmentMap([])))

@@ -278,7 +278,7 @@ def test_a_damaged_block_of_a_packed_one(taken: Path, tmp_path: Path, run) -> No
     shutil.copy(taken / "packed.cap", path)
     capture = Capture(str(path))
     packed = capture.store._packed  # type: ignore[attr-defined]
-    offset = capture.store._member("qemu2.ram").offset  # type: ignore[attr-defined]
+    offset = capture.store._copies("qemu2.ram")[0].offset  # type: ignore[attr-defined]
     frame = packed[packed.index_at(offset + 7 * MIB)]
     flip(path, frame.packed[0] + 100)
     assert damage(path) == [("qemu2.ram", 7 * MIB, 8 * MIB, "qemu2")]
@@ -302,7 +302,7 @@ def test_a_packed_one_that_was_cut_off(taken: Path, tmp_path: Path, run) -> None
     path = tmp_path / "x.cap"
     capture = Capture(str(taken / "packed.cap"))
     packed = capture.store._packed  # type: ignore[attr-defined]
-    start = capture.store._member("qemu2.ram").offset  # type: ignore[attr-defined]
+    start = capture.store._copies("qemu2.ram")[0].offset  # type: ignore[attr-defined]
     cut = packed[packed.index_at(start + 4 * MIB)].packed[0] + 3
     path.write_bytes(whole[:cut])
     with ntbdbg.open(path) as lab:
