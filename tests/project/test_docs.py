@@ -70,11 +70,12 @@ def test_documented_command_lines_parse(page, line):
 def parse(group: click.Command, words: list[str]) -> None:
     """Parse as the program would, without running anything or touching a file."""
     assert isinstance(group, click.Group)
-    context = click.Context(group, info_name=group.name)
+    # With its settings: click keeps the help option that it is first asked for.
+    context = click.Context(group, info_name=group.name, **group.context_settings)
     _, rest, _ = group.make_parser(context).parse_args(list(words))
     if not rest:
         return
     command = group.get_command(context, rest[0])
     assert command is not None, f"no command {rest[0]!r}"
-    inner = click.Context(command, info_name=rest[0], parent=context)
+    inner = click.Context(command, parent=context, info_name=rest[0], **command.context_settings)
     command.make_parser(inner).parse_args(list(rest[1:]))

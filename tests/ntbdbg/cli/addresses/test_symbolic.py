@@ -5,28 +5,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.ntbdbg.conftest import Run
-from tests.support.linuxlab import JIFFIES, SCATTERED, SCATTERED_BYTES, LinuxLab, page_with_window
+from tests.support.linuxlab import JIFFIES, SCATTERED, SCATTERED_BYTES, LinuxLab
 
 MIB = 1 << 20
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LinuxLab]:
-    """qemu1's window 0 reaches 1 MiB of qemu2, where its kernel is."""
-    with LinuxLab(tmp_path_factory.mktemp("linux"), page=page_with_window(2 * MIB, MIB)) as fake:
-        yield fake
-
-
-@pytest.fixture
-def lab(made: LinuxLab, monkeypatch: pytest.MonkeyPatch) -> LinuxLab:
-    made.monkeypatch(monkeypatch)
-    return made
 
 
 def ok(done: subprocess.CompletedProcess[str], code: int = 0) -> str:

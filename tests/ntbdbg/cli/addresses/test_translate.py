@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +11,9 @@ import pytest
 
 from tests.ntbdbg.conftest import Run
 from tests.support.fakelab import FakeLab
-from tests.support.linuxlab import SCATTERED, LinuxLab, page_with_window
+from tests.support.linuxlab import SCATTERED, LinuxLab
 
 MIB = 1 << 20
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LinuxLab]:
-    """qemu1's window 0 reaches the 1 MiB of qemu2 where its kernel is."""
-    with LinuxLab(tmp_path_factory.mktemp("linux"), page=page_with_window(2 * MIB, MIB)) as fake:
-        yield fake
-
-
-@pytest.fixture
-def lab(made: LinuxLab, monkeypatch: pytest.MonkeyPatch) -> LinuxLab:
-    made.monkeypatch(monkeypatch)
-    return made
 
 
 @pytest.fixture

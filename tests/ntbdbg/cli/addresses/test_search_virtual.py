@@ -4,28 +4,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 import ntbdbg as package
 from tests.ntbdbg.conftest import Run
-from tests.support.linuxlab import SCATTERED, LinuxLab, page_with_window
+from tests.support.linuxlab import SCATTERED, LinuxLab
 
 MIB = 1 << 20
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LinuxLab]:
-    page = page_with_window(2 * MIB, MIB)
-    with LinuxLab(tmp_path_factory.mktemp("linux"), page=page) as fake:
-        yield fake
-
-
-@pytest.fixture
-def lab(made: LinuxLab, monkeypatch: pytest.MonkeyPatch) -> LinuxLab:
-    made.monkeypatch(monkeypatch)
-    return made
 
 
 def found(ntbdbg: Run, *words: str, code: int = 0) -> list[int]:

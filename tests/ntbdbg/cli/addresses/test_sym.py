@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,6 @@ import pytest
 
 from tests.ntbdbg.conftest import Run
 from tests.support.linuxlab import SCATTERED, LinuxLab
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LinuxLab]:
-    with LinuxLab(tmp_path_factory.mktemp("linux")) as fake:
-        yield fake
-
-
-@pytest.fixture
-def lab(made: LinuxLab, monkeypatch: pytest.MonkeyPatch) -> LinuxLab:
-    made.monkeypatch(monkeypatch)
-    return made
 
 
 @pytest.fixture

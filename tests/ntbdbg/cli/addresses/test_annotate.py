@@ -44,12 +44,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LinuxLab]:
         yield fake
 
 
-@pytest.fixture
-def lab(made: LinuxLab, monkeypatch: pytest.MonkeyPatch) -> LinuxLab:
-    made.monkeypatch(monkeypatch)
-    return made
-
-
 def shown(done: subprocess.CompletedProcess[str], code: int = 0) -> str:
     assert done.returncode == code, done.stderr
     return done.stdout
