@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from ntbdbg.kernel.vmcoreinfo import Vmcoreinfo
     from ntbdbg.memory.base import PhysicalMemory
 
+Roots = Callable[[], Sequence[int]]
+
 MOST_CPUS = 8192
 """``CONFIG_NR_CPUS`` is at most this on x86-64."""
 
@@ -44,6 +46,7 @@ class Kernel:
     :ivar info: what the kernel says of itself
     :ivar others: further kernels in this RAM, left behind by a reboot or kexec
     :ivar debug_file: with debug information of it, None if none was given
+    :ivar roots: gives CR3 of each processor as it is now, as far as that is known
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Kernel:
         symbols: str | None = None,
         cache: bool = True,
         notify: Callable[[str], None] | None = None,
+        roots: Roots | None = None,
     ) -> None:
         self.memory = memory
         self.info = info
@@ -62,6 +66,7 @@ class Kernel:
         self.debug_file = symbols
         self._use_cache = cache and is_enabled()
         self._notify = notify or (lambda text: None)
+        self.roots: Roots = roots or (lambda: ())
 
     @classmethod
     def open(
@@ -71,19 +76,21 @@ class Kernel:
         symbols: str | None = None,
         cache: bool = True,
         notify: Callable[[str], None] | None = None,
+        roots: Roots | None = None,
     ) -> Kernel:
         """The live kernel in `memory`.
 
         :param symbols: file with debug information of this kernel, to be used as well
         :param cache: whether what was found out may be kept on disk (never guest bytes)
         :param notify: called with what the user should know
+        :param roots: gives CR3 of each processor; asked only if that decides something
         :raises KernelError: there is none, or not one whose page tables hold
         """
         found = find_vmcoreinfo(memory)
         if not found:
             raise _none(memory)
         kernels = [
-            cls(memory, info, symbols=symbols, cache=cache, notify=notify)
+            cls(memory, info, symbols=symbols, cache=cache, notify=notify, roots=roots)
             for info in found[:MOST_KERNELS]
         ]
         return kernels[0] if len(kernels) == 1 else _live(kernels)

@@ -2,45 +2,131 @@
 """Which of several kernels in one RAM is the one that runs, or ran last.
 
 After a reboot that clears nothing, after kexec, or in a crash kernel, memory of the one before is
-whole for a while: text, page tables and all. Each has a clock, which stopped when it ended; so
-the one whose time of day is the latest lives.
+whole for a while: text, page tables and all. What tells the live one, the surest sign first:
+
+1. a processor translates by page tables that hold it (CR3), where registers are known;
+2. its memory agrees with itself: that of a dead one is used by others, sooner or later;
+3. it has not ended by its own word: restarted, handed over, or panicked;
+4. its clock, which stops when a kernel ends, is the latest. Whoever sets a clock can fool it.
 """
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.clock import NS, read_clocks
 from ntbdbg.kernel.locate import contradiction
+from ntbdbg.kernel.paging import PageTables
+from ntbdbg.kernel.sysstate import ENDED, NO_CPU, number, system_state
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel
 
+CR3_ADDRESS = 0x000F_FFFF_FFFF_F000
+PTI_USER = 1 << 12
+"""In CR3 with page table isolation: the half that maps little of the kernel lies behind the other
+(``PTI_USER_PGTABLE_BIT``, ``arch/x86/mm/pti.c``)."""
+
+LOOKS = 3
+"""At registers of a guest that runs: a process may end while its page tables are looked at."""
+
+
+class Signs(NamedTuple):
+    """What speaks for one kernel, in the order of weight."""
+
+    is_used: bool
+    is_sound: bool
+    goes_on: bool
+    clock: float
+
+    def reason(self, next_best: Signs) -> str:
+        """What sets it apart, as a clause."""
+        if self.is_used > next_best.is_used:
+            return "a processor uses its page tables"
+        if self.is_sound > next_best.is_sound:
+            return "memory of the others is not whole any more"
+        if self.goes_on > next_best.goes_on:
+            return "the others have ended by their own word"
+        if not self.clock:
+            return "no clock of them can be read, so it may be another one that lives"
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(self.clock))
+        if self.clock == next_best.clock:
+            return f"clocks of several say {when} UTC, so it may be another one that lives"
+        return f"its clock is the latest, {when} UTC"
+
 
 def by_liveness(kernels: list[Kernel]) -> tuple[list[Kernel], str]:
-    """The live one first, then the others by age; and in words how that was decided."""
-    clocks = {id(kernel): time_of_day(kernel) for kernel in kernels}
+    """The live one of at least two first, then the others; and in words how that was decided."""
+    used = in_use(kernels)
+    pairs = zip(kernels, used or [False] * len(kernels), strict=True)
+    signs = {id(kernel): _signs(kernel, is_used) for kernel, is_used in pairs}
+    ordered = sorted(kernels, key=lambda kernel: signs[id(kernel)], reverse=True)
+    first, second = (signs[id(kernel)] for kernel in ordered[:2])
+    why = first.reason(second)
+    if used and not any(used):
+        why += "; no processor uses page tables of any, so perhaps none of them lives"
+    return ordered, why
 
-    def key(kernel: Kernel) -> tuple[bool, float]:
-        sound = contradiction(kernel.memory, kernel.info) is None
-        return sound, clocks[id(kernel)] or 0
 
-    ordered = sorted(kernels, key=key, reverse=True)
-    latest = clocks[id(ordered[0])]
-    if latest is None:
-        return ordered, "no clock of them can be read, so it may be another one that lives"
-    when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(latest))
-    if list(clocks.values()).count(latest) > 1:
-        return ordered, f"clocks of several say {when} UTC, so it may be another one that lives"
-    return ordered, f"its clock is the latest, {when} UTC"
+def in_use(kernels: list[Kernel]) -> list[bool] | None:
+    """Of each, whether a processor translates by page tables that hold it; None if nobody knows."""
+    used: list[bool] | None = None
+    for _ in range(LOOKS):
+        roots = kernels[0].roots()
+        if not roots:
+            break
+        used = [_is_held(kernel, roots) for kernel in kernels]
+        if any(used):
+            break
+    return used
+
+
+def _is_held(kernel: Kernel, roots: Iterable[int]) -> bool:
+    """Whether one of `roots`, values of CR3, maps the kernel's own top table to its place."""
+    info = kernel.info
+    places = {root & CR3_ADDRESS & ~info.sme_mask for root in roots}
+    for place in places | {place & ~PTI_USER for place in places}:
+        tables = PageTables(kernel.memory, place, kernel.tables.levels, ignore=info.sme_mask)
+        try:
+            if tables.translate(info.swapper_pg_dir)[0] == info.page_table_root:
+                return True
+        except FaultError:
+            continue
+    return False
+
+
+def ending(kernel: Kernel) -> str | None:
+    """How `kernel` ended by its own word, as a clause; None if it did not, or cannot be asked.
+
+    :raises FaultError: its memory is gone
+    """
+    try:
+        if number(kernel, "panic_cpu") != NO_CPU:
+            return "it has panicked"
+        return ENDED.get(system_state(kernel))
+    except KernelError:
+        return None
 
 
 def time_of_day(kernel: Kernel) -> float | None:
-    """Seconds since 1970 when `kernel` last looked, None if that cannot be found out."""
+    """Seconds since 1970 when `kernel` last looked, None if that cannot be found out.
+
+    :raises FaultError: its memory is gone
+    """
     try:
         seconds = read_clocks(kernel).realtime_ns / NS
-    except (KernelError, FaultError):
+    except KernelError:
         return None
     return seconds if seconds < 1 << 36 else None
+
+
+def _signs(kernel: Kernel, used: bool) -> Signs:
+    if contradiction(kernel.memory, kernel.info) is not None:
+        return Signs(used, False, False, 0)
+    try:
+        return Signs(used, True, ending(kernel) is None, time_of_day(kernel) or 0)
+    except FaultError:
+        return Signs(used, False, False, 0)

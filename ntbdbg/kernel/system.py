@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.clock import Clocks, read_clocks
+from ntbdbg.kernel.liveness import in_use
 from ntbdbg.kernel.printk import PrintkRing
+from ntbdbg.kernel.sysstate import NO_CPU, number, system_state
 from ntbdbg.kernel.taints import taint_letters
 from ntbdbg.kernel.tasks import CpuTask, TaskWalker
 from ntbdbg.kernel.troubles import Trouble, troubles
@@ -24,9 +26,6 @@ T = TypeVar("T")
 LONGEST_TEXT = 4096
 UTS_FIELD = 65
 """Bytes of each of the six texts of ``struct new_utsname`` (__NEW_UTS_LEN + 1)."""
-
-NO_CPU = -1
-"""Value of `panic_cpu` while there is no panic: PANIC_CPU_INVALID."""
 
 PAGE = 4096
 MOST_TROUBLE = 8
@@ -48,6 +47,8 @@ class SystemInfo:
     :ivar memory_free: bytes, as MemFree
     :ivar cpus: what each CPU that is online runs
     :ivar taints: letters, see `taints.MEANINGS`
+    :ivar system_state: ``running``, ``restart``, …: see `sysstate`
+    :ivar in_use: whether a processor uses its page tables, None if nobody knows
     :ivar panic_cpu: the CPU that panicked, None if none has
     :ivar trouble: the newest lines of its log that tell of panics, oopses, hangs, warnings
     :ivar others: further kernels in this RAM
@@ -68,6 +69,8 @@ class SystemInfo:
     cpus_online: tuple[int, ...]
     cpus: tuple[CpuTask, ...]
     taints: str | None
+    system_state: str | None
+    in_use: bool | None
     panic_cpu: int | None
     oops_in_progress: bool | None
     trouble: tuple[Trouble, ...]
@@ -80,10 +83,11 @@ def system_info(kernel: Kernel) -> SystemInfo:
     asked = _Asking(kernel)
     info = kernel.info
     uts = asked.of("uname", lambda: _uts(kernel)) or (None,) * 6
-    panic = asked.of("panic", lambda: asked.signed("panic_cpu"))
-    oops = asked.of("oops", lambda: asked.signed("oops_in_progress"))
+    panic = asked.of("panic", lambda: number(kernel, "panic_cpu"))
+    oops = asked.of("oops", lambda: number(kernel, "oops_in_progress"))
     pages = asked.of("memory", lambda: asked.number("_totalram_pages"))
     free = asked.of("free memory", lambda: _free_pages(kernel))
+    used = in_use([kernel])
     return SystemInfo(
         release=info.release,
         version=uts[3],
@@ -99,6 +103,8 @@ def system_info(kernel: Kernel) -> SystemInfo:
         cpus_online=tuple(asked.of("CPUs", kernel.online_cpus) or ()),
         cpus=tuple(asked.of("running tasks", lambda: TaskWalker(kernel).cpus()) or ()),
         taints=asked.of("taints", lambda: taint_letters(kernel, asked.number("tainted_mask"))),
+        system_state=asked.of("state", lambda: system_state(kernel)),
+        in_use=used[0] if used else None,
         panic_cpu=None if panic == NO_CPU else panic,
         oops_in_progress=None if oops is None else bool(oops),
         trouble=asked.of("log", lambda: _trouble(kernel)) or (),
@@ -123,11 +129,8 @@ class _Asking:
 
     def number(self, name: str) -> int:
         """A global ``unsigned long`` or ``atomic_long_t``."""
-        return int.from_bytes(self._read(name, 8), "little")
-
-    def signed(self, name: str) -> int:
-        """A global ``int`` or ``atomic_t``."""
-        return int.from_bytes(self._read(name, 4), "little", signed=True)
+        raw = self.kernel.virtual.read(self.kernel.symbol(name).address, 8)
+        return int.from_bytes(raw, "little")
 
     def text(self, address: int) -> str:
         """Characters to the first NUL, without newlines at the end."""
@@ -135,9 +138,6 @@ class _Asking:
 
         raw = read_some(self.kernel.virtual, address, LONGEST_TEXT)
         return raw.partition(b"\0")[0].decode("utf-8", "backslashreplace").rstrip("\n")
-
-    def _read(self, name: str, size: int) -> bytes:
-        return self.kernel.virtual.read(self.kernel.symbol(name).address, size)
 
 
 def _uts(kernel: Kernel) -> tuple[str, ...]:

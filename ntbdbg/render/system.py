@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from ntbdbg.kernel.sysstate import ENDED
 from ntbdbg.kernel.taints import MEANINGS
 from ntbdbg.memory.number import format_size
 from ntbdbg.render.table import facts_table
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from ntbdbg.kernel.system import SystemInfo
 
 NS = 1_000_000_000
+
+_UNUSED = (
+    "no processor uses its page tables: the machine is in its firmware, or another kernel starts"
+)
 
 
 class SystemView:
@@ -89,6 +94,10 @@ def _state(info: SystemInfo) -> Text:
         return Text(f"panicked on CPU {info.panic_cpu}", "red")
     if info.oops_in_progress:
         return Text("in an oops", "red")
+    if info.system_state in ENDED:
+        return Text(ENDED[info.system_state], "red")
+    if info.in_use is False:
+        return Text(_UNUSED, "red")
     return Text("no panic" + (", but its log tells of:" if info.trouble else ""))
 
 
@@ -111,6 +120,6 @@ def system_facts(info: SystemInfo) -> dict[str, Any]:
 
 _PLAIN = (
     "release", "version", "nodename", "banner", "command_line", "build_id", "kernel_offset",
-    "phys_base", "memory_total", "memory_free", "cpus_online", "taints", "panic_cpu",
-    "oops_in_progress", "notes",
+    "phys_base", "memory_total", "memory_free", "cpus_online", "taints",
+    "system_state", "in_use", "panic_cpu", "oops_in_progress", "notes",
 )  # fmt: skip

@@ -89,8 +89,17 @@ class Guest:
             from ntbdbg.kernel.kernel import Kernel
 
             symbols = self.lab.symbols or self._built_symbols()
-            self._kernel = Kernel.open(self.memory, symbols=symbols, notify=self.lab.note)
+            self._kernel = Kernel.open(
+                self.memory, symbols=symbols, notify=self.lab.note, roots=self._page_table_roots
+            )
         return self._kernel
+
+    def _page_table_roots(self) -> list[int]:
+        """CR3 of each processor, as far as anybody knows."""
+        from ntbdbg.target.vcpus import vcpus_of
+
+        records = vcpus_of(self).records
+        return [record.registers["cr3"] for record in records if "cr3" in record.registers]
 
     def _built_symbols(self) -> str | None:
         """The vmlinux this guest was booted with, if it has debug information."""

@@ -25,6 +25,7 @@ struct fake_tk_core { unsigned int seq; struct timekeeper timekeeper; };
 """
 UPTIME_NS = 8000_250_000_000
 REAL_SEC = 1_795_000_000
+RUNNING, RESTART = 3, 6  # of enum system_states
 OE = 1 << 12 | 1 << 13
 
 
@@ -69,6 +70,7 @@ def _system(name: str, guest: FakeGuest) -> None:
     guest.number("saved_command_line", guest.text(f"console=ttyS0 ntbdbg.hostname={name}"))
     guest.number("_totalram_pages", 4000)
     guest.number("vm_zone_stat", 1000)
+    guest.number("system_state", RUNNING, "unsigned int")
     guest.number("panic_cpu", -1, "int")
     guest.number("oops_in_progress", 0, "int")
     guest.space.write(guest.symbols["tainted_mask"], OE.to_bytes(8, "little"))

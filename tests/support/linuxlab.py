@@ -9,6 +9,7 @@ with LinuxLab(tmp_path / "run", page=page) as lab:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from ntbdbg.memory import Segment
 from tests.support.fakekernel import FakeGuest
 from tests.support.fakelab import FakeLab
+from tests.support.fakeqmp import REGISTERS
 from tests.support.fakeswitch import FakeSwitch
 
 MIB = 1 << 20
@@ -46,6 +48,10 @@ class LinuxLab(FakeLab):
                 furnish(name, guest)
             guest.save(self.ram_path(name))
             self.linux[name] = guest
+            if name in self.qmp:
+                # As a real one: its processor translates by the kernel's own tables.
+                root = f"CR3={guest.space.root:016x}"
+                self.qmp[name].registers = re.sub("CR3=[0-9a-f]+", root, REGISTERS)
 
     def physical(self, guest: str, symbol: str) -> int:
         """GPA of a symbol."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from tests.ntbdbg.conftest import Run
 from tests.support.fakekernel import FakeGuest
-from tests.support.fakelinux import Furniture, furnish
+from tests.support.fakelinux import RESTART, Furniture, furnish
 from tests.support.linuxlab import LinuxLab
 
 FURNITURE: dict[str, Furniture] = {}
@@ -90,6 +91,31 @@ def test_a_panic_shows(lab: LinuxLab, ntbdbg: Run) -> None:
         guest.save(lab.ram_path("qemu2"))
     assert "state         panicked on CPU 1" in shown
     assert shown[-1].endswith("Kernel panic - not syncing: out of coffee")
+
+
+def test_a_kernel_that_has_restarted_the_machine(lab: LinuxLab, ntbdbg: Run) -> None:
+    guest = lab.linux["qemu2"]
+    saved = bytes(guest.space.data)
+    guest.space.write(guest.symbols["system_state"], RESTART.to_bytes(4, "little"))
+    guest.save(lab.ram_path("qemu2"))
+    try:
+        shown, found = lines(ntbdbg, "info", "qemu2"), facts(ntbdbg, "info", "qemu2")
+    finally:
+        guest.space.data[:] = saved
+        guest.save(lab.ram_path("qemu2"))
+    assert "state         it has restarted the machine, or handed it over by kexec" in shown
+    assert (found["system_state"], found["in_use"]) == ("restart", True)
+
+
+def test_a_kernel_that_no_processor_uses(lab: LinuxLab, ntbdbg: Run) -> None:
+    qmp = lab.qmp["qemu2"]
+    saved, qmp.registers = qmp.registers, re.sub("CR3=[0-9a-f]+", "CR3=0" + "0" * 15, qmp.registers)
+    try:
+        shown, found = lines(ntbdbg, "info", "qemu2"), facts(ntbdbg, "info", "qemu2")
+    finally:
+        qmp.registers = saved
+    assert [line for line in shown if "no processor uses its page tables" in line]
+    assert (found["system_state"], found["in_use"]) == ("running", False)
 
 
 def test_what_is_not_known_is_told(lab: LinuxLab, ntbdbg: Run) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ntbdbg.errors import KernelError
 from ntbdbg.kernel.clock import read_clocks
 from ntbdbg.kernel.kernel import Kernel
+from ntbdbg.kernel.sysstate import system_state
 from ntbdbg.kernel.system import system_info
 from ntbdbg.kernel.troubles import Kind
 from tests.support.fakekernel import FakeGuest, FakeStruct
@@ -75,6 +76,7 @@ def test_everything_at_once() -> None:
     assert [one.kind for one in found.trouble] == [Kind.WARNING]
     assert found.cpus_online == (0, 1)
     assert [other.release for other in found.others] == ["5.10.0-old"]
+    assert (found.system_state, found.in_use) == ("running", None)
 
 
 def test_each_fact_fails_by_itself() -> None:
@@ -86,6 +88,30 @@ def test_each_fact_fails_by_itself() -> None:
     assert found.memory_total == 4000 * 4096
     assert found.taints == "OE"
     assert {note.split(":")[0] for note in found.notes} == {"uptime", "running tasks"}
+
+
+@pytest.mark.parametrize("has_types", [True, False])
+def test_states_go_by_the_kernels_own_names(has_types: bool) -> None:
+    guest = FakeGuest(btf=has_types)
+    guest.types.declare("enum system_states { SYSTEM_BOOTING, SYSTEM_RUNNING, SYSTEM_HALT = 6 };")
+    guest.variable("used", "enum system_states")
+    guest.number("system_state", 6, "unsigned int")
+    assert system_state(Kernel.open(guest.memory)) == ("halt" if has_types else "restart")
+
+
+def test_a_state_that_has_no_name() -> None:
+    guest = FakeGuest()
+    guest.number("system_state", 77, "unsigned int")
+    with pytest.raises(KernelError, match="77, which has no name"):
+        system_state(Kernel.open(guest.memory))
+
+
+@pytest.mark.parametrize("is_used", [True, False])
+def test_whether_a_processor_uses_it(is_used: bool) -> None:
+    guest = FakeGuest()
+    furnish("qemu1", guest)
+    kernel = Kernel.open(guest.memory, roots=lambda: [guest.space.root if is_used else 0])
+    assert system_info(kernel).in_use is is_used
 
 
 def _damaged() -> FakeGuest:
