@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,8 +10,7 @@ import click
 from ntbdbg import __version__
 from ntbdbg.cli.commands.postmortem import lab_of
 from ntbdbg.cli.options import lab_command
-from ntbdbg.errors import TargetError
-from ntbdbg.memory.file import replaceable
+from ntbdbg.memory.newfile import NewFile
 from ntbdbg.render.progress import Progress
 
 if TYPE_CHECKING:
@@ -52,40 +48,16 @@ def command(app: AppContext, capture: str | None, output: str, since: str | None
     from ntbdbg.target.lab import Lab
     from ntbdbg.target.reported import dumps_of, pages_of
 
-    place = replaceable(output)
-    lab_of(app, capture)
-    earlier = Lab.open(since, notify=app.note) if since else None
-    with app.stillness(), Progress("report", not app.json) as progress:
-        story = examine(app.lab)
-        pages = pages_of(app.lab, earlier, progress)
-        text = html_page(story, pages, dumps_of(app.lab), version=__version__)
-    write(place, text)
+    with NewFile(output, replace=True, mode=0o644) as file:
+        lab_of(app, capture)
+        earlier = Lab.open(since, notify=app.note) if since else None
+        with app.stillness(), Progress("report", not app.json) as progress:
+            story = examine(app.lab)
+            pages = pages_of(app.lab, earlier, progress)
+            text = html_page(story, pages, dumps_of(app.lab), version=__version__).encode()
+        file.write(0, text)
+        file.finish(len(text))
     if app.json:
-        app.emit("report", {"path": output, "size": len(text.encode())})
+        app.emit("report", {"path": output, "size": len(text)})
     else:
-        app.write(f"{output}: {len(text.encode()) >> 10} KiB")
-
-
-def write(path: str, text: str) -> None:
-    """Replace the file at `path` as a whole, or leave it as it was."""
-    folder = os.path.dirname(path)
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=".report-", dir=folder)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.chmod(temporary, 0o644 & ~_umask())
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise TargetError(
-            f"cannot write {path}: {error.strerror}", hint="give another place: -o FILE"
-        ) from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        app.write(f"{output}: {len(text) >> 10} KiB")

@@ -3,16 +3,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
-import secrets
-from types import TracebackType
 from typing import BinaryIO, Protocol
 
-from ntbdbg.errors import TargetError, UsageError
-from ntbdbg.memory.file import replaceable, sync
+from ntbdbg.errors import TargetError
 from ntbdbg.memory.formats import flattened
+from ntbdbg.memory.newfile import NewFile
 from ntbdbg.memory.number import format_size
 
 _ZEROS = bytes(1 << 16)
@@ -27,77 +23,32 @@ class Sink(Protocol):
         """The file is whole, and has `size` bytes."""
 
 
-class FileSink:
+class FileSink(NewFile):
     """A new file at `path`: holes stay holes, and it appears under its name by `finish`.
 
     :param expected: bytes that will be written at least; less free space is an error at once
     :param replace: whether a file that is there may be replaced
-    :raises TargetError: no room, no such folder, no permission
+    :raises UsageError, TargetError: as `NewFile`; no room
     """
 
     def __init__(self, path: str, expected: int, *, replace: bool = False) -> None:
-        self._path = replaceable(path)
-        self._folder = os.path.dirname(self._path)
-        if not replace and os.path.lexists(self._path):
-            raise UsageError(f"{path} exists", hint="give another name, or --force to replace it")
-        self._check_room(expected)
-        self._part = f"{self._path}.{secrets.token_hex(4)}.part"
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        with self._explained():
-            self._fd = os.open(self._part, flags, 0o600)
-
-    def __enter__(self) -> FileSink:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Take away what is not finished."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._part)
-
-    def write(self, offset: int, data: bytes | bytearray) -> None:
-        view = memoryview(data)
-        with self._explained():
-            while view:
-                done = os.pwrite(self._fd, view, offset)
-                view, offset = view[done:], offset + done
-
-    def finish(self, size: int) -> None:
-        with self._explained():
-            os.ftruncate(self._fd, size)
-            os.fsync(self._fd)
-            os.replace(self._part, self._path)
-            os.close(self._fd)
-            self._fd = -1
-            sync(self._folder)
+        super().__init__(path, replace=replace)
+        try:
+            self._check_room(expected)
+        except TargetError:
+            self.__exit__(None, None, None)
+            raise
 
     def _check_room(self, expected: int) -> None:
-        with self._explained():
-            disk = os.statvfs(self._folder)
+        with self.explained():
+            disk = os.statvfs(self.folder)
         free = disk.f_bavail * disk.f_frsize
         if free < expected:
             needed, there = _rounded(expected), _rounded(free)
             raise TargetError(
-                f"{self._path} needs {needed}, {self._folder} has {there} free",
+                f"{self.path} needs {needed}, {self.folder} has {there} free",
                 hint="make room, or write it elsewhere; --format kdump takes the least",
             )
-
-    @contextlib.contextmanager
-    def _explained(self):  # type: ignore[no-untyped-def]
-        """Turn what the system says into an error that says who and what next."""
-        try:
-            yield
-        except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            hint = "make room" if full else "is the folder there, and yours to write to?"
-            raise TargetError(f"cannot write {self._path}: {error.strerror}", hint=hint) from error
 
 
 class StreamSink:
