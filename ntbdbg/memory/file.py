@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -143,10 +144,10 @@ class CheckedFile:
             raise self._forbidden(flags) from None
         except OSError as error:
             raise self._error(f"cannot be opened: {error.strerror}", _GIVE_RAM) from None
-        kind = stat.S_IFMT(os.fstat(fd).st_mode)
-        if kind != stat.S_IFREG:
+        refusal = refused(self.path, os.fstat(fd))
+        if refusal:
             os.close(fd)
-            raise self._error(f"is {_KINDS.get(kind, 'no regular file')}", _GIVE_RAM)
+            raise self._error(*refusal)
         return fd
 
     def _error(self, problem: str, hint: str) -> TargetError:
@@ -180,6 +181,26 @@ def sync(path: str) -> None:
         os.close(fd)
 
 
+class Refusal(NamedTuple):
+    """Why something is not read, as a clause, and what to do instead."""
+
+    problem: str
+    hint: str
+
+
+def refused(path: str, status: os.stat_result) -> Refusal | None:
+    """What is to be said of what has `status`; None of a regular file."""
+    kind = stat.S_IFMT(status.st_mode)
+    if kind == stat.S_IFREG:
+        return None
+    if kind == stat.S_IFIFO:
+        return Refusal(
+            "is a FIFO, whose bytes pass by once",
+            f"put them into a file first: cat {shlex.quote(path)} > FILE",
+        )
+    return Refusal(f"is {_KINDS.get(kind, 'no regular file')}", _GIVE_RAM)
+
+
 def replaceable(path: str) -> str:
     """Where a file of that name is to be put by renaming, behind symbolic links.
 
@@ -193,7 +214,7 @@ def replaceable(path: str) -> str:
     return os.path.realpath(path)
 
 
-_GIVE_RAM = "give the file in which QEMU's memory-backend-file keeps the guest's RAM"
+_GIVE_RAM = "give a file: a dump, or that in which QEMU's memory-backend-file keeps a guest's RAM"
 
 _KINDS = {
     stat.S_IFDIR: "a directory",

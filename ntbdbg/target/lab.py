@@ -275,7 +275,9 @@ class Lab:
         raise TargetError(
             f"no guest {name!r}: no lab runs"
             + (f", RAM files there are for {known}" if known else ""),
-            hint=f"{places.START_ONE}, or give the path of a RAM file",
+            hint=f"for the file of that name write ./{name}"
+            if os.path.lexists(name)
+            else f"{places.START_ONE}, or give the path of a RAM file",
         )
 
     def _record(self, name: str) -> GuestRecord:

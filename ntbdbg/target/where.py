@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import AmbiguousError, NtbdbgError, TargetError, UsageError
 from ntbdbg.memory import formats
+from ntbdbg.memory.file import refused
 from ntbdbg.memory.number import PAGE
 from ntbdbg.target.manifest import CHECKSUM_FILE, FILE_NAME, Manifest, lab_dir, lab_files
 
@@ -112,8 +113,11 @@ def captured(path: str, how: str) -> Found:
 
 def _file(path: str, how: str) -> Found:
     """A packed capture, or one guest's memory."""
-    from ntbdbg.target.capture.capture import is_packed
+    from ntbdbg.target.capture.store import is_packed
 
+    refusal = refused(path, os.stat(path))
+    if refusal:
+        raise TargetError(f"{how} {path}: {refusal.problem}", hint=refusal.hint)
     if is_packed(path):
         return captured(path, how)
     if not _is_image(path):

@@ -55,7 +55,12 @@ def _header(source: CheckedFile) -> elf.Header:
     if header.ident[4] != elf.CLASS64 or header.ident[5] != elf.LITTLE_ENDIAN:
         raise _bad(source, 4, "is no 64-bit little-endian ELF file, and only those are read")
     if header.type != elf.ET_CORE:
-        raise _bad(source, 16, f"is an ELF file of type {header.type}, no core (4)")
+        raise FormatError(
+            source.path,
+            16,
+            f"is an ELF file of type {header.type}, no core (4)",
+            hint="give a guest's memory; a vmlinux with debug information goes with --symbols",
+        )
     return header
 
 

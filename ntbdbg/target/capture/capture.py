@@ -4,15 +4,13 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FormatError, TargetError
 from ntbdbg.memory.segments import Segment
-from ntbdbg.memory.zstdframes import MAGIC, TABLE_END
 from ntbdbg.target.capture.form import MAX_MANIFEST, PAGE_FILE, parse_manifest, segments_of
-from ntbdbg.target.capture.store import open_store
+from ntbdbg.target.capture.store import is_packed, open_store
 from ntbdbg.target.manifest import FILE_NAME
 
 if TYPE_CHECKING:
@@ -39,8 +37,7 @@ class Capture:
     """
 
     def __init__(self, path: str) -> None:
-        self.path = os.path.dirname(path) if os.path.basename(path) == FILE_NAME else path
-        self.path = self.path or "."
+        self.path = folder_of(path)
         self.notes: list[str] = []
         self.store: Store = open_store(self.path)
         try:
@@ -102,23 +99,9 @@ class Capture:
             self.notes.append(note)
 
 
-def is_packed(path: str) -> bool:
-    """Whether the file at `path` begins or ends like a packed capture."""
-    try:
-        # O_NONBLOCK: a FIFO must not hang us.
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
-        return False
-    try:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            return False
-        end = os.pread(fd, len(TABLE_END), max(0, status.st_size - len(TABLE_END)))
-        return os.pread(fd, len(MAGIC), 0) == MAGIC or end == TABLE_END
-    except OSError:
-        return False
-    finally:
-        os.close(fd)
+def folder_of(path: str) -> str:
+    """Where a capture is of which `path` may be the run.json."""
+    return (os.path.dirname(path) or ".") if os.path.basename(path) == FILE_NAME else path
 
 
 def is_capture(path: str) -> bool:

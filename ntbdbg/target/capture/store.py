@@ -15,12 +15,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FormatError, TargetError
-from ntbdbg.memory.file import CheckedFile, FileIdentity
+from ntbdbg.memory import formats
+from ntbdbg.memory.file import CheckedFile, FileIdentity, refused
 from ntbdbg.memory.packed import PackedMemory
 from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.memory.seekable import SeekableFile
+from ntbdbg.memory.zstdframes import MAGIC, TABLE_END
 from ntbdbg.target.capture.checksums import Damage
 from ntbdbg.target.capture.members import Member, Members, find_members
+from ntbdbg.target.manifest import CHECKSUM_FILE, FILE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -212,10 +215,63 @@ class PackedStore(Store):
 
 
 def open_store(path: str) -> Store:
-    """The capture at `path`, folder or file; errors as the stores'."""
+    """The capture at `path`, folder or file.
+
+    :raises TargetError, FormatError: there is none, or something else
+    """
     if not os.path.lexists(path):
         raise TargetError(f"{path}: no such capture", hint="'ntbdbg capture' makes one")
-    return FolderStore(path) if os.path.isdir(path) else PackedStore(path)
+    if os.path.isdir(path):
+        if not any(os.path.lexists(os.path.join(path, name)) for name in _ALWAYS):
+            raise TargetError(
+                f"{path}: the folder is no capture", hint="'ntbdbg capture' makes one"
+            )
+        return FolderStore(path)
+    if not is_packed(path):
+        raise _no_capture(path)
+    return PackedStore(path)
 
+
+def is_packed(path: str) -> bool:
+    """Whether the file at `path` begins or ends like a packed capture."""
+    try:
+        # O_NONBLOCK: a FIFO must not hang us.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            return False
+        end = os.pread(fd, len(TABLE_END), max(0, status.st_size - len(TABLE_END)))
+        return os.pread(fd, len(MAGIC), 0) == MAGIC or end == TABLE_END
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+
+
+def _no_capture(path: str) -> TargetError:
+    """What is at `path` instead, as far as it is known, and what to do with it."""
+    try:
+        refusal = refused(path, os.stat(path))
+    except OSError as error:
+        return TargetError(f"{path}: {error.strerror}", hint="is the capture yours?")
+    if refusal:
+        return TargetError(f"{path} {refusal.problem}", hint=refusal.hint)
+    if formats.sniff(path):
+        hint = f"it has no checksums to verify; 'ntbdbg --from {path} info' opens it"
+        return TargetError(f"{path} begins as a dump, not as a capture", hint=hint)
+    folder = os.path.dirname(path) or "."
+    if os.path.exists(os.path.join(folder, CHECKSUM_FILE)):
+        return TargetError(f"{path} is a part of a capture", hint=f"name all of it: {folder}")
+    return TargetError(
+        f"{path} is no capture: no folder, and it neither begins nor ends as a packed one",
+        hint="'ntbdbg capture' makes captures; other files with guests' memory go with --from",
+    )
+
+
+_ALWAYS = (FILE_NAME, CHECKSUM_FILE)
+"""Files of which a capture has at least one, however damaged."""
 
 _VERIFY = "'ntbdbg verify' tells what of it is whole"

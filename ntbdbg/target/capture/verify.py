@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ntbdbg.errors import NtbdbgError
 from ntbdbg.memory.segments import AddressRange, SegmentMap
 from ntbdbg.target.capture import checksums
-from ntbdbg.target.capture.capture import Capture
+from ntbdbg.target.capture.capture import Capture, folder_of
 from ntbdbg.target.capture.checksums import Damage
 from ntbdbg.target.capture.form import segments_of
 from ntbdbg.target.capture.store import open_store
@@ -34,7 +34,7 @@ def examine(path: str, progress: Callable[[int, int], None] | None = None) -> It
 
     :raises TargetError, FormatError: nothing is there, or nothing like a capture
     """
-    with contextlib.closing(open_store(path)) as store:
+    with contextlib.closing(open_store(folder_of(path))) as store:
         guests = _guests(path)
         if store.problem:
             yield Finding(Damage("", 0, 0, store.problem), None, ())

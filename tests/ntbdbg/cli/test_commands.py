@@ -429,10 +429,10 @@ BAD = [
     (["dump", "/etc/hostname", "0"], 3, None),
     (["dump", "/tmp", "0"], 3,
      "/tmp: RAM file /tmp is a directory; "
-     "give the file in which QEMU's memory-backend-file keeps the guest's RAM"),
+     "give a file: a dump, or that in which QEMU's memory-backend-file keeps a guest's RAM"),
     (["dump", "/dev/null", "0"], 3,
      "/dev/null: RAM file /dev/null is a character device; "
-     "give the file in which QEMU's memory-backend-file keeps the guest's RAM"),
+     "give a file: a dump, or that in which QEMU's memory-backend-file keeps a guest's RAM"),
     (["dump", "/nonexistent", "0"], 3,
      "/nonexistent: RAM file /nonexistent does not exist; "
      "its guest was stopped or never started: 'python3 run status' tells"),
