@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ def command(app: AppContext, code: str | None) -> ExitStatus:
             code = sys.stdin.read()
         if code is not None:
             return run(code, names)
-        _interact(names, banner(names))
+        _interact(names, banner(names), color=app.color)
         return ExitStatus.OK
 
 
@@ -76,19 +77,33 @@ def banner(names: dict[str, Any]) -> str:
     guests = [name for name in names if name not in ("__name__", "ntbdbg", "lab")]
     known = ", ".join(["lab", *guests])
     example = f"; {guests[0]}.read(0x1000, 16), {guests[0]}.prog" if guests else ""
-    return f"{names['lab'].how}: {known}{example}"
+    lab: Lab = names["lab"]
+    return f"{lab.path if lab.capture else lab.how}: {known}{example}"
 
 
-def _interact(names: dict[str, Any], words: str) -> None:
+def _interact(names: dict[str, Any], words: str, *, color: bool) -> None:
     try:
         from IPython import start_ipython
     except ImportError:
-        import code
-
-        code.interact(words, local=names, exitmsg="")
+        _interact_plainly(names, words)
         return
     from traitlets.config import Config
 
     config = Config()
     config.TerminalInteractiveShell.banner1 = words + "\n"
+    config.TerminalInteractiveShell.enable_tip = False
+    if not color:
+        config.TerminalInteractiveShell.colors = "nocolor"
     start_ipython(argv=[], user_ns=names, config=config)
+
+
+def _interact_plainly(names: dict[str, Any], words: str) -> None:
+    import code
+
+    with contextlib.suppress(ImportError):
+        import readline
+        import rlcompleter
+
+        readline.set_completer(rlcompleter.Completer(names).complete)
+        readline.parse_and_bind("tab: complete")
+    code.interact(words, local=names, exitmsg="")

@@ -3,6 +3,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import pty
+import select
+import subprocess
+import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -82,3 +89,74 @@ def test_a_line_typed_at_a_terminal(
 
     assert main(["shell"]) == 0
     assert "('qemu1', 'qemu2')" in capsys.readouterr().out
+
+
+class Terminal:
+    """A command at a pseudo-terminal."""
+
+    def __init__(self, *argv: str, **environ: str) -> None:
+        self._fd, inside = pty.openpty()
+        self.process = subprocess.Popen(
+            argv,
+            stdin=inside,
+            stdout=inside,
+            stderr=inside,
+            env={**os.environ, "TERM": "dumb", **environ},
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(inside)
+        self.shown = ""
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._fd)
+
+    def type(self, keys: str) -> None:
+        os.write(self._fd, keys.encode())
+
+    def until(self, text: str) -> str:
+        """What is shown up to and with `text`, from where the last call ended."""
+        while text not in self.shown:
+            ready, _, _ = select.select([self._fd], [], [], 60)
+            assert ready, f"not within a minute: {text!r}; {self.shown!r}"
+            self.shown += os.read(self._fd, 4096).decode()
+        before, _, self.shown = self.shown.partition(text)
+        return before + text
+
+
+def test_ipython_at_a_terminal(lab: FakeLab, tmp_path: Path) -> None:
+    lab.poke("qemu1", 0x1000, b"hello")
+    words = (sys.executable, "-m", "ntbdbg", "shell")
+    settings = {"IPYTHONDIR": str(tmp_path / "ipython"), "IPY_TEST_SIMPLE_PROMPT": "1"}
+    with Terminal(*words, **settings) as terminal:
+        assert "'default': lab, qemu1, qemu2; qemu1.read(" in terminal.until("In [1]: ")
+        terminal.type("qemu1.read(0x1000, 5)\n")
+        assert "Out[1]: b'hello'" in terminal.until("In [2]: ")
+        terminal.type("qemu1.read(0xa0000, 1)\n")
+        assert "FaultError: qemu1: 0xa0000 is in the VGA hole" in terminal.until("In [3]: ")
+        terminal.type("print('asle' 'ep'); import time; time.sleep(1000)\n")
+        terminal.until("asleep")
+        terminal.type("\x03")
+        assert "KeyboardInterrupt" in terminal.until("In [4]: ")
+        terminal.type("exit\n")
+        assert terminal.process.wait(60) == 0
+
+
+def test_names_are_completed_without_ipython(lab: FakeLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    import code
+    import readline
+
+    monkeypatch.setattr(code, "interact", lambda *words, **more: None)
+    before = readline.get_completer()
+    try:
+        shell._interact_plainly({"qemu1": object()}, "")
+        complete = readline.get_completer()
+        assert complete is not None
+        assert complete("qem", 0) == "qemu1"
+    finally:
+        readline.set_completer(before)
