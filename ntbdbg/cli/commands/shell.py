@@ -91,7 +91,6 @@ def _interact(names: dict[str, Any], words: str, *, color: bool) -> None:
 
     config = Config()
     config.TerminalInteractiveShell.banner1 = words + "\n"
-    config.TerminalInteractiveShell.enable_tip = False
     if not color:
         config.TerminalInteractiveShell.colors = "nocolor"
     start_ipython(argv=[], user_ns=names, config=config)
