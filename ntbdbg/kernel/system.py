@@ -19,6 +19,7 @@ from ntbdbg.kernel.troubles import Trouble, troubles
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.kernel.printk import KernelLog
     from ntbdbg.kernel.vmcoreinfo import Vmcoreinfo
 
 T = TypeVar("T")
@@ -78,8 +79,11 @@ class SystemInfo:
     notes: tuple[str, ...]
 
 
-def system_info(kernel: Kernel) -> SystemInfo:
-    """Look at everything once."""
+def system_info(kernel: Kernel, log: KernelLog | None = None) -> SystemInfo:
+    """Look at everything once.
+
+    :param log: its log, where it was read already
+    """
     asked = _Asking(kernel)
     info = kernel.info
     uts = asked.of("uname", lambda: _uts(kernel)) or (None,) * 6
@@ -107,7 +111,7 @@ def system_info(kernel: Kernel) -> SystemInfo:
         in_use=used[0] if used else None,
         panic_cpu=None if panic == NO_CPU else panic,
         oops_in_progress=None if oops is None else bool(oops),
-        trouble=asked.of("log", lambda: _trouble(kernel)) or (),
+        trouble=asked.of("log", lambda: _trouble(log or read_log(kernel))) or (),
         others=tuple(kernel.others),
         notes=tuple(asked.notes),
     )
@@ -152,9 +156,16 @@ def _command_line(asked: _Asking) -> str:
     return asked.text(asked.number("saved_command_line"))
 
 
-def _trouble(kernel: Kernel) -> tuple[Trouble, ...]:
-    records = PrintkRing(kernel.virtual, kernel.info).read().records
-    return tuple(troubles(records)[-MOST_TROUBLE:])
+def read_log(kernel: Kernel) -> KernelLog:
+    """All that is left of its log.
+
+    :raises KernelError, FaultError: it cannot be read
+    """
+    return PrintkRing(kernel.virtual, kernel.info).read()
+
+
+def _trouble(log: KernelLog) -> tuple[Trouble, ...]:
+    return tuple(troubles(log.records)[-MOST_TROUBLE:])
 
 
 def _free_pages(kernel: Kernel) -> int:

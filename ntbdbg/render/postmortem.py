@@ -17,7 +17,7 @@ from ntbdbg.target.postmortem import Condition
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
-    from ntbdbg.target.postmortem import GuestStory, LinkStory, Postmortem, Stack
+    from ntbdbg.target.postmortem import GuestStory, LinkStory, Notable, Postmortem
 
 STYLES = {
     Condition.RUNNING: "bold green",
@@ -60,8 +60,8 @@ class PostmortemView:
         yield _facts(guest.facts)
         yield from _indented(_words(guest.problems, style="red"))
         yield from _part("panic", _words(guest.panic))
-        for stack in (*guest.cpus, *guest.stuck):
-            yield from _indented(_stack(stack))
+        for one in (*guest.cpus, *guest.stuck):
+            yield from _indented(_stack(one))
         shown = _log_without_panic(guest)[-self.log_lines :] if self.log_lines else []
         before = " before it" if guest.panic else ""
         yield from _part(f"last messages{before}", _words(shown, style="dim"))
@@ -73,16 +73,17 @@ def _log_without_panic(guest: GuestStory) -> list[str]:
     return [line for line in guest.dmesg if line.partition("] ")[2] not in told]
 
 
-def _stack(stack: Stack) -> Iterator[Text]:
+def _stack(one: Notable) -> Iterator[Text]:
+    stack, trace = one.stack, one.stack.trace
     state = f" [{stack.state}]" if stack.state else ""
     title = Text(printable(f"{stack.title}{state}"), style="bold")
-    if stack.why:
-        title.append(f"  {printable(stack.why)}", style="not bold yellow")
+    if one.why:
+        title.append(f"  {printable(one.why)}", style="not bold yellow")
     yield title
-    for frame in stack.frames:
-        yield Text(f"    {printable(frame)}")
-    if stack.problem:
-        yield Text(f"    {printable(stack.problem)}", style="red")
+    for name in trace.names:
+        yield Text(f"    {printable(name)}")
+    if trace.problem:
+        yield Text(f"    {printable(trace.problem)}", style="red")
 
 
 def _link(story: LinkStory) -> Iterator[RenderableType]:
@@ -145,20 +146,20 @@ def _guest_facts(guest: GuestStory) -> dict[str, Any]:
         "why": list(guest.why),
         "facts": dict(guest.facts),
         "panic": list(guest.panic),
-        "cpus": [_stack_facts(stack) for stack in guest.cpus],
-        "stuck": [_stack_facts(stack) for stack in guest.stuck],
+        "cpus": [_stack_facts(one) for one in guest.cpus],
+        "stuck": [_stack_facts(one) for one in guest.stuck],
         "dmesg": list(guest.dmesg),
         "problems": list(guest.problems),
     }
 
 
-def _stack_facts(stack: Stack) -> dict[str, Any]:
+def _stack_facts(one: Notable) -> dict[str, Any]:
     return {
-        "title": stack.title,
-        "state": stack.state,
-        "why": stack.why,
-        "frames": list(stack.frames),
-        "problem": stack.problem,
+        "title": one.stack.title,
+        "state": one.stack.state,
+        "why": one.why,
+        "frames": list(one.stack.trace.names),
+        "problem": one.stack.trace.problem,
     }
 
 

@@ -10,22 +10,21 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from ntbdbg.errors import NtbdbgError
-from ntbdbg.kernel.printk import PrintkRing
-from ntbdbg.kernel.system import system_info
+from ntbdbg.kernel.system import read_log, system_info
 from ntbdbg.kernel.troubles import HANGS, panic_lines
 from ntbdbg.memory.number import format_size
 from ntbdbg.ntb.findings import link_findings
 from ntbdbg.target.backtraces import Backtraces
 from ntbdbg.target.differences import Traits, differences
 from ntbdbg.target.ntbview import view_ntb
-from ntbdbg.target.postmortem import Condition, GuestStory, LinkStory, Postmortem, Stack
+from ntbdbg.target.postmortem import Condition, GuestStory, LinkStory, Notable, Postmortem
 from ntbdbg.target.summary import summarize
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel
     from ntbdbg.kernel.printk import KernelLog
     from ntbdbg.kernel.troubles import Trouble
-    from ntbdbg.target import backtraces
+    from ntbdbg.target.backtraces import Stack
     from ntbdbg.target.guest import Guest
     from ntbdbg.target.lab import Lab
     from ntbdbg.target.summary import GuestSummary, LabSummary
@@ -81,9 +80,9 @@ class _Examination:
         self.problems: list[str] = []
         self.guest = self._try("memory", lambda: lab.guest(summary.name))
         self.kernel = self._try("kernel", self._kernel) if self.guest else None
-        self.info = self._ask("system", system_info)
-        self.log = self._ask("log", lambda kernel: PrintkRing(kernel.virtual, kernel.info).read())
-        self.modules = self._ask("modules", lambda kernel: [m.name for m in kernel.modules()])
+        self.log = self._ask("log", read_log)
+        self.info = self._ask("system", lambda kernel: system_info(kernel, self.log))
+        self.modules = self._ask("modules", lambda kernel: tuple(kernel.modules()))
         guest = self.guest
         self._traces = self._ask("backtraces", lambda _: Backtraces(guest)) if guest else None
         self.traits = self._traits() if self.kernel else None
@@ -99,6 +98,7 @@ class _Examination:
             panic=tuple(panic_lines(self.log.records)) if self.log else (),
             cpus=tuple(self._try("CPUs", self._cpus) or ()),
             stuck=tuple(self._try("tasks", self._stuck) or ()),
+            modules=self.modules or (),
             dmesg=tuple(_lines(self.log)[-LOG_LINES:]) if self.log else (),
             problems=tuple(self.problems),
         )
@@ -118,24 +118,24 @@ class _Examination:
         assert self.guest
         return self.guest.kernel
 
-    def _cpus(self) -> list[Stack]:
+    def _cpus(self) -> list[Notable]:
         traces = self._traces
         if traces is None:
             return []
         panicked = self.info.panic_cpu if self.info else None
         return [
-            _stack(stack, "panicked here" if stack.cpu == panicked else "")
+            _noted(stack, "panicked here" if stack.cpu == panicked else "")
             for stack in traces.cpus()
         ]
 
-    def _stuck(self) -> list[Stack]:
+    def _stuck(self) -> list[Notable]:
         """Tasks that wait and cannot be interrupted, and those inside an NTB driver."""
         traces = self._traces
         if traces is None:
             return []
         found = traces.tasks(lambda task: not task.running)
         notable = (
-            _stack(stack, why)
+            Notable(stack, why)
             for stack in itertools.islice(found, MOST_UNWOUND)
             if (why := _why_notable(stack))
         )
@@ -184,7 +184,7 @@ class _Examination:
         if info.taints:
             yield "taints", info.taints
         if self.modules:
-            yield "modules", " ".join(self.modules)
+            yield "modules", " ".join(module.name for module in self.modules)
         if info.command_line:
             yield "command line", info.command_line
 
@@ -198,17 +198,17 @@ class _Examination:
                 "bytes of memory": info.memory_total if info else None,
                 "taints": info.taints if info else None,
             },
-            {"module": frozenset(self.modules) if self.modules is not None else None},
+            {"module": None if self.modules is None else frozenset(m.name for m in self.modules)},
         )
 
 
-def _stack(stack: backtraces.Stack, why: str) -> Stack:
+def _noted(stack: Stack, why: str) -> Notable:
     trace = stack.trace
     ending = "came from user space" if trace.end == "user" and not trace.frames else ""
-    return Stack(stack.title, stack.state, why or ending, trace.names, trace.problem)
+    return Notable(stack, why or ending)
 
 
-def _why_notable(stack: backtraces.Stack) -> str:
+def _why_notable(stack: Stack) -> str:
     if stack.state == "D":
         return "waits and cannot be interrupted"
     inside = re.search(r"\[(ntb\w*)\]", " ".join(stack.trace.names))

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ntbdbg.kernel.modules import Module
     from ntbdbg.ntb.findings import Finding
     from ntbdbg.ntb.model import Link
+    from ntbdbg.target.backtraces import Stack
 
 
 class Condition(enum.Enum):
@@ -28,21 +30,14 @@ class Condition(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Stack:
-    """What a task was doing.
+class Notable:
+    """What a CPU or task was doing.
 
-    :ivar title: who: ``pid 217 insmod``, ``CPU 1: pid 0 swapper/1``
-    :ivar state: a task's state in one letter, empty for a CPU
     :ivar why: what makes it notable, empty if nothing does
-    :ivar frames: innermost first, ``idt_isr+0x10 [ntb_hw_idt]``
-    :ivar problem: why there are no (more) frames, empty if they end where stacks end
     """
 
-    title: str
-    state: str
+    stack: Stack
     why: str
-    frames: tuple[str, ...]
-    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,8 @@ class GuestStory:
     :ivar facts: name and value: kernel, uptime, memory, modules, …
     :ivar panic: lines of the panic, from its first to the end of its trace
     :ivar cpus: what every CPU was doing
-    :ivar stuck: tasks that wait and should not, see `Stack.why`
+    :ivar stuck: tasks that wait and should not
+    :ivar modules: those loaded
     :ivar dmesg: the last lines
     :ivar problems: what could not be read, with its reason
     """
@@ -63,8 +59,9 @@ class GuestStory:
     why: tuple[str, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
     panic: tuple[str, ...] = ()
-    cpus: tuple[Stack, ...] = ()
-    stuck: tuple[Stack, ...] = ()
+    cpus: tuple[Notable, ...] = ()
+    stuck: tuple[Notable, ...] = ()
+    modules: tuple[Module, ...] = ()
     dmesg: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
 

@@ -12,7 +12,6 @@ from ntbdbg.inspect.pagemap import page_changes, page_usage, stretches
 
 if TYPE_CHECKING:
     from ntbdbg.inspect.pagemap import PageMap, Progress
-    from ntbdbg.kernel.modules import Module
     from ntbdbg.kernel.pcidevices import PciDevice
     from ntbdbg.kernel.tasks import Task
     from ntbdbg.memory.segments import AddressRange
@@ -44,7 +43,6 @@ class GuestPages:
     usage: tuple[PageMap, ...]
     changes: tuple[PageMap, ...] | None = None
     tasks: tuple[Task, ...] = ()
-    modules: tuple[Module, ...] = ()
     devices: tuple[PciDevice, ...] = ()
 
 
@@ -83,7 +81,6 @@ def _pages(guest: Guest, old: Guest | None, progress: Progress | None) -> GuestP
         tuple(page_usage(memory, progress)),
         changes,
         tasks=_some(guest, "tasks", _tasks),
-        modules=_some(guest, "modules", lambda guest: guest.kernel.modules()),
         devices=_some(guest, "devices", _devices),
     )
 

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 from ntbdbg.inspect.pagemap import page_changes, page_usage, stretches
+from ntbdbg.kernel.backtrace import Backtrace, Named
 from ntbdbg.kernel.tasks import Task
+from ntbdbg.kernel.unwind import Frame
 from ntbdbg.memory.buffer import BufferMemory
 from ntbdbg.memory.segments import Segment
 from ntbdbg.ntb.decode import decode_page
 from ntbdbg.ntb.findings import link_findings
-from ntbdbg.target.postmortem import Condition, GuestStory, LinkStory, Postmortem, Stack
+from ntbdbg.target.backtraces import Stack
+from ntbdbg.target.postmortem import Condition, GuestStory, LinkStory, Notable, Postmortem
 from ntbdbg.target.reported import Dump, GuestPages
 from tests.support.fakeswitch import FakeSwitch
 
@@ -40,6 +43,12 @@ def link_story() -> LinkStory:
     )
 
 
+def trace(problem: str = "") -> Backtrace:
+    """The stack that everybody in the story has."""
+    named = (Named(Frame(0xFFFFFFFF81000000, 0, "call"), name) for name in FRAMES)
+    return Backtrace(tuple(named), "", problem)
+
+
 def story() -> Postmortem:
     """One guest panicked, the other waits."""
     panicked = GuestStory(
@@ -49,8 +58,10 @@ def story() -> Postmortem:
         facts=(("kernel", "6.1.0-56-amd64"), ("uptime", "132 s")),
         panic=("Kernel panic - not syncing: sysrq triggered crash", HOSTILE),
         cpus=(
-            Stack("CPU 0: pid 0 swapper/0", "", "idle", FRAMES),
-            Stack("CPU 1: pid 217 bash", "", "panicked here", FRAMES, "the stack is damaged"),
+            Notable(Stack(0, 0, "swapper/0", "", True, trace()), "idle"),
+            Notable(
+                Stack(1, 217, "bash", "", True, trace("the stack is damaged")), "panicked here"
+            ),
         ),
         dmesg=("[    1.000000] hello", f"[    2.000000] {HOSTILE}"),
     )
@@ -58,7 +69,7 @@ def story() -> Postmortem:
         "qemu2",
         Condition.RUNNING,
         facts=(("kernel", "6.1.0-56-amd64"),),
-        stuck=(Stack("pid 33 kworker/0:1", "D", "has waited for 140 s", FRAMES),),
+        stuck=(Notable(Stack(0, 33, "kworker/0:1", "D", False, trace()), "has waited for 140 s"),),
         dmesg=("[    2.000000] needle in qemu2's log",),
         problems=("modules: the list is damaged after 3",),
     )

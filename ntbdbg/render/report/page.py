@@ -137,27 +137,30 @@ def _guest(guest: GuestStory, pages: GuestPages | None) -> dict[str, Any]:
         "stuck": guest.stuck,
         "dmesg": guest.dmesg,
         "problems": guest.problems,
-        "tables": [table for table in _tables(pages) if table.rows] if pages else (),
+        "tables": [table for table in _tables(guest, pages) if table.rows],
     }
 
 
-def _tables(pages: GuestPages) -> Iterator[Table]:
+def _tables(guest: GuestStory, pages: GuestPages | None) -> Iterator[Table]:
     yield Table(
         "Tasks",
         ("PID", "PPID", "STATE", "CPU", "NAME"),
-        tuple((str(t.pid), str(t.ppid), t.state, str(t.cpu), t.name) for t in pages.tasks),
+        tuple(
+            (str(t.pid), str(t.ppid), t.state, str(t.cpu), t.name)
+            for t in (pages.tasks if pages else ())
+        ),
     )
     yield Table(
         "Modules",
         ("NAME", "SIZE", "AT"),
-        tuple((m.name, str(m.size), f"{m.base:#x}") for m in pages.modules),
+        tuple((m.name, str(m.size), f"{m.base:#x}") for m in guest.modules),
     )
     yield Table(
         "PCI devices",
         ("SLOT", "ID", "CLASS", "DRIVER"),
         tuple(
             (d.slot, f"{d.vendor:04x}:{d.device:04x}", f"{d.class_code:06x}", d.driver or "-")
-            for d in pages.devices
+            for d in (pages.devices if pages else ())
         ),
     )
 
