@@ -14,9 +14,8 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.virtual import read_some
@@ -41,8 +40,7 @@ CHUNK = 1 << 16
 NEEDED = ("num_syms", "names", "token_table", "token_index", "offsets")
 
 
-@dataclass(frozen=True)
-class Tables:
+class Tables(NamedTuple):
     """A copy of the compressed tables, so that what was checked is what is decoded.
 
     :ivar names: compressed, of `count` symbols
@@ -51,7 +49,7 @@ class Tables:
     :ivar base: what they count from, None if a kernel has no such thing
     """
 
-    count: int
+    count: int  # type: ignore[assignment]
     names: bytes
     tokens: list[str]
     offsets: bytes
@@ -69,8 +67,7 @@ class Tables:
         return made.digest()
 
 
-@dataclass(frozen=True)
-class Kallsyms:
+class Kallsyms(NamedTuple):
     """All symbols of vmlinux, in the kernel's order.
 
     :ivar addresses: of each symbol

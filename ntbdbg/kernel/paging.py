@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import FaultError, UsageError
@@ -41,8 +40,7 @@ _FLAGS = (
 )
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """One level of a walk.
 
     :ivar level: ``pgd``, ``p4d``, ``pud``, ``pmd`` or ``pte``
@@ -54,13 +52,12 @@ class Step:
 
     level: str
     table: int
-    index: int
+    index: int  # type: ignore[assignment]
     entry: int | None
     flags: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Walk:
+class Walk(NamedTuple):
     """How a virtual address was translated, or why not.
 
     :ivar address: GPA, None if there is none
@@ -137,7 +134,7 @@ class PageTables:
                 index = virtual >> _shift(level) & 511
                 steps.append(Step(self._name(level), table, index, None, ()))
                 entry = self._entries(virtual, table, level, index, 1)[0]
-                steps[-1] = replace(steps[-1], entry=entry, flags=_flags(entry, level))
+                steps[-1] = steps[-1]._replace(entry=entry, flags=_flags(entry, level))
                 table = self._target(virtual, level, entry)
                 if level == 0 or entry & LARGE:
                     size = 1 << _shift(level)

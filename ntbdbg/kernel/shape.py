@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -20,19 +19,20 @@ Number = int | float | bool | str | bytes
 _FLOATS = {2: "<e", 4: "<f", 8: "<d"}
 
 
-@dataclass(frozen=True, eq=False)
 class Shape:
     """A type without bytes of its own: a function, ``void``, a structure only declared.
+
+    No dataclass, nor what follows: making those takes a while, and each decode waits for it.
 
     :ivar name: in C: ``struct list_head``, ``char [16]``
     :ivar size: bytes
     """
 
-    name: str
-    size: int
+    def __init__(self, name: str, size: int) -> None:
+        self.name = name
+        self.size = size
 
 
-@dataclass(frozen=True, eq=False)
 class Scalar(Shape):
     """One number.
 
@@ -41,10 +41,20 @@ class Scalar(Shape):
     :ivar pointee: what a pointer leads to
     """
 
-    kind: str
-    is_signed: bool = False
-    names: Mapping[int, str] = field(default_factory=dict)
-    pointee: Callable[[], Shape] | None = None
+    def __init__(
+        self,
+        name: str,
+        size: int,
+        kind: str,
+        is_signed: bool = False,
+        names: Mapping[int, str] | None = None,
+        pointee: Callable[[], Shape] | None = None,
+    ) -> None:
+        super().__init__(name, size)
+        self.kind = kind
+        self.is_signed = is_signed
+        self.names = names or {}
+        self.pointee = pointee
 
     def number(self, raw: int, bits: int | None = None) -> int | float:
         """The value of `raw`, an unsigned number of `bits` (by default all of its size)."""
@@ -109,16 +119,19 @@ class Scalar(Shape):
             raise UsageError(f"{value!r} does not fit {self.name}") from None
 
 
-@dataclass(frozen=True, eq=False)
 class Array(Shape):
     """Elements side by side.
 
     :ivar length: 0 if it is flexible: as long as its memory is
     """
 
-    element: Shape
-    length: int
-    is_flexible: bool = False
+    def __init__(
+        self, name: str, size: int, element: Shape, length: int, is_flexible: bool = False
+    ) -> None:
+        super().__init__(name, size)
+        self.element = element
+        self.length = length
+        self.is_flexible = is_flexible
 
     @property
     def is_text(self) -> bool:
@@ -181,7 +194,6 @@ class Slot(NamedTuple):
         return self._replace(offset=self.offset + offset)
 
 
-@dataclass(frozen=True, eq=False)
 class Compound(Shape):
     """A structure or union.
 
@@ -189,8 +201,12 @@ class Compound(Shape):
     :ivar find_slots: gives its members, in order; called once
     """
 
-    kind: str
-    find_slots: Callable[[], list[Slot]]
+    def __init__(
+        self, name: str, size: int, kind: str, find_slots: Callable[[], list[Slot]]
+    ) -> None:
+        super().__init__(name, size)
+        self.kind = kind
+        self.find_slots = find_slots
 
     @cached_property
     def slots(self) -> list[Slot]:
