@@ -143,8 +143,21 @@ def _notes(virtual: PhysicalMemory, layouts: Layouts, module: Module) -> Iterato
         return
     head = layouts["module_notes_attrs"].parse(virtual, pointer)
     attribute = layouts["bin_attribute"]
-    if not head.has("notes"):  # 6.14: the number is not kept any more
-        return
-    for index in range(min(head.number("notes"), MOST_NOTES)):
-        one = attribute.parse(virtual, head.at("attrs") + index * attribute.size)
+    for address in _attributes(virtual, head, attribute.size):
+        one = attribute.parse(virtual, address)
         yield one.number("private"), one.number("size")
+
+
+def _attributes(virtual: PhysicalMemory, head: Record, size: int) -> Iterator[int]:
+    """VA of each ``struct bin_attribute``, of `size` bytes."""
+    if head.has("notes"):
+        count = min(head.number("notes"), MOST_NOTES)
+        yield from (head.at("attrs") + index * size for index in range(count))
+        return
+    # Since 6.14 the number is not kept; a null pointer ends the array of pointers to them.
+    pointers = head.number("grp.bin_attrs")
+    for index in range(MOST_NOTES):
+        address = int.from_bytes(virtual.read(pointers + 8 * index, 8), "little")
+        if not address:
+            return
+        yield address

@@ -34,6 +34,7 @@ struct module {
     enum module_state state; struct list_head list; char name[56]; int (*init)(void); %(memory)s
     unsigned long taints; struct mod_kallsyms *kallsyms; unsigned int btf_data_size;
     void *btf_data; struct list_head source_list, target_list; void (*exit)(void); atomic_t refcnt;
+    struct module_notes_attrs *notes_attrs;
 };
 struct taint_flag { char c_true; char c_false; bool module; };
 """

@@ -7,7 +7,7 @@ import pytest
 
 from ntbdbg.kernel.kernel import Kernel
 from ntbdbg.kernel.taints import taint_letters
-from tests.support.fakekernel import FakeGuest
+from tests.support.fakekernel import FakeGuest, FakeStruct
 from tests.support.fakemodules import FakeModules
 from tests.support.fakespace import PAGE
 
@@ -53,6 +53,57 @@ def test_users_without_end_end() -> None:
     guest.space.write(first, first.to_bytes(8, "little"))
     found = Kernel.open(guest.memory).modules()
     assert found[1].users == ("user",)
+
+
+ATTRIBUTE = """
+struct attribute { const char *name; unsigned short mode; };
+struct bin_attribute { struct attribute attr; unsigned long size; void *private; };
+"""
+COUNTED = (
+    "struct module_notes_attrs { void *dir; unsigned int notes; struct bin_attribute attrs[2]; };"
+)
+GROUPED = """
+struct attribute_group { const char *name; union { void **bin_attrs; void **bin_attrs_new; }; };
+struct module_notes_attrs { struct attribute_group grp; struct bin_attribute attrs[2]; };
+"""
+"""Since Linux 6.14."""
+
+
+def with_notes(form: str) -> tuple[FakeGuest, FakeStruct]:
+    guest = FakeGuest()
+    guest.types.declare(ATTRIBUTE + form)
+    module = FakeModules(guest).add("ntb")
+    notes = guest.new("struct module_notes_attrs")
+    module["notes_attrs"] = notes
+    raw = b"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0" + bytes(range(20))
+    for index, content in enumerate([b"another note", raw]):
+        where = guest.alloc(len(content))
+        guest.space.write(where, content)
+        notes.sub(f"attrs[{index}]").set(size=len(content), private=where)
+    if form is COUNTED:
+        notes["notes"] = 2
+        return guest, notes
+    pointers = guest.alloc(24)
+    for index in range(2):
+        where = notes.at(f"attrs[{index}]").to_bytes(8, "little")
+        guest.space.write(pointers + 8 * index, where)
+    notes["grp.bin_attrs"] = pointers
+    return guest, notes
+
+
+@pytest.mark.parametrize("form", [COUNTED, GROUPED], ids=["before 6.14", "since 6.14"])
+def test_build_id_is_that_of_its_note(form: str) -> None:
+    kernel = Kernel.open(with_notes(form)[0].memory)
+    assert kernel.module_build_id(kernel.modules()[0]) == bytes(range(20)).hex()
+
+
+def test_notes_without_end_end() -> None:
+    guest, notes = with_notes(GROUPED)
+    pointers = guest.alloc(4096)
+    guest.space.write(pointers, notes.at("attrs[0]").to_bytes(8, "little") * 512)
+    notes["grp.bin_attrs"] = pointers
+    kernel = Kernel.open(guest.memory)
+    assert kernel.module_build_id(kernel.modules()[0]) is None
 
 
 def test_letters_are_the_kernels_own() -> None:
