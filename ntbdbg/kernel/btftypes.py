@@ -93,7 +93,7 @@ class BtfTypes:
     def type_of(self, symbol: str, module: str | None = None) -> Type | None:
         """The type of a global variable or function, None if BTF does not tell it.
 
-        Before Linux 6.16 BTF has, of the variables, those in per-CPU sections only.
+        Of the variables most kernels' BTF has those in per-CPU sections only.
         """
         return self.find(Kind.VAR, symbol, module) or self.find(Kind.FUNC, symbol, module)
 

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
 """C types of well-known global variables.
 
-Until Linux 6.16 BTF tells types of per-CPU variables only. Debug information and BTF are asked
-first; this table is for the rest, and names what drgn's helpers and ntbdbg itself look at. A
-variable is left out by itself where its symbol or its type does not exist, so entries for
-different kernels stand side by side.
+BTF tells types of per-CPU variables only, unless pahole's ``global_var`` was on (Debian's kernels up
+to 7.3.4 are without). Debug information and BTF are asked first; this table is for the rest, and
+names what drgn's helpers and ntbdbg itself look at. A variable is left out by itself where its
+symbol or its type does not exist, so entries for different kernels stand side by side; one whose
+type changed while its name stayed (file_systems) has no place here.
 
-Compared with DWARF of Debian's 6.1.192 (linux-image-6.1.0-56-amd64-dbg): all that are in it agree,
-but for qualifiers and the lengths of arrays. Not in it are those of other kernels (console_list,
-sparse_irqs, tk_core as a struct tk_data), of modules there (virtio_bus), and those that assembly or
-the linker makes (init_top_pgt, swapper_pg_dir, phys_base, jiffies).
+Compared with DWARF of Debian's 6.1.192 and 7.3.4 (packages linux-image-…-amd64-dbg): what is in
+them agrees, but for qualifiers and the lengths of arrays. In neither are those that assembly or the
+linker makes (init_top_pgt, swapper_pg_dir, phys_base, jiffies).
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ GLOBAL_TYPES: dict[str, str] = {
     "jiffies": "volatile unsigned long",
     "shadow_timekeeper": "struct timekeeper",
     "tk_core": "struct tk_data",
+    "timekeeper_data": "struct tk_data []",
     # messages
     "prb": "struct printk_ringbuffer *",
     "printk_rb_static": "struct printk_ringbuffer",
@@ -104,7 +105,6 @@ GLOBAL_TYPES: dict[str, str] = {
     "block_depr": "struct kobject *",
     # files and network
     "super_blocks": "struct list_head",
-    "file_systems": "struct file_system_type *",
     "init_net": "struct net",
     "net_namespace_list": "struct list_head",
     # work and events

@@ -59,8 +59,8 @@ def _variable_type(kernel: Kernel, symbol: Symbol) -> drgn.Type:
     if found is None:
         raise KernelError(
             f"{kernel.memory.name}: nobody tells the type of {symbol.name}",
-            hint=f"say it: decode GUEST 'struct NAME' {symbol.name}; before Linux 6.16 kernels "
-            "carry types of few variables only",
+            hint=f"say it: decode GUEST 'struct NAME' {symbol.name}; most kernels carry "
+            "types of few variables only",
         )
     return found
 

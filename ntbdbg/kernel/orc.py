@@ -9,7 +9,7 @@ are: sorted ``int`` offsets to addresses, and one ``struct orc_entry`` for each.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import FaultError, KernelError
@@ -29,6 +29,11 @@ START_OF_TABLE = "__start_orc_unwind_ip"
 REGISTERS = ("undefined", "prev_sp", "dx", "di", "bp", "sp", "r10", "r13", "bp@", "sp@")
 """``ORC_REG_*``; ``@`` are those whose value is an address of the value."""
 
+NEWER_REGISTERS = (
+    "undefined", "ax", "dx", "sp", "bp", "di", "r10", "r13", "prev_sp", "sp@", "bp@",
+)  # fmt: skip
+"""The same in Linux 7.3; in 6.18 they are as above."""
+
 _OLD_KINDS = ("call", "regs", "iret")
 _NEW_KINDS = ("undefined", "end", "call", "regs", "iret")
 
@@ -38,7 +43,7 @@ class OrcEntry(NamedTuple):
 
     :ivar kind: ``call``, ``regs`` (a whole ``struct pt_regs``), ``iret`` (its last five words),
         ``end`` (of the stack), ``undefined``
-    :ivar sp_base: one of `REGISTERS`, to which `sp_offset` is added
+    :ivar sp_base: one of `NEWER_REGISTERS`, to which `sp_offset` is added
     """
 
     kind: str
@@ -61,10 +66,19 @@ class OrcTable:
     :param addresses: VA of the offsets
     :param offsets: from where each one lies to the address it speaks of
     :param entries: as many entries, packed
+    :param registers: what the entries' register numbers mean
     """
 
-    def __init__(self, layout: Layout, addresses: int, offsets: array[int], entries: bytes) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        addresses: int,
+        offsets: array[int],
+        entries: bytes,
+        registers: Sequence[str],
+    ) -> None:
         self._layout = layout
+        self._registers = registers
         self._base = addresses
         self._offsets = offsets
         self._entries = entries
@@ -84,10 +98,11 @@ class OrcTable:
         from ntbdbg.kernel.members import Record
 
         size = self._layout.size
-        return _decoded(Record(self._layout, 0, self._entries[index * size : (index + 1) * size]))
+        raw = self._entries[index * size : (index + 1) * size]
+        return _decoded(Record(self._layout, 0, raw), self._registers)
 
 
-def _decoded(record: Record) -> OrcEntry:
+def _decoded(record: Record, registers: Sequence[str]) -> OrcEntry:
     number = record.number("type")
     sp, bp = record.number("sp_reg"), record.number("bp_reg")
     # 6.4, fb799447ae29 ("x86,objtool: Split UNWIND_HINT_EMPTY in two"): a type more, not a bit
@@ -97,13 +112,21 @@ def _decoded(record: Record) -> OrcEntry:
         kind = "end" if record.has("end") and record.number("end") else "undefined"
     else:
         kind = _OLD_KINDS[number] if number < len(_OLD_KINDS) else "undefined"
-    return OrcEntry(
-        kind, _register(sp), record.signed("sp_offset"), _register(bp), record.signed("bp_offset")
+    sp_base, bp_base = (
+        registers[number] if number < len(registers) else "undefined" for number in (sp, bp)
     )
+    return OrcEntry(kind, sp_base, record.signed("sp_offset"), bp_base, record.signed("bp_offset"))
 
 
-def _register(number: int) -> str:
-    return REGISTERS[number] if number < len(REGISTERS) else "undefined"
+def _numbering(layout: Layout, entries: bytes) -> Sequence[str]:
+    """What register numbers mean in a whole table; nothing in it says so.
+
+    Most places find the caller's stack by the stack pointer, next to none by DI. Of these two
+    the one was 5 and the other 3; then they changed places.
+    """
+    column = entries[layout.find("sp_reg").offset :: layout.size]
+    threes, fives = (sum(column.count(high << 4 | low) for high in range(16)) for low in (3, 5))
+    return NEWER_REGISTERS if threes > fives else REGISTERS
 
 
 class OrcFinder:
@@ -116,6 +139,7 @@ class OrcFinder:
         self._kernel = kernel
         self._symbolizer = symbolizer
         self._layout = kernel.layouts["orc_entry"]
+        self._registers: Sequence[str] = REGISTERS
         self._own = self._vmlinux()
         self._modules: dict[str, OrcTable | None] = {}
         self._text = self._bounds("_text", "_end")
@@ -139,7 +163,9 @@ class OrcFinder:
         count = (stop - start) // 4
         if not 0 < count <= MOST_ENTRIES or (end - entries) // self._layout.size < count:
             raise KernelError(f"the ORC tables with {count} entries make no sense")
-        return self._table(start, entries, count)
+        raw = self._kernel.virtual.read(entries, self._layout.size * count)
+        self._registers = _numbering(self._layout, raw)
+        return self._table(start, raw)
 
     def _module(self, module: Module) -> OrcTable | None:
         """None if it has no table, or none that makes sense."""
@@ -158,15 +184,14 @@ class OrcFinder:
         count = record.number("arch.num_orcs")
         if not 0 < count <= MOST_ENTRIES:
             return None
-        return self._table(
-            record.number("arch.orc_unwind_ip"), record.number("arch.orc_unwind"), count
-        )
+        size = self._layout.size * count
+        raw = self._kernel.virtual.read(record.number("arch.orc_unwind"), size)
+        return self._table(record.number("arch.orc_unwind_ip"), raw)
 
-    def _table(self, addresses: int, entries: int, count: int) -> OrcTable:
-        virtual = self._kernel.virtual
-        offsets = array("i", virtual.read(addresses, 4 * count))
-        raw = virtual.read(entries, self._layout.size * count)
-        return OrcTable(self._layout, addresses, offsets, raw)
+    def _table(self, addresses: int, entries: bytes) -> OrcTable:
+        count = len(entries) // self._layout.size
+        offsets = array("i", self._kernel.virtual.read(addresses, 4 * count))
+        return OrcTable(self._layout, addresses, offsets, entries, self._registers)
 
     def _bounds(self, start: str, end: str) -> tuple[int, int]:
         found = [self._kernel.table.named(name) for name in (start, end)]

@@ -29,7 +29,7 @@ PT_REGS = (
 """struct pt_regs, word by word."""
 
 _IRET = PT_REGS[16:]
-_NAMES = {"dx": "rdx", "di": "rdi", "r10": "r10", "r13": "r13"}
+_NAMES = {"ax": "rax", "dx": "rdx", "di": "rdi", "r10": "r10", "r13": "r13"}
 USER = 3
 
 

@@ -30,7 +30,16 @@ KINDS = {
     "old": {"call": 0, "regs": 1, "iret": 2, "end": 0, "undefined": 0},
     "new": {"undefined": 0, "end": 1, "call": 2, "regs": 3, "iret": 4},
 }
-REGISTERS = ("undefined", "prev_sp", "dx", "di", "bp", "sp", "r10", "r13", "bp@", "sp@")
+KINDS["newer"] = KINDS["new"]
+_REGISTERS = ("undefined", "prev_sp", "dx", "di", "bp", "sp", "r10", "r13", "bp@", "sp@")
+REGISTERS = {
+    "old": _REGISTERS,
+    "new": _REGISTERS,
+    "newer": (
+        *("undefined", "ax", "dx", "sp", "bp", "di", "r10", "r13", "prev_sp"),
+        *("sp@", "bp@"),
+    ),
+}
 PT_REGS = (
     *("r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx"),
     *("rsi", "rdi", "orig_rax", "rip", "cs", "rflags", "rsp", "ss"),
@@ -38,7 +47,10 @@ PT_REGS = (
 
 
 class FakeStacks:
-    """Adds functions with unwind entries to `guest`; `form` is ``old`` (6.1) or ``new`` (6.4)."""
+    """Adds functions with unwind entries to `guest`.
+
+    :param form: ``old`` (6.1), ``new`` (6.4) or ``newer`` (7.3)
+    """
 
     def __init__(self, guest: FakeGuest, form: str = "old") -> None:
         self.guest, self.form = guest, form
@@ -64,7 +76,7 @@ class FakeStacks:
     ) -> None:
         if kind in ("end", "undefined"):
             sp_reg = "undefined"
-        bits = REGISTERS.index(sp_reg) | REGISTERS.index(bp_reg) << 4
+        bits = REGISTERS[self.form].index(sp_reg) | REGISTERS[self.form].index(bp_reg) << 4
         bits |= KINDS[self.form][kind] << 8
         if self.form == "old" and kind == "end":
             bits |= 1 << 10
@@ -97,4 +109,4 @@ class FakeStacks:
         guest.space.write(table, b"".join(raw for _, raw in entries))
         guest.symbol("__stop_orc_unwind_ip", ips + 4 * len(entries))
         guest.symbol("__stop_orc_unwind", table + 6 * len(entries))
-        guest.types.declare({"old": OLD, "new": NEW}[self.form] + FRAME)
+        guest.types.declare((OLD if self.form == "old" else NEW) + FRAME)

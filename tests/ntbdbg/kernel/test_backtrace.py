@@ -49,7 +49,7 @@ class Made:
         return Backtracer(Kernel(self.guest.memory, Kernel.open(self.guest.memory).info))
 
 
-@pytest.fixture(params=["old", "new"])
+@pytest.fixture(params=["old", "new", "newer"])
 def made(request: pytest.FixtureRequest) -> Made:
     return Made(request.param)
 
