@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """C types of well-known global variables.
 
-BTF tells types of per-CPU variables only, unless pahole's ``global_var`` was on (Debian's kernels up
-to 7.3.4 are without). Debug information and BTF are asked first; this table is for the rest, and
+BTF tells types of per-CPU variables only, unless pahole's ``global_var`` was on (Debian's kernels
+up to 7.3.4 are without). Debug information and BTF are asked first; this table is for the rest, and
 names what drgn's helpers and ntbdbg itself look at. A variable is left out by itself where its
 symbol or its type does not exist, so entries for different kernels stand side by side; one whose
 type changed while its name stayed (file_systems) has no place here.
