@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import IO
 
 from rich.console import Console
@@ -11,8 +12,13 @@ PIPE_WIDTH = 200
 """Columns where no terminal limits them: tables in a pipe should not wrap."""
 
 
-class _PipedConsole(Console):
-    """A console that leaves it to the command line what a reader that left early means."""
+class _WholeConsole(Console):
+    """A console that cuts nothing off: a terminal wraps a long line, which can then be copied.
+
+    It leaves it to the command line what a reader that left early means.
+    """
+
+    print = functools.partialmethod(Console.print, crop=False)
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError  # rich would exit with 1
@@ -25,7 +31,7 @@ def make_console(file: IO[str], *, color: bool, width: int | None = None) -> Con
     """
     if width is None and not file.isatty():
         width = PIPE_WIDTH
-    return _PipedConsole(
+    return _WholeConsole(
         file=file,
         width=width,
         force_terminal=color or None,

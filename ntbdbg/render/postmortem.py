@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Group
 from rich.padding import Padding
 from rich.text import Text
 
+from ntbdbg.render.table import facts_table
 from ntbdbg.render.text import printable
 from ntbdbg.render.windows import WindowMap
 from ntbdbg.target.postmortem import Condition
@@ -61,7 +61,7 @@ class PostmortemView:
         yield from _indented(_words(guest.problems, style="red"))
         yield from _part("panic", _words(guest.panic))
         for one in (*guest.cpus, *guest.stuck):
-            yield from _indented(_stack(one))
+            yield from _stack(one)
         shown = _log_without_panic(guest)[-self.log_lines :] if self.log_lines else []
         before = " before it" if guest.panic else ""
         yield from _part(f"last messages{before}", _words(shown, style="dim"))
@@ -73,17 +73,15 @@ def _log_without_panic(guest: GuestStory) -> list[str]:
     return [line for line in guest.dmesg if line.partition("] ")[2] not in told]
 
 
-def _stack(one: Notable) -> Iterator[Text]:
+def _stack(one: Notable) -> Iterator[RenderableType]:
     stack, trace = one.stack, one.stack.trace
     state = f" [{stack.state}]" if stack.state else ""
     title = Text(printable(f"{stack.title}{state}"), style="bold")
     if one.why:
         title.append(f"  {printable(one.why)}", style="not bold yellow")
-    yield title
-    for name in trace.names:
-        yield Text(f"    {printable(name)}")
-    if trace.problem:
-        yield Text(f"    {printable(trace.problem)}", style="red")
+    yield from _indented([title])
+    yield from _indented(_words(trace.names), 6)
+    yield from _indented(_words([trace.problem] if trace.problem else [], style="red"), 6)
 
 
 def _link(story: LinkStory) -> Iterator[RenderableType]:
@@ -106,10 +104,8 @@ def _link(story: LinkStory) -> Iterator[RenderableType]:
 
 
 def _facts(facts: Iterable[tuple[str, str]]) -> RenderableType:
-    known = list(facts)
-    width = max((len(name) for name, _ in known), default=0)
-    lines = [Text.assemble((f"{name:<{width}}  ", "dim"), printable(text)) for name, text in known]
-    return Group(*_indented(lines))
+    table = facts_table((Text(name, "dim"), printable(text)) for name, text in facts)
+    return Padding(table, (0, 0, 0, 2), expand=False)
 
 
 def _part(title: str, lines: Iterable[Text]) -> Iterator[RenderableType]:

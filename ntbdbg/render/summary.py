@@ -6,18 +6,23 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
+from rich.padding import Padding
 from rich.text import Text
 
 from ntbdbg.memory.number import format_size
+from ntbdbg.render.table import facts_table, plain_table, whole_line
 from ntbdbg.render.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.table import Table
 
     from ntbdbg.target.summary import CaptureSummary, GuestSummary, LabSummary
+
+MOST_WRAPPED = 16
+"""Characters of its path that a file has room for in a line at least."""
 
 _STYLES = {"running": "green", "dead": "red", "paused": "yellow"}
 
@@ -33,17 +38,20 @@ class LabView:
         if lab.capture:
             yield from _capture_lines(lab, lab.capture)
         elif lab.path:
-            yield _line(f"lab {lab.name}, {lab.state}: {lab.path} ({lab.how})")
+            yield whole_line(f"lab {lab.name}, {lab.state}: {lab.path} ({lab.how})")
         else:
-            yield _line(printable(lab.how))
-        yield _guest_table(lab.guests)
+            yield whole_line(printable(lab.how))
+        if _table_fits(lab.guests, options.max_width):
+            yield _guest_table(lab.guests)
+        else:
+            yield from _guest_blocks(lab.guests)
         page = lab.shared_page
-        yield _line(f"link: shared page {page}" if page else "link: none")
+        yield whole_line(f"link: shared page {page}" if page else "link: none")
         kernels = [f"{guest.name} {guest.release}" for guest in lab.guests if guest.release]
         if kernels:
-            yield _line(printable(f"kernels: {', '.join(kernels)}"))
+            yield whole_line(printable(f"kernels: {', '.join(kernels)}"))
         if lab.frozen:
-            yield _line(f"frozen: {', '.join(lab.frozen)}; 'ntbdbg resume' lets them run")
+            yield whole_line(f"frozen: {', '.join(lab.frozen)}; 'ntbdbg resume' lets them run")
 
 
 def summary_facts(lab: LabSummary) -> dict[str, Any]:
@@ -56,40 +64,53 @@ def summary_facts(lab: LabSummary) -> dict[str, Any]:
 def _capture_lines(lab: LabSummary, capture: CaptureSummary) -> Iterator[Text]:
     when = datetime.fromtimestamp(capture.moment).astimezone()
     kind = "packed capture" if capture.packed else "capture"
-    yield _line(printable(f"{kind} {lab.path} of lab {lab.name}, {lab.state}"))
+    yield whole_line(printable(f"{kind} {lab.path} of lab {lab.name}, {lab.state}"))
     took = f"guests stood still for {capture.standstill * 1e3:.0f} ms"
     if not capture.standstill:
         took = "no guest had to be stopped" if capture.consistent else "guests ran meanwhile"
     told = f"taken {when:%Y-%m-%d %H:%M:%S.%f %z}, {took}; {capture.reason} ({capture.program})"
-    yield _line(printable(told))
+    yield whole_line(printable(told))
     if not capture.consistent:
-        yield _line("not consistent: what is in it may be from different moments")
+        yield whole_line("not consistent: what is in it may be from different moments")
     for note in capture.notes:
-        yield _line(printable(note))
+        yield whole_line(printable(note))
 
 
 def _guest_table(guests: tuple[GuestSummary, ...]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("GUEST", "STATE", "MACHINE", "PORT", "PID", "SSH"):
-        table.add_column(title, no_wrap=True)
-    for title in ("RAM", "ALLOCATED"):
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("RAM FILE", overflow="fold")
+    table = plain_table(*_TITLES, right=("RAM", "ALLOCATED"))
     for guest in guests:
-        table.add_row(
-            guest.name,
-            Text(printable(guest.state), _STYLES.get(guest.state, "")),
-            *(_or_dash(v) for v in (guest.machine, guest.port, guest.pid, guest.ssh_port)),
-            format_size(guest.ram),
-            "-" if guest.allocated is None else format_size(guest.allocated),
-            printable(guest.problem or guest.path),
-        )
+        table.add_row(*_cells(guest))
     return table
 
 
-def _line(text: str) -> Text:
-    """A line that a narrow terminal wraps by itself, so that a path can be copied."""
-    return Text(text, no_wrap=True, overflow="ignore")
+def _table_fits(guests: tuple[GuestSummary, ...], width: int) -> bool:
+    """Whether all columns are shown whole; the last one may wrap."""
+    rows = [_TITLES, *(tuple(map(str, _cells(guest))) for guest in guests)]
+    columns = list(zip(*rows, strict=True))[:-1]
+    return sum(2 + max(map(len, column)) for column in columns) + MOST_WRAPPED <= width
+
+
+def _guest_blocks(guests: tuple[GuestSummary, ...]) -> Iterator[RenderableType]:
+    """The same where a line has not room for it: a block for each guest."""
+    for guest in guests:
+        name, *cells = _cells(guest)
+        yield Text(str(name), style="bold")
+        rows = zip((title.lower() for title in _TITLES[1:]), cells, strict=True)
+        yield Padding(facts_table(row for row in rows if str(row[1]) != "-"), (0, 0, 0, 2))
+
+
+_TITLES = ("GUEST", "STATE", "MACHINE", "PORT", "PID", "SSH", "RAM", "ALLOCATED", "RAM FILE")
+
+
+def _cells(guest: GuestSummary) -> list[str | Text]:
+    return [
+        guest.name,
+        Text(printable(guest.state), _STYLES.get(guest.state, "")),
+        *(_or_dash(v) for v in (guest.machine, guest.port, guest.pid, guest.ssh_port)),
+        format_size(guest.ram),
+        "-" if guest.allocated is None else format_size(guest.allocated),
+        printable(guest.problem or guest.path),
+    ]
 
 
 def _or_dash(value: object) -> str:

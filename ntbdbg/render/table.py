@@ -9,6 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 
+def whole_line(text: str) -> Text:
+    """A line that a narrow terminal wraps by itself, so that a path can be copied."""
+    return Text(text, no_wrap=True, overflow="ignore")
+
+
 def plain_table(*titles: str, right: Iterable[str] = (), last_folds: bool = True) -> Table:
     """A table with these columns; those named in `right` are right-aligned.
 
@@ -26,7 +31,7 @@ def plain_table(*titles: str, right: Iterable[str] = (), last_folds: bool = True
     return table
 
 
-def facts_table(facts: Iterable[tuple[str, str | Text]]) -> Table:
+def facts_table(facts: Iterable[tuple[str | Text, str | Text]]) -> Table:
     """Names and what there is to say of each."""
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
-from rich.text import Text
 
 from ntbdbg.memory.number import format_size
 from ntbdbg.render.pairs import pair_table
+from ntbdbg.render.table import whole_line
 from ntbdbg.render.text import printable
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class TranslationView:
         found = self.found
         if found.walk is not None:
             name = f"  {printable(found.symbol)}" if found.symbol else ""
-            yield _line(f"{found.guest}: {found.walk.virtual:#x}{name}")
+            yield whole_line(f"{found.guest}: {found.walk.virtual:#x}{name}")
             yield _steps(found.walk)
         yield pair_table(self._rows())
 
@@ -137,7 +137,3 @@ def _outbound(out: Outbound) -> str:
 def _inbound(window: Inbound, address: int) -> str:
     closed = f", closed: {window.closed}" if window.closed else ""
     return f"{window.window}+{window.offset_of(address):#x}{closed}"
-
-
-def _line(text: str) -> Text:
-    return Text(text, no_wrap=True, overflow="ignore")

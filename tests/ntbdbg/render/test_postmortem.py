@@ -94,3 +94,12 @@ def test_json_says_the_same() -> None:
     assert two["stuck"][0]["why"] == "has waited for 140 s"
     assert facts["link"]["findings"][0]["guest"] == "qemu2"
     assert facts["facts"]["standstill"] == "3.2 ms"
+
+
+def test_on_a_narrow_terminal_what_goes_on_is_indented_like_its_start() -> None:
+    text = shown(stories.story(), width=24)
+    for part in (
+        "\n  taken       2026-11-26\n              16:00:01\n",
+        "\n      pp_ping+0x42\n      [ntb_pingpong]\n",
+    ):
+        assert part in text
