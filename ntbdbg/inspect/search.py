@@ -83,18 +83,26 @@ def search(
     :raises FaultError: at once, if `within` holds no RAM
     :raises UsageError: at once, for an alignment or limit that makes no sense
     """
-    if align < 1:
-        raise UsageError(f"alignment {align} is less than 1", hint="e.g. --align 8")
     if limit is not None and limit < 1:
         raise UsageError(f"limit {limit} is less than 1", hint="e.g. --limit 10")
+    runs = runs_to_search(memory, within, align)
+    finder = _regex_matches if pattern.regex else _literal_matches
+    return _limited(finder(memory, pattern, runs, align, progress or _silent), limit)
+
+
+def runs_to_search(
+    memory: PhysicalMemory, within: AddressRange | None, align: int
+) -> list[AddressRange]:
+    """The RAM that a search looks at; errors as `search`."""
+    if align < 1:
+        raise UsageError(f"alignment {align} is less than 1", hint="e.g. --align 8")
     runs = [part for run in memory.segments.runs() if (part := _clip(run, within))]
     if not runs and within is not None:
         reason = memory.segments.explain(within.start)
         raise FaultError(
             memory.name, within.start, within.size, reason, hint="'ntbdbg map' shows where RAM is"
         )
-    finder = _regex_matches if pattern.regex else _literal_matches
-    return _limited(finder(memory, pattern, runs, align, progress or _silent), limit)
+    return runs
 
 
 def parse_range(text: str) -> AddressRange:
@@ -142,7 +150,7 @@ def _literal_matches(
     needle = pattern.literal
     assert needle
     reach = len(needle) - 1
-    regions = _touched(memory, runs, reach) if any(needle) else [_Region(run, []) for run in runs]
+    regions = regions_of(memory, runs, needle)
     wholes = [region.whole for region in regions]
     scanner = choose_scanner(memory, needle, wholes)
     # A process with threads cannot be forked safely; then one worker is this one.
@@ -227,6 +235,13 @@ def _regex_scan(
             continue
         yield at, match[0]
         begin = match.end()
+
+
+def regions_of(memory: PhysicalMemory, runs: list[AddressRange], needle: bytes) -> list[_Region]:
+    """Parts of `runs` in which `needle` may be: untouched pages are zeros."""
+    if any(needle):
+        return _touched(memory, runs, len(needle) - 1)
+    return [_Region(run, []) for run in runs]
 
 
 class _Region(NamedTuple):

@@ -76,6 +76,7 @@ class AddressExpr(NamedTuple):
         capture, rest = split_capture(text.strip())
         guest, rest = _split_guest(rest, guests, text)
         space, rest = _split_space(rest)
+        _check_signs(rest)
         word, offset = _split_offset(rest.replace("->", "."))  # as decode shows members
         base = _parse_base(word, space, text)
         if isinstance(base, int):
@@ -109,6 +110,20 @@ def _split_guest(rest: str, guests: tuple[str, ...], text: str) -> tuple[str | N
 def _split_space(text: str) -> tuple[str | None, str]:
     head, colon, tail = text.partition(":")
     return (head, tail) if colon and head in ("pa", "va") else (None, text)
+
+
+def _check_signs(text: str) -> None:
+    """A minus where only a number fits would be taken for that of an offset."""
+    if "[-" in text:
+        raise UsageError(
+            f"{text!r:.60}: an index is not negative",
+            hint="elements count from 0: init_task.comm[0]",
+        )
+    if "@-" in text:
+        raise UsageError(
+            f"{text!r:.60}: the number of a CPU is not negative",
+            hint="CPUs count from 0: runqueues@0",
+        )
 
 
 def _split_sign(text: str) -> tuple[str, str, str]:

@@ -95,13 +95,25 @@ def command(
             summary,
         )
         if quiet:
-            return ExitStatus.DIFFERENT if next(pages, None) else ExitStatus.OK
+            return _quietly(app, compared, summary, pages)
         labels = PairLabels(app, compared, annotate)
         listed = 0 if only_summary else _list(app, compared, labels, pages, limit, progress)
         for _ in pages:
             pass
     _conclude(app, compared, summary, listed, only_summary)
     return ExitStatus.DIFFERENT if summary.different else ExitStatus.OK
+
+
+def _quietly(
+    app: AppContext, compared: Comparison, summary: DiffSummary, pages: Iterator[PageDiff]
+) -> ExitStatus:
+    """Only whether there is a difference; what comes behind it is not looked at."""
+    differs = next(pages, None) is not None
+    if app.json:
+        a, b = compared.a.name, compared.b.name
+        unknown = dict.fromkeys(("compared", "different", "pages", "last")) if differs else {}
+        app.emit("diff", summary_facts(summary, a, b, 0) | unknown)
+    return ExitStatus.DIFFERENT if differs else ExitStatus.OK
 
 
 def _operands(

@@ -11,6 +11,7 @@ import click
 
 from ntbdbg.cli.options import lab_command, target_argument
 from ntbdbg.cli.params import Parsed
+from ntbdbg.cli.status import ExitStatus
 from ntbdbg.errors import UsageError
 from ntbdbg.render.dmesg import LEVELS, plain_lines, record_facts, styled
 
@@ -54,7 +55,9 @@ def parse_levels(text: str) -> frozenset[int]:
     metavar="LEVEL[+],…",
     help="Only these: emerg, alert, crit, err, warn, notice, info, debug; + means and worse.",
 )
-def command(app: AppContext, target: str, follow: bool, levels: frozenset[int] | None) -> None:
+def command(
+    app: AppContext, target: str, follow: bool, levels: frozenset[int] | None
+) -> ExitStatus:
     """Show the kernel log of TARGET, from its RAM alone, as dmesg does in the guest.
 
     Needs no symbols and no types. Control characters are shown as \\x1b. A line that the
@@ -68,9 +71,15 @@ def command(app: AppContext, target: str, follow: bool, levels: frozenset[int] |
     tail = LogTail(guest.find_kernel)
     with app.stillness():
         log = tail.poll()
-    _show(app, log, levels)
+    shown = _show(app, log, levels)
     if follow:
         _follow(app, guest, tail, levels)
+        return ExitStatus.OK
+    if levels is not None and not shown:
+        names = ", ".join(LEVELS[level] for level in sorted(levels))
+        app.note(f"{guest.name}: none of its {len(log.records)} records has level {names}")
+        return ExitStatus.DIFFERENT
+    return ExitStatus.OK
 
 
 def _follow(app: AppContext, guest: Guest, tail: LogTail, levels: frozenset[int] | None) -> None:
@@ -84,13 +93,13 @@ def _follow(app: AppContext, guest: Guest, tail: LogTail, levels: frozenset[int]
         pass
 
 
-def _show(app: AppContext, log: KernelLog, levels: frozenset[int] | None) -> None:
+def _show(app: AppContext, log: KernelLog, levels: frozenset[int] | None) -> int:
+    """Print the records of these levels; gives their number."""
     for note in log.notes:
         app.note(note)
     console = app.console() if app.color and not app.json else None
-    for record in log.records:
-        if levels is not None and record.level not in levels:
-            continue
+    wanted = [r for r in log.records if levels is None or r.level in levels]
+    for record in wanted:
         if app.json:
             app.emit("dmesg", record_facts(record))
         elif console is not None:
@@ -98,3 +107,4 @@ def _show(app: AppContext, log: KernelLog, levels: frozenset[int] | None) -> Non
         else:
             for line in plain_lines(record):
                 app.write(line)
+    return len(wanted)

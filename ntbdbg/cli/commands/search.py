@@ -72,6 +72,12 @@ def command(
     found = 0
     with app.stillness(), Progress("search", app.is_terminal) as progress:
         span = area.span if area else None
+        if counts and limit is None:
+            from ntbdbg.inspect.counting import count
+
+            found = count(memory, pattern, within=span, align=align, progress=progress)
+            _tell(app, guest.name, pattern, found)
+            return ExitStatus.OK if found else ExitStatus.DIFFERENT
         matches = search(memory, pattern, within=span, align=align, limit=limit, progress=progress)
         if app.json:
             found = json_matches(app.out, guest.name, pattern, matches, counts, limit)
@@ -86,3 +92,11 @@ def command(
     if found == limit:
         app.note(f"stopped at --limit {limit}")
     return ExitStatus.OK if found else ExitStatus.DIFFERENT
+
+
+def _tell(app: AppContext, guest: str, pattern: Pattern, found: int) -> None:
+    if not app.json:
+        app.write(str(found))
+        return
+    facts = {"guest": guest, "pattern": pattern.text, "matches": [], "count": found}
+    app.emit("search", facts | {"complete": True})

@@ -59,6 +59,18 @@ def test_summary_and_quiet(lab: FakeLab, run) -> None:
     assert run("diff", "qemu1", "qemu2", "0x3000", "64", "-q") == (0, "", "")
 
 
+def test_quiet_for_a_program(lab: FakeLab, run) -> None:
+    lab.poke("qemu1", 0x1000, b"\1")
+    status, out, _ = run("--json", "diff", "qemu1", "qemu2", "-q")
+    found = json.loads(out)
+    assert (status, found["kind"], found["identical"], found["listed"]) == (1, "diff", False, 0)
+    assert isinstance(found["first"], int)
+    assert [found[name] for name in ("compared", "different", "pages", "last")] == [None] * 4
+    status, out, _ = run("--json", "diff", "qemu1", "qemu2", "0x3000", "64", "-q")
+    found = json.loads(out)
+    assert (status, found["identical"], found["compared"], found["pages"]) == (0, True, 64, 0)
+
+
 def test_limit(lab: FakeLab, run) -> None:
     for page in range(5):
         lab.poke("qemu1", 0x100000 + page * 4096, b"\1")

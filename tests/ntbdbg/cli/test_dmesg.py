@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -52,6 +53,14 @@ def test_text_is_that_of_dmesg(lab: LinuxLab, ntbdbg: Run) -> None:
 def test_levels(lab: LinuxLab, ntbdbg: Run, level: str, shown: int) -> None:
     lines = ntbdbg("dmesg", "qemu2", "--level", level, "--json").stdout.splitlines()
     assert len(lines) == shown
+
+
+def test_nothing_of_a_level_is_told(lab: LinuxLab, ntbdbg: Run) -> None:
+    done = ntbdbg("dmesg", "qemu2", "--level", "emerg,debug")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(
+        "note: qemu2: none of its [0-9]+ records has level emerg, debug\n", done.stderr
+    )
 
 
 def test_an_unknown_level(lab: LinuxLab, ntbdbg: Run) -> None:

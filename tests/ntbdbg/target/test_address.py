@@ -135,3 +135,16 @@ def test_any_text_is_an_address_or_a_usage_error(text: str) -> None:
         AddressExpr.parse(text, GUESTS)
     except UsageError as error:
         assert error.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("init_task.comm[-1]", "an index is not negative"),
+        ("qemu1:tasks[-0x10].pid+4", "an index is not negative"),
+        ("runqueues@-1", "the number of a CPU is not negative"),
+    ],
+)
+def test_negative_numbers_are_named(text: str, told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        AddressExpr.parse(text, ("qemu1",))

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""How often something is in memory, without a look at each occurrence.
+
+A zero is in a guest's RAM two hundred million times; numpy counts them a chunk at a time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ntbdbg.inspect.search import CHUNK, Progress, regions_of, runs_to_search, search
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ntbdbg.inspect.value import Pattern
+    from ntbdbg.memory.base import PhysicalMemory
+    from ntbdbg.memory.segments import AddressRange
+
+LONGEST = 16
+"""Bytes of a literal that is counted so; one look at all memory for each of them. Longer ones are
+rare, so that finding them is as fast."""
+
+
+def count(
+    memory: PhysicalMemory,
+    pattern: Pattern,
+    *,
+    within: AddressRange | None = None,
+    align: int = 1,
+    progress: Progress | None = None,
+) -> int:
+    """How many matches `search` would give; arguments and errors are its own."""
+    needle = pattern.literal
+    if needle is None or len(needle) > LONGEST:
+        matches = search(memory, pattern, within=within, align=align, progress=progress)
+        return sum(1 for _ in matches)
+    import numpy as np
+
+    reach = len(needle) - 1
+    regions = [r.whole for r in regions_of(memory, runs_to_search(memory, within, align), needle)]
+    total = sum(region.size for region in regions)
+    buffer = np.empty(CHUNK + reach, np.uint8)
+    found = done = 0
+    for region in regions:
+        for address in range(region.start, region.end, CHUNK):
+            data = buffer[: min(len(buffer), region.end - address)]
+            memory.readinto(address, data.data)
+            found += _count(data, needle, -address % align, align)
+            done += min(CHUNK, region.end - address)
+            if progress is not None:
+                progress(done, total)
+    return found
+
+
+def _count(data: np.ndarray, needle: bytes, first: int, align: int) -> int:
+    """Occurrences in `data`, ``(n,) uint8``, at `first` and each `align` bytes from there."""
+    end = len(data) - len(needle) + 1
+    here = data[first : max(end, 0) : align] == needle[0]
+    for at, byte in enumerate(needle[1:], 1):
+        if not here.any():
+            return 0
+        here &= data[first + at : max(end, 0) + at : align] == byte
+    return int(here.sum())
