@@ -38,7 +38,8 @@ class SeekableFile:
     :param owner: whose it is, for messages
     :param walk: go by the frames themselves, as is done where the index is cut off or wrong
     :ivar size: bytes of content that are there
-    :ivar rebuilt: why the index was not used, None if it was
+    :ivar rebuilt: why no index was used, None if one was
+    :ivar index_problem: which one is damaged though the other was used, None if none is
     :raises TargetError: no such file, no permission
     :raises FormatError: it does not begin with a zstd frame, and has no index either
     """
@@ -47,6 +48,12 @@ class SeekableFile:
         self.file = CheckedFile(path, owner, "packed file")
         self.path = self.file.path
         table = None if walk else zstdframes.indexed(self.file)
+        self.index_problem = None
+        if table and zstdframes.is_copy_damaged(self.file, table):
+            self.index_problem = "the copy of its index is damaged"
+        if not table and not walk:
+            table = zstdframes.indexed_by_copy(self.file)
+            self.index_problem = "its index is damaged, a copy of it is used" if table else None
         start = self.file.read(0, min(4, self.file.identity.size))
         if start != zstdframes.MAGIC and not table and not walk:
             raise FormatError(path, 0, "is no zstd file", hint="give a packed capture")

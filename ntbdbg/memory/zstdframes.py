@@ -9,7 +9,8 @@ section 3.1. Every size is a claim; nothing that is beyond the bounds below is b
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ TABLE_END = _FOOTER_MAGIC.to_bytes(4, "little")
 """The last bytes of a file with an index."""
 
 _HEAD = struct.Struct("<II")
+_ENTRY = 8
+_MAX_TABLE = _HEAD.size + _ENTRY * MAX_FRAMES + _FOOTER.size
+_MOST_COPIES = 1000
 _CHECKSUMS = 0x80
 _MAX_HEADER = 18
 _RLE, _RESERVED = 1, 3
@@ -44,11 +48,27 @@ _RLE, _RESERVED = 1, 3
 
 def indexed(file: CheckedFile) -> list[Sizes] | None:
     """The frames by the index; None if there is none or it is wrong."""
-    end = file.identity.size
+    return _table(file, file.identity.size)
+
+
+def indexed_by_copy(file: CheckedFile) -> list[Sizes] | None:
+    """The same by the copy that lies before the index."""
+    return next(filter(None, map(partial(_table, file), _copies(file))), None)
+
+
+def is_copy_damaged(file: CheckedFile, sizes: Sequence[Sizes]) -> bool:
+    """Whether the index `sizes` has a copy that is not as it was written."""
+    *before, (size, content) = sizes
+    start = sum(packed for packed, _ in before)
+    return not content and file.read(start, size) != seek_table(before)
+
+
+def _table(file: CheckedFile, end: int) -> list[Sizes] | None:
+    """The index that ends at `end`, if it fits what is before it."""
     if end < _HEAD.size + _FOOTER.size:
         return None
     count, flags, magic = _FOOTER.unpack(file.read(end - _FOOTER.size, _FOOTER.size))
-    entry = 12 if flags & _CHECKSUMS else 8
+    entry = _ENTRY + (4 if flags & _CHECKSUMS else 0)
     size = entry * count + _FOOTER.size
     start = end - size - _HEAD.size
     if magic != _FOOTER_MAGIC or not 0 < count <= MAX_FRAMES or start < 0:
@@ -72,12 +92,34 @@ def walked(file: CheckedFile) -> Iterator[Sizes]:
         at += sizes[0]
 
 
+def double_table(sizes: Sequence[Sizes]) -> bytes:
+    """The index twice: the first one is a frame that the second one mentions."""
+    copy = seek_table(sizes)
+    return copy + seek_table([*sizes, (len(copy), 0)])
+
+
 def seek_table(sizes: Iterable[Sizes]) -> bytes:
     """The index of these frames, to be put behind them."""
     entries = b"".join(_HEAD.pack(*pair) for pair in sizes)
     size = len(entries) + _FOOTER.size
     footer = _FOOTER.pack(len(entries) // _HEAD.size, 0, _FOOTER_MAGIC)
     return _HEAD.pack(_TABLE_MAGIC, size) + entries + footer
+
+
+def _copies(file: CheckedFile) -> Iterator[int]:
+    """Where a copy of the index may end: so long before the end as the longer index takes."""
+    size = file.identity.size
+    base = max(0, size - 2 * _MAX_TABLE)
+    tail = file.read(base, size - base)
+    at = len(tail)
+    for _ in range(_MOST_COPIES):
+        at = tail.rfind(TABLE_END, 0, max(0, at))
+        if at < _FOOTER.size - len(TABLE_END):
+            return
+        end = at + len(TABLE_END)
+        count, _, _ = _FOOTER.unpack_from(tail, end - _FOOTER.size)
+        if base + end + _HEAD.size + (count + 1) * _ENTRY + _FOOTER.size == size:
+            yield base + end
 
 
 def _frame_at(file: CheckedFile, start: int) -> Sizes | None:

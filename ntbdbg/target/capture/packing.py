@@ -15,7 +15,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from ntbdbg.memory.zstdframes import Sizes, seek_table
+from ntbdbg.memory.zstdframes import Sizes, double_table
 from ntbdbg.target.capture import checksums
 from ntbdbg.target.capture.blocks import Block, OpenFiles, SumTaker, in_threads, sum_of
 from ntbdbg.target.capture.members import END, SECTOR, padded
@@ -78,9 +78,9 @@ class Packer:
         self.add([(self.pack(info.tobuf(tarfile.GNU_FORMAT)), SECTOR)])
 
     def finish(self) -> None:
-        """Write the end of the archive and the index."""
+        """Write the end of the archive, and the index with a copy."""
         self.add([(self.pack(bytes(END)), END)])
-        _write(self._fd, seek_table(self._sizes))
+        _write(self._fd, double_table(self._sizes))
 
     def _frames(self, data: bytes) -> list[Packed]:
         """A block's frame; two, if one would be as large as that of a header."""

@@ -157,7 +157,7 @@ class PackedStore(Store):
         self._members: dict[str, list[Member]] = {}
         for member in found.files:
             self._members.setdefault(member.name, []).append(member)
-        self.problem = found.problem or self._packed.rebuilt
+        self.problem = found.problem or self._packed.rebuilt or self._packed.index_problem
 
     def _without_index(self, found: Members) -> Members:
         """Of an index with a wrong number in it the frames themselves know better."""
