@@ -3,12 +3,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
     from ntbdbg.target.guest import Guest
     from ntbdbg.target.typed import TypedPlace
+
+
+_KEYWORD = re.compile(r"(?:\w+:)?(?:struct|union|enum) ")
+
+MOST_CHOICES = 8
+"""Types of one name that are listed."""
 
 
 class Reach(NamedTuple):
@@ -29,6 +36,8 @@ def show_typed(app: AppContext, target: str, what: str, address: str | None, rea
         found = _find(guest, what, address)
         elements = 1 << 16 if app.json else reach.elements
         fields = list(found.fields(depth=reach.depth, elements=elements, follow=reach.follow))
+    if found.choices:
+        app.note(_choices(found))
     if app.json:
         app.emit("decode", _facts(target, found) | {"fields": typed_facts(fields)})
         return
@@ -42,11 +51,20 @@ def _find(guest: Guest, what: str, address: str | None) -> TypedPlace:
     from ntbdbg.errors import UsageError
     from ntbdbg.target.typed import find_typed, put_type
 
-    if address is None and what.split(" ")[0] in ("struct", "union", "enum"):
+    if address is None and _KEYWORD.match(what):
         raise UsageError(
             f"where is {what}?", hint=f"say its address: decode {guest.name} '{what}' ADDR"
         )
     return find_typed(guest, what) if address is None else put_type(guest, what, address)
+
+
+def _choices(found: TypedPlace) -> str:
+    taken, *others = (
+        f"'{label}'" + (f" ({size} bytes)" if size is not None else "")
+        for label, size in found.choices
+    )
+    shown = ", ".join(others[:MOST_CHOICES]) + (", …" if len(others) > MOST_CHOICES else "")
+    return f"{len(found.choices)} types are called so; taken: {taken}; to choose another: {shown}"
 
 
 def _title(found: TypedPlace) -> str:
@@ -68,4 +86,5 @@ def _facts(target: str, found: TypedPlace) -> dict[str, object]:
         "space": "va" if place.is_virtual else "pa",
         "via": place.via,
         "size": found.size,
+        "choices": [{"type": label, "size": size} for label, size in found.choices],
     }

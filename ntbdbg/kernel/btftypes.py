@@ -10,10 +10,12 @@ is given in place of a file's: ``prog.type("struct perf_ctx", "ntb_perf")``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import drgn
 from drgn import FindObjectFlags, Program, Type, TypeKind, TypeKindSet
 
+from ntbdbg.errors import KernelError
 from ntbdbg.kernel.btf import Btf, Kind
 from ntbdbg.kernel.btfcheck import is_whole
 from ntbdbg.kernel.btfmaker import TypeMaker
@@ -43,6 +45,19 @@ def register_btf(prog: Program, vmlinux: Btf, modules: Modules = tuple) -> BtfTy
     prog.register_type_finder("btf", types.find_type, enable_index=-1)
     prog.register_object_finder("btf", types.find_constant, enable_index=-1)
     return types
+
+
+class Namesake(NamedTuple):
+    """One of perhaps several types of one name and kind.
+
+    :ivar module: that has it, or ``vmlinux``
+    :ivar number: its own in that BTF
+    :ivar size: bytes, None for what has none, as a typedef
+    """
+
+    module: str
+    number: int
+    size: int | None
 
 
 class BtfTypes:
@@ -97,10 +112,25 @@ class BtfTypes:
         """
         return self.find(Kind.VAR, symbol, module) or self.find(Kind.FUNC, symbol, module)
 
-    def candidates(self, kind: Kind, name: str) -> int:
-        """How many types of that kind and name there are in vmlinux and its modules."""
-        own = len(self._vmlinux.btf.all_by_name(kind, name))
-        return own + sum(len(m.btf.own_by_name(kind, name)) for m in self._module_makers.values())
+    def namesakes(self, kind: Kind, name: str, module: str | None = None) -> list[Namesake]:
+        """Every type of that kind and name, in the order in which `find` takes one.
+
+        Of modules, only those that are open already, as opening them takes long.
+        """
+        is_open = self._loaded is not None or module not in (None, "vmlinux")
+        makers = list(self._makers(module)) if is_open else [self._vmlinux]
+        return [
+            Namesake(maker.btf.name, number, maker.btf.entry(number).size)
+            for maker in makers
+            for number in maker.btf.own_by_name(kind, name)
+        ]
+
+    def numbered(self, number: int, module: str = "vmlinux") -> Type:
+        """The type of that number in `module`; KernelError if there is none."""
+        maker = self._vmlinux if module == "vmlinux" else self._module_makers.get(module)
+        if maker is None:
+            raise KernelError(f"module {module} carries no types")
+        return maker.type(number)
 
     def _look_up(self, kind: Kind, name: str, module: str | None) -> Type | None:
         for maker in self._makers(module):

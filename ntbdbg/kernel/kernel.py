@@ -259,10 +259,14 @@ class Kernel:
         return self.program.prog
 
     def type(self, name: str) -> drgn.Type:
-        """The type that C calls `name`: ``struct list_head *``; KernelError if there is none."""
-        from ntbdbg.kernel.objects import find_type
+        """The type that C calls `name`: ``struct list_head *``; KernelError if there is none.
 
-        return find_type(self, name)
+        Of several of one name, ``struct slot#17`` is that number of BTF, ``ntb:struct slot`` that
+        of a module.
+        """
+        from ntbdbg.kernel.choosing import choose_type
+
+        return choose_type(self, name).type
 
     def object(self, path: str) -> drgn.Object:
         """The variable or member at ``init_uts_ns.name.nodename``, ``mod:sym.member[3]``.

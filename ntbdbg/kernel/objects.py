@@ -17,26 +17,6 @@ if TYPE_CHECKING:
     from ntbdbg.kernel.symbols import Symbol
 
 
-def find_type(kernel: Kernel, name: str) -> drgn.Type:
-    """The type that C calls `name`: ``struct list_head *``.
-
-    :raises KernelError: there is none, or the name is no type's
-    """
-    try:
-        return kernel.prog.type(name)
-    except LookupError:
-        raise KernelError(
-            f"{kernel.memory.name}: Linux {kernel.info.release} has no type {name!r}",
-            hint="write it as in C: 'struct task_struct', 'pid_t'; a module's types need the "
-            "module loaded",
-        ) from None
-    except SyntaxError as error:
-        raise KernelError(
-            f"{kernel.memory.name}: {name!r} is no type: {error.msg}",
-            hint="write it as in C: 'struct task_struct', 'unsigned long', 'pid_t'",
-        ) from None
-
-
 def find_object(kernel: Kernel, text: str) -> drgn.Object:
     """The variable or member at ``[MODULE:]SYMBOL[@CPU][.MEMBER…]``.
 

@@ -25,12 +25,15 @@ class TypedPlace(NamedTuple):
     :ivar slot: what it is; of a bit field, which bits from there on
     :ivar name: how the user called it
     :ivar size: bytes; of an array without a length, those up to the next symbol
+    :ivar choices: where several types have that name: how to say each, the one taken first, and
+        its size in bytes (None for a typedef)
     """
 
     place: Place
     slot: Slot
     name: str
     size: int
+    choices: tuple[tuple[str, int | None], ...] = ()
 
     @property
     def shape(self) -> Shape:
@@ -67,10 +70,12 @@ def put_type(guest: Guest, type_name: str, address: str) -> TypedPlace:
 
     :raises KernelError: no such type, or no kernel that could tell
     """
+    from ntbdbg.kernel.choosing import choose_type
     from ntbdbg.kernel.drgnshape import shape_of
 
     place = guest.resolve(address)
-    shape = shape_of(place.guest.kernel.type(type_name))
+    choice = choose_type(place.guest.kernel, type_name)
+    shape = shape_of(choice.type)
     if not shape.size:
         raise KernelError(
             f"{shape.name} has no size",
@@ -78,7 +83,11 @@ def put_type(guest: Guest, type_name: str, address: str) -> TypedPlace:
         )
     if place.via:
         place = guest.resolve(address, shape.size)
-    return TypedPlace(place, Slot("", shape, 0), place.symbol or address, shape.size)
+    choices = tuple((choice.label(one), one.size) for one in choice.namesakes)
+    named = place.symbol or address
+    return TypedPlace(
+        place, Slot("", shape, 0), named, shape.size, choices if len(choices) > 1 else ()
+    )
 
 
 def find_typed(guest: Guest, text: str) -> TypedPlace:

@@ -21,6 +21,7 @@ class BtfBuilder:
     """Numbers types in the order in which they are met, then writes them in that order.
 
     :param base: types that another BTF (vmlinux') has already
+    :ivar twins: name and size of structures that another one of the name is followed by
     """
 
     def __init__(self, base: BtfBuilder | None = None) -> None:
@@ -28,6 +29,7 @@ class BtfBuilder:
         self._ids: dict[int, int] = {} if base is None else dict(base._ids)
         self._known: dict[str, int] = {} if base is None else dict(base._known)
         self._queue: list[CType] = []
+        self.twins: list[tuple[str, int]] = []
 
     def add(self, types: CTypes) -> None:
         """Every declared type, and those it is made of."""
@@ -42,6 +44,8 @@ class BtfBuilder:
         for kind in self._queue:
             made = self._write(kind)
             assert made == self._ids[id(kind)], f"{kind.name}: numbered otherwise"
+        for name, size in self.twins:
+            self.writer.struct(name, size, [("twin", self._known["int"], 0, None)])
         variables = [
             (self.writer.variable(name, self._ids[id(kind)], 1), offset, kind.size)
             for name, (offset, kind) in percpu.items()

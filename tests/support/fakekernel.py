@@ -139,6 +139,7 @@ class FakeGuest:
     :ivar symbols: name → VA of everything that kallsyms will list
     :ivar omit: symbols that VMCOREINFO does not mention (``kallsyms_names``: as before Linux 6.0)
     :ivar extra: further lines of VMCOREINFO
+    :ivar twins: further structures of vmlinux, by name and size, each with an ``int twin``
     """
 
     def __init__(
@@ -160,6 +161,7 @@ class FakeGuest:
         self.tables: dict[str, int] = {}
         self.omit: set[str] = set()
         self.extra: list[str] = []
+        self.twins: list[tuple[str, int]] = []
         self.build_id = "5a" * 20
         self.kaslr = kaslr
         self.cpus = cpus
@@ -375,6 +377,7 @@ class FakeGuest:
     def _write_btf(self) -> None:
         self.vmlinux_btf = BtfBuilder()
         self.vmlinux_btf.add(self.types)
+        self.vmlinux_btf.twins = self.twins
         percpu = {
             name: (self.symbols[name], kind)
             for name, kind in self._percpu_types.items()

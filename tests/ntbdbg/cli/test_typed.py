@@ -27,6 +27,7 @@ struct task_struct {
 
 def furnish(name: str, guest: FakeGuest) -> None:
     guest.types.declare(TASK)
+    guest.twins += [("cred", 24), ("cred", 32)]
     cred = guest.new("struct cred", uid=1000, label=guest.text("root"))
     task = guest.variable("init_task", "struct task_struct", state=-1, comm=b"swapper/0")
     task.set(flag=1, level=5, phase=4, parent=task, cred=cred, number=65)
@@ -118,7 +119,7 @@ def test_json(lab: LinuxLab, ntbdbg: Run, at: int) -> None:
     assert document == {
         "kind": "decode", "schema": 1, "target": "qemu1", "name": "init_task",
         "type": "struct task_struct", "guest": "qemu1", "address": at, "space": "va", "via": None,
-        "size": 96,
+        "size": 96, "choices": [],
     }  # fmt: skip
     assert fields["level"] == {
         "path": "level", "depth": 0, "address": at + 4, "offset": 4, "size": 1,
@@ -231,3 +232,37 @@ def test_values_that_do_not_fit_change_nothing(
     assert done.returncode == 2
     assert why in done.stderr
     assert lab.ram_path("qemu1").read_bytes() == before
+
+
+def test_of_several_types_of_one_name_the_one_taken_is_told(lab: LinuxLab, ntbdbg: Run) -> None:
+    done = ntbdbg("decode", "qemu1", "struct cred", "init_task", "--json")
+    found = json.loads(done.stdout)
+    names = [one["type"] for one in found["choices"]]
+    assert [one["size"] for one in found["choices"]] == [16, 24, 32]
+    assert found["size"] == 16
+    others = ", ".join(
+        f"'{name}' ({size} bytes)" for name, size in zip(names[1:], (24, 32), strict=True)
+    )
+    assert done.stderr == (
+        f"note: 3 types are called so; taken: '{names[0]}' (16 bytes); "
+        f"to choose another: {others}\n"
+    )
+    for one in found["choices"]:
+        done = ntbdbg("decode", "qemu1", one["type"], "init_task", "--json")
+        assert (json.loads(done.stdout)["size"], done.stderr) == (one["size"], "")
+    done = ntbdbg("decode", "qemu1", f"vmlinux:{names[2]}", "init_task")
+    assert "+0x0000  twin  -1  int" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("struct cred#1", "type 1 of vmlinux is "),
+        ("struct cred#999999", "is not there"),
+        ("ntb:struct cred", "ntb"),
+    ],
+)
+def test_types_that_are_not_there(lab: LinuxLab, ntbdbg: Run, kind: str, told: str) -> None:
+    done = ntbdbg("decode", "qemu1", kind, "init_task")
+    assert done.returncode == 5
+    assert told in done.stderr

@@ -186,6 +186,7 @@ def test_modules_are_asked_when_vmlinux_does_not_know(written: BtfWriter) -> Non
     made = Made(written, ntb=one, ntb_perf=two)
     prog = made.prog
     assert prog.type("struct dev").size == 4
+    assert [one.size for one in made.types.namesakes(Kind.STRUCT, "dev")] == [4]
     assert made.asked == 0
     assert prog.type("struct hidden").size == 8
     assert prog.type("struct owner").members[0].type.type.members[1].name == "b"
@@ -200,7 +201,13 @@ def test_modules_are_asked_when_vmlinux_does_not_know(written: BtfWriter) -> Non
         prog.type("struct hidden", "vmlinux")
     with pytest.raises(LookupError):
         prog.type("struct dev", "no_such_module")
-    assert made.types.candidates(Kind.STRUCT, "dev") == 3
+    found = made.types.namesakes(Kind.STRUCT, "dev")
+    assert [(one.module, one.size) for one in found] == [
+        ("vmlinux", 4), ("ntb", 12), ("ntb_perf", 16),
+    ]  # fmt: skip
+    assert [made.types.numbered(one.number, one.module).size for one in found] == [4, 12, 16]
+    with pytest.raises(KernelError, match="no_such_module carries no types"):
+        made.types.numbered(1, "no_such_module")
 
 
 def test_whoever_lists_the_modules_may_ask_for_types(written: BtfWriter) -> None:
