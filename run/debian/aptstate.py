@@ -52,7 +52,7 @@ class AptState:
         """Whether the package lists at hand are of these sources and at most `max_age` s old."""
         stamp = self._folder / "refreshed"
         try:
-            same = stamp.read_text() == self._sources and self._config.exists()
+            same = stamp.read_text() == self._sources and self._is_configured()
             return same and time.time() - stamp.stat().st_mtime < max_age
         except OSError:
             return False
@@ -87,14 +87,25 @@ class AptState:
 
     def query(self, argv: Sequence[str]) -> str:
         """What a program of apt's prints; nothing for what it does not know."""
-        if not self._config.exists():
-            self._prepare()  # else apt would answer from the host's own lists
+        if not self._is_configured():
+            self._prepare()  # else apt would answer from other lists
         env = {**os.environ, **self._environment()}
         return subprocess.run(argv, capture_output=True, text=True, env=env, check=False).stdout
 
     @property
     def _config(self) -> Path:
         return self._folder / "apt.conf"
+
+    def _is_configured(self) -> bool:
+        """Whether there is a configuration for this folder: one that was moved has another's."""
+        try:
+            return self._state_line in self._config.read_text().splitlines()
+        except OSError:
+            return False
+
+    @property
+    def _state_line(self) -> str:
+        return f'Dir::State "{self._folder}";'
 
     def _prepare(self) -> None:
         for folder in ("sources", "lists/partial", "cache/archives/partial"):

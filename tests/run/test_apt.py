@@ -293,6 +293,14 @@ def test_the_lists_of_the_host_never_answer(apt: Apt, tmp_path: Path) -> None:
         apt.show(["base-files"])
 
 
+def test_a_moved_cache_answers(apt: Apt, repository: Repository, tmp_path: Path) -> None:
+    """Its configuration names folders that are no more."""
+    (tmp_path / "state").rename(tmp_path / "moved")
+    moved = repository.apt(tmp_path / "moved")
+    assert not moved.is_fresh()
+    assert [package.version for package in moved.show(["hello"])] == ["1.0"]
+
+
 def test_how_to_reach_servers_is_taken_from_the_user(
     repository: Repository, tmp_path: Path, step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
