@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
 from io import BytesIO
@@ -189,8 +190,7 @@ def test_freeze_of_one_command_is_no_error(path: Path, run) -> None:
 def test_ordinary_tools_unpack_a_packed_one(taken: Path, tmp_path: Path) -> None:
     with (taken / "packed.cap").open("rb") as file:
         reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
-        with tarfile.open(fileobj=reader, mode="r|") as archive:
-            archive.extractall(tmp_path, filter="data")
+        subprocess.run(["tar", "-x", "-C", tmp_path], input=reader.read(), check=True)
     assert list(examine(str(tmp_path))) == []
     for name in ("qemu1.ram", "qemu2.ram", "page.bin"):
         assert (tmp_path / name).read_bytes() == (taken / "lab.cap" / name).read_bytes()
