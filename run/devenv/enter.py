@@ -21,6 +21,8 @@ from run.store import Store
 #: parts of a source folder that a developer has no use for: quilt's copies of all patched files
 _LEFT_OUT = {*NOT_SOURCE, ".pc"}
 
+FINISH = "python3 run finish_qemu_devenv"
+
 #: bytes of a tree with its git
 ROOM = 1 << 30
 
@@ -77,8 +79,11 @@ def _says_the_same(old: DevTree, commit: str, series: Series) -> bool:
     return series.settle(own) == series.load()
 
 
-def examine(tree: Path) -> DevTree | None:
-    """The tree that is there, without work that would be lost sight of."""
+def examine(tree: Path, *, finish: str = FINISH) -> DevTree | None:
+    """The tree that is there, without work that would be lost sight of.
+
+    :param finish: the command that takes over what was committed there
+    """
     if not tree.exists():
         return None
     old = DevTree.at(tree)
@@ -88,8 +93,7 @@ def examine(tree: Path) -> DevTree | None:
     if work := old.unfinished():
         raise RunError(
             f"{tree} has commits that were not finished: {listed(work)}",
-            hint="'python3 run finish_qemu_devenv' takes them over; to start anew beside them,"
-            " move the folder away",
+            hint=f"'{finish}' takes them over; to start anew beside them, move the folder away",
         )
     return old
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 
 from run.config import Paths
 from run.devenv.enter import Entered, examine, renew
@@ -23,18 +24,21 @@ from run.yocto.layout import Layout, shell_argv
 
 RECIPE = "qemu-system-native"
 
+FINISH = "python3 run finish_qemu_devenv --image=yocto"
+
 
 def enter_yocto(steps: Steps, paths: Paths, *, policy: Policy) -> Entered:
     """The tree of the recipe's QEMU, with openembedded-core's patches below ours."""
     layout, series = Layout(paths), Series()
     with alone(steps, layout):
-        old = examine(layout.qemu_tree)
+        old = examine(layout.qemu_tree, finish=FINISH)
         if old is None:
             check_host(steps, layout, policy)
             checkout(steps, layout)
             with steps.step("yocto: devtool modify") as step:
                 run_kas(step, layout, shell_argv(extract_command(layout)))
-            old = adopt(Git(layout.qemu_tree), series.load())
+            made = adopt(Git(layout.qemu_tree), series.load())
+            return replace(renew(steps, made, series, OVERLAY), fresh=True)
         return renew(steps, old, series, OVERLAY)
 
 
@@ -76,5 +80,6 @@ def adopt(git: Git, series: Sequence[Patch]) -> DevTree:
     base = git("rev-parse", f"HEAD~{len(series)}").strip()
     tree = DevTree(git)
     git("update-ref", BASE, base)
+    tree.switch(tree.get("HEAD"))  # away from devtool's branch, onto that of all such trees
     tree.settle(tree.get("HEAD"), folder_tree(git, OVERLAY))
     return tree

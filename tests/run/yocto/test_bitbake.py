@@ -19,9 +19,9 @@ import pytest
 
 from run.devenv.series import Series
 from run.yocto.layout import IMAGE, TARGETS
-from tests.run.yocto.yard import Yard, mirrors
+from tests.run.yocto.yard import Yard, lacking
 
-pytestmark = pytest.mark.skipif(mirrors() is not None, reason=str(mirrors()))
+pytestmark = pytest.mark.skipif(lacking() is not None, reason=str(lacking()))
 
 
 @pytest.fixture(scope="module")

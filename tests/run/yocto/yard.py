@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from run.config import CHECKOUT, Paths
+from run.config import Paths
 from run.yocto.layout import MIRRORS, Layout
+from tests.support.checkout import CheckoutCopy
 
 NOBODY = 65534
 
@@ -19,6 +20,12 @@ REPOSITORIES = ("openembedded-core.git", "meta-openembedded.git", "bitbake.git")
 
 #: no test reaches out, whatever the recipes say
 OFFLINE = 'BB_NO_NETWORK = "1"\nCONNECTIVITY_CHECK_URIS = ""\n'
+
+
+def unprivileged() -> list[str]:
+    """What a command line begins with, to be run by somebody else than root."""
+    drop = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    return drop if os.geteuid() == 0 else []
 
 
 @dataclass
@@ -31,18 +38,26 @@ class Yard:
     root: Path
 
     def __post_init__(self) -> None:
-        files = self.root / "checkout" / "yocto_files"
-        shutil.copytree(CHECKOUT / "yocto_files", files)
+        root = self.checkout.root
         self.layout.build.mkdir(parents=True)
         (self.root / "offline.conf").write_text(OFFLINE)
         # The repositories at hand may be anybody's.
         (self.root / "gitconfig").write_text("[safe]\n\tdirectory = *\n")
         for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "layer"]):
             who = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
-            subprocess.run(["git", *who, "-C", str(self.root / "checkout"), *words], check=True)
+            subprocess.run(["git", *who, "-C", str(root), *words], check=True)
+        self.hand_over()
+
+    @cached_property
+    def checkout(self) -> CheckoutCopy:
+        """The layer, and a launcher of its own."""
+        return CheckoutCopy(self.root / "checkout", self.environ, unprivileged())
+
+    def hand_over(self) -> None:
+        """Give everything here to that user."""
         if os.geteuid() == 0:
             for path in (self.root, *self.root.rglob("*")):
-                os.chown(path, NOBODY, NOBODY)
+                os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
 
     @property
     def layout(self) -> Layout:
@@ -53,13 +68,10 @@ class Yard:
         program = str(Path(sys.prefix) / "bin" / "kas")
         own = str(self.root / "checkout" / "yocto_files" / "kas.yml")
         words = tuple(own if word.endswith("kas.yml") else word for word in words)
-        drop = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-        return [*(drop if os.geteuid() == 0 else []), program, *words]
+        return [*unprivileged(), program, *words]
 
     @property
     def environ(self) -> dict[str, str]:
-        layout = self.layout
-        layout_environ = layout.environ()
         own = {
             "XDG_CACHE_HOME": str(self.root / "cache"),
             "HOME": str(self.root),
@@ -67,7 +79,7 @@ class Yard:
             "DL_DIR": str(self.root / "downloads"),
             "SSTATE_DIR": str(self.root / "sstate"),
         }
-        return {**os.environ, **layout_environ, **own}
+        return {**os.environ, **self.layout.environ(), **own}
 
     def run(self, *words: str, timeout: float = 900) -> str:
         """Run kas; gives its output, which a failure shows."""
@@ -92,12 +104,14 @@ class Yard:
         return f"bitbake -R {self.root / 'offline.conf'} "
 
 
-def mirrors() -> str | None:
-    """Why the repositories cannot be had; None if they can."""
+def lacking() -> str | None:
+    """Why kas and bitbake cannot be run on repositories at hand; None if they can."""
     folder = os.environ.get(MIRRORS)
     if not folder:
         return f"{MIRRORS} names no folder with {', '.join(REPOSITORIES)}"
     for name in REPOSITORIES:
         if not (Path(folder) / name).is_dir():
             return f"{MIRRORS}={folder} has no {name}"
-    return None
+    # By way of a shell: setpriv itself still has root's rights when it starts a program.
+    asked = subprocess.run([*unprivileged(), "sh", "-c", f"{sys.executable} -V"], check=False)
+    return f"only root can run {sys.executable}" if asked.returncode else None
