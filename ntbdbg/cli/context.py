@@ -14,6 +14,7 @@ from ntbdbg.errors import AmbiguousError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ntbdbg.memory.base import PhysicalMemory
     from ntbdbg.target.guest import Guest, Place
     from ntbdbg.target.lab import Lab
 
@@ -143,6 +144,14 @@ class AppContext:
         text = place_note(place, size)
         if text:
             self.note(text)
+
+    def note_left_out(self, name: str, memory: PhysicalMemory) -> None:
+        """Tell that parts of what was looked through cannot be read."""
+        size = memory.left_out()
+        if size:
+            from ntbdbg.memory.number import format_size
+
+            self.note(f"{format_size(size)} of {name} cannot be read, and were passed over")
 
     def note_partial(self, guest: Guest, partial: str | None) -> None:
         """Tell that more may exist than was shown, and why."""

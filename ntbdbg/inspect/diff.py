@@ -21,6 +21,7 @@ from typing import NamedTuple
 from ntbdbg.inspect.rawbytes import Pinned, memcmp
 from ntbdbg.inspect.workers import Batch, in_batches, in_workers, usable_workers
 from ntbdbg.memory.base import AddressRange, PhysicalMemory
+from ntbdbg.memory.segments import overlaps
 
 PAGE = 4096
 GROUP = 8 * PAGE
@@ -224,12 +225,9 @@ def _compare_in_workers(
 
 
 def common_spans(a: PhysicalMemory, b: PhysicalMemory) -> tuple[Span, ...]:
-    """What both have at the same addresses."""
+    """What both have at the same addresses, and can be read."""
     return tuple(
-        Span(part.start, part.start, part.size)
-        for mine in a.segments.runs()
-        for theirs in b.segments.runs()
-        if (part := mine.overlap(theirs)) is not None
+        Span(part.start, part.start, part.size) for part in overlaps(a.readable(), b.readable())
     )
 
 

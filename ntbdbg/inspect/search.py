@@ -96,8 +96,9 @@ def runs_to_search(
     """The RAM that a search looks at; errors as `search`."""
     if align < 1:
         raise UsageError(f"alignment {align} is less than 1", hint="e.g. --align 8")
-    runs = [part for run in memory.segments.runs() if (part := _clip(run, within))]
+    runs = [part for run in memory.readable() if (part := _clip(run, within))]
     if not runs and within is not None:
+        memory.read(within.start, 1)  # it knows best why not
         reason = memory.segments.explain(within.start)
         raise FaultError(
             memory.name, within.start, within.size, reason, hint="'ntbdbg map' shows where RAM is"

@@ -68,6 +68,14 @@ class PhysicalMemory(ABC):
         else:
             yield from self.segments.within(within)
 
+    def readable(self) -> Iterator[AddressRange]:
+        """RAM without what cannot be read, as it was left out of a dump or is damaged."""
+        yield from self.segments.runs()
+
+    def left_out(self) -> int:
+        """Bytes of RAM that cannot be read."""
+        return sum(run.size for run in self.segments) - sum(run.size for run in self.readable())
+
     def file_offset(self, address: int) -> int | None:
         """Where the byte at `address` lies in the backing; None if nowhere as it is."""
         segment = self.segments.find(address)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ntbdbg.errors import FaultError, FormatError
 from ntbdbg.memory.base import AddressRange, PhysicalMemory, Segment, SegmentMap
 from ntbdbg.memory.ramfile import never_changed
+from ntbdbg.memory.segments import joined
 
 if TYPE_CHECKING:
     from ntbdbg.memory.seekable import SeekableFile
@@ -53,12 +54,21 @@ class PackedMemory(PhysicalMemory):
 
     def extents(self, within: AddressRange | None = None) -> Iterator[AddressRange]:
         """Ranges in whole frames that hold something other than zeros."""
+        yield from self._in_frames(within, (_DATA,))
+
+    def readable(self) -> Iterator[AddressRange]:
+        yield from joined(self._in_frames(None, (_DATA, _ZEROS)))
+
+    def _in_frames(
+        self, within: AddressRange | None, kinds: tuple[int, ...]
+    ) -> Iterator[AddressRange]:
+        """What of RAM lies in frames of these kinds."""
         self.check_backing()
         for part in super().extents(within):
             segment = self.segments.find(part.start)
             assert segment is not None
             shift = self._base + segment.offset - segment.start
-            for start, end in self._touched(part.start + shift, part.end + shift):
+            for start, end in self._content(part.start + shift, part.end + shift, kinds):
                 yield AddressRange(start - shift, end - shift)
 
     def check_backing(self) -> None:
@@ -84,13 +94,13 @@ class PackedMemory(PhysicalMemory):
         reason = f"cannot be read: {error.message}"
         return FaultError(self.name, address, size, reason, hint=error.hint)
 
-    def _touched(self, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """Parts of the content from `start` to `end` that are worth reading, joined."""
+    def _content(self, start: int, end: int, kinds: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+        """Parts of the content from `start` to `end` in frames of these kinds, joined."""
         low = high = start
         while start < end:
             index = self.packed.index_at(start)
             stop = min(end, self.packed[index].content[1])
-            if self._kind(index) == _DATA:
+            if self._kind(index) in kinds:
                 low, high = (low if high == start else start), stop
             elif low < high:
                 yield low, high

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from ntbdbg.errors import UsageError
@@ -53,6 +53,34 @@ class Segment(NamedTuple):
     @property
     def range(self) -> AddressRange:
         return AddressRange(self.start, self.end)
+
+
+def joined(ranges: Iterable[AddressRange]) -> Iterator[AddressRange]:
+    """Ranges in order, those that adjoin as one."""
+    start = end = -1
+    for part in ranges:
+        if part.start != end:
+            if start >= 0:
+                yield AddressRange(start, end)
+            start = part.start
+        end = part.end
+    if start >= 0:
+        yield AddressRange(start, end)
+
+
+def overlaps(
+    mine: Iterator[AddressRange], theirs: Iterator[AddressRange]
+) -> Iterator[AddressRange]:
+    """What two sequences of ranges, each in order, have in common."""
+    left, right = next(mine, None), next(theirs, None)
+    while left and right:
+        part = left.overlap(right)
+        if part:
+            yield part
+        if left.end <= right.end:
+            left = next(mine, None)
+        else:
+            right = next(theirs, None)
 
 
 class SegmentMap(Sequence[Segment]):
@@ -133,12 +161,4 @@ class SegmentMap(Sequence[Segment]):
 
     def runs(self) -> Iterator[AddressRange]:
         """Stretches of RAM without a hole: segments that adjoin in addresses count as one."""
-        start = end = -1
-        for segment in self._segments:
-            if segment.start != end:
-                if start >= 0:
-                    yield AddressRange(start, end)
-                start = segment.start
-            end = segment.end
-        if start >= 0:
-            yield AddressRange(start, end)
+        return joined(segment.range for segment in self._segments)

@@ -15,6 +15,7 @@ from ntbdbg.memory.formats.kdumpwrite import METHODS, write_kdump
 from ntbdbg.memory.formats.plainwrite import write_elf, write_lime, write_raw
 from ntbdbg.memory.formats.sink import Sink
 from ntbdbg.memory.image import ImageMemory
+from ntbdbg.memory.number import format_size
 from ntbdbg.target.vcpus import Vcpus, vcpus_of
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ def prepare(guest: Guest, *, now: float | None = None) -> Export:
         notes.append(f"without what the kernel says of itself: {error.message}")
     if isinstance(memory, ImageMemory):
         notes += memory.facts.notes
+    if memory.left_out():
+        notes.append(f"{format_size(memory.left_out())} cannot be read, and are zeros in it")
     return Export(guest, content, vcpus, tuple(notes))
 
 

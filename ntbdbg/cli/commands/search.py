@@ -70,6 +70,8 @@ def command(
         guest = area.place.guest
     app.note_tearing(guest)
     found = 0
+    if within is None:
+        app.note_left_out(guest.name, memory)
     with app.stillness(), Progress("search", app.is_terminal) as progress:
         span = area.span if area else None
         if counts and limit is None:

@@ -93,6 +93,13 @@ class KdumpMemory(ImageMemory):
         """None: pages are compressed."""
         return
 
+    def readable(self) -> Iterator[AddressRange]:
+        for run in self.segments.runs():
+            for low, high in self._dumped.runs(run.start // self._page, -(-run.end // self._page)):
+                part = AddressRange(low * self._page, high * self._page).overlap(run)
+                assert part is not None
+                yield part
+
     def extents(self, within: AddressRange | None = None) -> Iterator[AddressRange]:
         """Ranges of pages that were dumped, but for those that share the page of zeros."""
         self.check_backing()

@@ -81,3 +81,46 @@ def test_a_hole_is_a_fault_and_a_broken_dump_a_target_error(ntbdbg: Run, dumps: 
     shown = ntbdbg("dump", broken, "0")
     assert shown.returncode == 3
     assert f"{broken}+0xbb8" in shown.stderr
+
+
+@pytest.fixture
+def filtered(dumps: Path) -> Path:
+    """A dump of five pages of which makedumpfile left two out, each beside one that it has."""
+    path = dumps / "filtered.kdump"
+    pages = {0: b"needle".ljust(PAGE, b"."), 2: b"x" * (PAGE - 3) + b"nee", 4: b"needle" * 682}
+    pages = {number: data.ljust(PAGE, b".") for number, data in pages.items()}
+    path.write_bytes(kdump(pages, absent=[1, 3]))
+    return path
+
+
+@pytest.mark.parametrize("words", [["str:needle"], ["re:need+le"], ["str:needle", "--count"]])
+def test_what_a_dump_has_not_is_passed_over(ntbdbg: Run, filtered: Path, words: list[str]) -> None:
+    done = ntbdbg("search", filtered, *words)
+    assert done.returncode == 0
+    found = int(done.stdout) if "--count" in words else len(done.stdout.splitlines())
+    assert found == 1 + 682
+    assert done.stderr == f"note: 8 KiB of {filtered} cannot be read, and were passed over\n"
+
+
+def test_what_a_dump_has_not_is_not_compared(ntbdbg: Run, filtered: Path, dumps: Path) -> None:
+    done = ntbdbg("diff", filtered, filtered)
+    assert done.returncode == 0
+    assert f"8 KiB of {filtered} cannot be read, and were passed over" in done.stderr
+    assert "are identical: 12 KiB compared" in done.stderr
+    whole = dumps / "two.kdump"
+    done = ntbdbg("diff", filtered, whole, "--summary")
+    assert done.returncode == 1
+    assert f"4 KiB are in {filtered} alone and not compared" in done.stderr
+
+
+def test_what_is_asked_for_and_not_there_is_an_error(ntbdbg: Run, filtered: Path) -> None:
+    for words in (["search", filtered, "u8:0", "--range", "4K+4K"], ["dump", filtered, "4K"]):
+        done = ntbdbg(*words)
+        assert done.returncode == 4
+        assert "0x1000 was left out of the dump" in done.stderr
+
+
+def test_an_export_says_what_it_has_not(ntbdbg: Run, filtered: Path, dumps: Path) -> None:
+    done = ntbdbg("export", filtered, "--format", "raw", "-o", dumps / "x.raw")
+    assert done.returncode == 0
+    assert "note: 8 KiB cannot be read, and are zeros in it" in done.stderr

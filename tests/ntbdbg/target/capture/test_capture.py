@@ -295,6 +295,12 @@ def test_a_damaged_block_of_a_packed_one(taken: Path, tmp_path: Path, run) -> No
     code, out, _ = run("verify", path)
     assert code == 1
     assert "qemu2.ram+0x700000-0x7fffff, qemu2: [0x700000, 0x800000): damaged frame" in out
+    code, out, err = run("--from", path, "search", "qemu2", "str:through", "-c")
+    assert (code, out) == (0, "1\n")
+    assert err == "note: 1 MiB of qemu2 cannot be read, and were passed over\n"
+    code, out, err = run("diff", f"{path}:qemu2", f"{taken / 'packed.cap'}:qemu2", "-q")
+    assert code == 0
+    assert f"1 MiB of {path}:qemu2 cannot be read, and were passed over" in err
 
 
 def test_a_packed_one_that_was_cut_off(taken: Path, tmp_path: Path, run) -> None:
