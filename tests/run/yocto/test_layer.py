@@ -25,6 +25,9 @@ FILES = CHECKOUT / "yocto_files"
 FRAGMENT = FILES / "meta-ntb/recipes-kernel/linux/linux-yocto/ntb.cfg"
 PROGRAMS = Path(sys.prefix) / "bin"
 
+#: folders with sources of Linux, separated by colons, whose Kconfig shall know the fragment too
+TREES = os.environ.get("NTB_LINUX_TREES", "")
+
 _OPTION = re.compile(r"^CONFIG_(\w+)=(\w+)$", re.MULTILINE)
 
 
@@ -63,9 +66,15 @@ def wanted() -> dict[str, str]:
     return dict(found)
 
 
-@pytest.fixture(scope="module")
-def kernel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _name(tree: str) -> str:
+    return Path(tree).name or "the guest's"
+
+
+@pytest.fixture(scope="module", params=["", *filter(None, TREES.split(":"))], ids=_name)
+def kernel(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What of a kernel's source says which options there are, as the guest's own package has it."""
+    if request.param:
+        return Path(request.param)
     folder = tmp_path_factory.mktemp("kernel")
     step = Step("kconfig", folder / "log", None, 0)
     paths = Paths()
@@ -77,12 +86,12 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "source"
 
 
-def test_the_kernel_takes_every_option(kernel: Path) -> None:
+def test_the_kernel_takes_every_option(kernel: Path, tmp_path: Path) -> None:
     """Linux' own configuration program, fed with the fragment, keeps each: dependencies hold."""
     environ = {**os.environ, "KCONFIG_ALLCONFIG": "", "LC_ALL": "C"}
-    make = ["make", "-C", str(kernel), "ARCH=x86_64"]
+    make = ["make", "-C", str(kernel), f"O={tmp_path}", "ARCH=x86_64"]
     subprocess.run([*make, "x86_64_defconfig"], env=environ, check=True, capture_output=True)
-    config = kernel / ".config"
+    config = tmp_path / ".config"
     config.write_text(config.read_text() + FRAGMENT.read_text(encoding="utf-8"))
     subprocess.run([*make, "olddefconfig"], env=environ, check=True, capture_output=True)
     made = dict(_OPTION.findall(config.read_text()))
