@@ -85,6 +85,10 @@ def test_makedumpfile_finds_the_log_and_filters(lab: Lab, dumps: Path, tmp_path:
         kept += extent.size
     assert 8 * MIB < kept < sum(extent.size for extent in whole.extents())
     assert lab.ntbdbg("bt", str(tmp_path / "filtered"), "1") == lab.ntbdbg("bt", str(core), "1")
+    assert lab.ntbdbg("search", str(tmp_path / "filtered"), "str:ntb_hw_idt", "--limit", "3")
+    compared = lab.json("diff", str(tmp_path / "filtered"), str(core), "--summary")
+    assert compared["identical"]
+    assert compared["compared"] >= kept
 
 
 def test_gdb_reads_the_banner_by_its_virtual_address(lab: Lab, dumps: Path) -> None:
