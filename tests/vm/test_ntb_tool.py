@@ -326,3 +326,46 @@ def test_freeze_stops_both_and_resume_lets_them_go(lab):
         lab.ntbdbg("resume")
     assert lab.qmp_status() == {"qemu1": "running", "qemu2": "running"}
     assert lab.sh(1, "echo alive") == "alive"
+
+
+def test_the_drivers_view_of_ntb_perf(lab):
+    """It takes the place of ntb_tool. Its own info file against `ntb`, on both sides."""
+    for number in (1, 2):
+        lab.sh(number, f"cd {tool.PEER} && echo 0:0 > peer_mw_trans0; echo 0 > mw_trans0")
+    for number in (1, 2):
+        lab.sh(number, "rmmod ntb_tool && modprobe ntb_perf")
+    try:
+        lab.until(lambda: all("[p]" in perf_info(lab, n) for n in (1, 2)), timeout=60)
+        # ntb_perf points one window to its peer's buffer and writes through another one.
+        views = lab.json_lines("ntb", expect=1)
+        for number, view in zip((1, 2), views, strict=True):
+            shows_what_ntb_perf_says(view["driver"], perf_info(lab, number))
+            assert [one["kind"] for one in view["disagreements"]] == ["other_window"]
+    finally:
+        for number in (1, 2):
+            lab.sh(number, "rmmod ntb_perf && modprobe ntb_tool")
+    for number in (1, 2):
+        lab.sh(number, tool.LINK_UP)
+    lab.until(lambda: all(lab.sh(n, tool.LINK_STATE) == "Y" for n in (1, 2)), timeout=30)
+
+
+def perf_info(lab, number: int) -> str:
+    return lab.sh(number, "cat /sys/kernel/debug/ntb_perf/*/info")
+
+
+def shows_what_ntb_perf_says(driver: dict, info: str) -> None:
+    own, peer = map(int, re.findall(r"Global index (\d+)", info))
+    told = dict(re.findall(r"(Out buff phys addr|\w+ buffer (?:size|xlat)) (0x\w+)", info))
+    assert driver["client_name"] == "ntb_perf"
+    client = driver["client"]
+    assert (client["window"], client["busy"]) == (own, "idle" not in info)
+    (shown,) = client["peers"]
+    assert (shown["index"], shown["window"]) == (0, peer)
+    assert shown["link_up"] is ("Link status: up" in info) is True
+    assert {
+        "Out buff phys addr": shown["out_mapped"],
+        "Out buffer size": shown["out_size"],
+        "Out buffer xlat": shown["out_address"],
+        "In buffer size": shown["in_size"],
+        "In buffer xlat": shown["in_address"],
+    } == {name: int(value, 16) for name, value in told.items()}
