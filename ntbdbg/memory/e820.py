@@ -64,12 +64,17 @@ def e820_entries(zero_page: bytes) -> tuple[E820Entry, ...]:
 
 def looks_filled(zero_page: bytes) -> bool:
     """Whether `ZERO_PAGE_SIZE` bytes are a zero page that a boot loader filled in."""
-    if len(zero_page) < ZERO_PAGE_SIZE or zero_page[_SENTINEL] or not zero_page[_COUNT]:
+    if len(zero_page) < ZERO_PAGE_SIZE or zero_page[_SENTINEL]:
         return False
     boot_flag, version = (
         int.from_bytes(zero_page[at : at + 2], "little") for at in (_BOOT_FLAG, _VERSION)
     )
-    if boot_flag != 0xAA55 or not 0x200 <= version < 0x300 or zero_page[_COUNT] > MOST_ENTRIES:
+    return boot_flag == 0xAA55 and 0x200 <= version < 0x300 and has_map(zero_page)
+
+
+def has_map(zero_page: bytes) -> bool:
+    """Whether there is a map of memory in it; what starts by UEFI leaves the header empty."""
+    if not 0 < zero_page[_COUNT] <= MOST_ENTRIES:
         return False
     entries = e820_entries(zero_page)
     sane = all(entry.size and entry.end <= 1 << 52 for entry in entries)

@@ -2,8 +2,8 @@
 """Where the RAM of a file lies that no run.json knows.
 
 Below `LEAST_SPLIT` all machines agree and nothing is looked up, so a small dump stays quick.
-From there on the guest's own memory map decides, if its boot loader left one in low memory:
-640 KiB are read for it.
+From there on the guest's own memory map decides: that which its boot loader left in low memory, for
+which 640 KiB are read; else, unless the user says what it is, that of the kernel inside.
 """
 
 from __future__ import annotations
@@ -43,6 +43,10 @@ def bare_map(
         )
     assumed = qemu_segments(machine or DEFAULT_MACHINE, size)
     told = _told_by_guest(size, read) if size >= LEAST_SPLIT else None
+    if told is None and machine is None and size >= LEAST_SPLIT:
+        from ntbdbg.target.kernelmap import told_by_kernel
+
+        told = told_by_kernel(path, size)
     if told is None:
         if machine is None:
             note(

@@ -17,6 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from ntbdbg.memory.layout import without_vga
+from ntbdbg.memory.segments import Segment
+from ntbdbg.target.kernelmap import told_by_kernel
 from ntbdbg.target.qmp import Qmp
 from run import memmap
 from run.argv import RAM_ID
@@ -217,6 +220,8 @@ def test_one_large_guest_in_the_foreground(make_lab, runtime):
             assert ram.stat().st_blocks * 512 < 1 << 30, "sparse"
             agree(lab.manifest.guests[0])
             both_sides_of_the_hole(lab)
+            recorded = without_vga(Segment(s.gpa, s.size, s.offset) for s in segments(lab))
+            assert list(told_by_kernel(str(ram), 4096 << 20)) == list(recorded)
         finally:
             launcher.send_signal(signal.SIGINT)
             out, _ = launcher.communicate(timeout=60)
@@ -226,6 +231,10 @@ def test_one_large_guest_in_the_foreground(make_lab, runtime):
     assert lab.manifest.state == "stopped"
     lab.stop("--no-keep-ram")
     assert not ram.exists()
+
+
+def segments(lab):
+    return lab.manifest.guests[0].ram.segments
 
 
 def is_linked(lab) -> bool:

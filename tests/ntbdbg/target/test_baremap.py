@@ -22,6 +22,7 @@ from ntbdbg.memory.e820 import (
 )
 from ntbdbg.memory.layout import qemu_segments
 from ntbdbg.target.lab import Lab
+from tests.support.fakekernel import FakeGuest
 
 GIB, MIB = 1 << 30, 1 << 20
 PLACE = 0x14790
@@ -80,6 +81,33 @@ def test_without_such_a_map_a_q35_machine_is_assumed(tmp_path):
     path = ram_file(tmp_path, 3 * GIB)
     lab = Lab.open()
     assert lab.guest(path).read(4 * GIB + 8, 8) == b"at 2 GiB"
+    assert any("of a q35 machine" in note for note in lab.notes)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(3 * GIB, 0), (2 * GIB, GIB), (GIB, 2 * GIB)], ids=["pc", "q35", "other"]
+)
+def test_the_kernels_map_where_firmware_left_none(tmp_path, low, high):
+    linux = FakeGuest()
+    page = BOOT_PARAMS.parse(machine_map(low, high))
+    page.hdr.boot_flag = page.hdr.version = 0  # as a kernel that UEFI starts has them
+    linux.data("boot_params", BOOT_PARAMS.build(page), kind="D")
+    path = ram_file(tmp_path, 3 * GIB)
+    linux.save(Path(path))
+    lab = Lab.open()
+    memory = lab.guest(path).memory
+    assert sum(segment.size for segment in memory.segments if segment.start >= 4 * GIB) == high
+    assert memory.read(2 * GIB + 8 if low > 2 * GIB else 6 * GIB - low + 8, 8) == b"at 2 GiB"
+    assert any("own memory map says" in note for note in lab.notes)
+
+
+def test_a_kernel_whose_map_does_not_fit_is_left_alone(tmp_path):
+    linux = FakeGuest()
+    linux.data("boot_params", machine_map(2 * GIB, 2 * GIB), kind="D")
+    path = ram_file(tmp_path, 3 * GIB)
+    linux.save(Path(path))
+    lab = Lab.open()
+    assert list(lab.guest(path).memory.segments) == list(qemu_segments("q35", 3 * GIB))
     assert any("of a q35 machine" in note for note in lab.notes)
 
 

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+"""Where the RAM of a file lies, by the word of the Linux inside.
+
+Firmware such as UEFI leaves no memory map in low memory. The kernel keeps one, in `boot_params`
+(``arch/x86/kernel/setup.c``); but where the kernel is, only the map tells. So each place that QEMU
+could have given to the file's parts is tried: in the wrong one page tables lead nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+from ntbdbg.errors import FaultError, KernelError
+from ntbdbg.kernel.kernel import Kernel
+from ntbdbg.kernel.locate import contradiction, implausible, scan
+from ntbdbg.memory.e820 import ZERO_PAGE_SIZE, e820_entries, has_map, segments_of
+from ntbdbg.memory.layout import ABOVE_4G, SPLITS, qemu_segments, without_vga
+from ntbdbg.memory.ramfile import RamFile
+from ntbdbg.memory.segments import Segment, SegmentMap
+
+
+def told_by_kernel(path: str, size: int) -> SegmentMap | None:
+    """The segments of `size` bytes of RAM in the file at `path`; None if no kernel tells."""
+    with closing(RamFile(path, [Segment(0, size, 0)], name=path)) as flat:
+        found = scan(flat)
+    for segments in _possible(size) if found else ():
+        with closing(RamFile(path, segments, name=path)) as memory:
+            for info in found:
+                if implausible(memory, info) or contradiction(memory, info):
+                    continue
+                told = _boot_map(Kernel(memory, info), size)
+                if told is not None:
+                    return told
+    return None
+
+
+def _possible(size: int) -> Iterator[SegmentMap]:
+    yield from (qemu_segments(machine, size) for machine in SPLITS)
+    if size <= ABOVE_4G:
+        yield without_vga([Segment(0, size, 0)])
+
+
+def _boot_map(kernel: Kernel, size: int) -> SegmentMap | None:
+    try:
+        page = kernel.virtual.read(kernel.symbol("boot_params").address, ZERO_PAGE_SIZE)
+    except (KernelError, FaultError):
+        return None
+    return segments_of(e820_entries(page), size) if has_map(page) else None
