@@ -130,6 +130,27 @@ def test_what_is_not_known_is_told(lab: LinuxLab, ntbdbg: Run) -> None:
         lab.linux["qemu2"].save(lab.ram_path("qemu2"))
 
 
+def test_a_kernel_without_types(lab: LinuxLab, ntbdbg: Run) -> None:
+    """What wants them says so, with the way out; what does not goes on."""
+    guest = FakeGuest(btf=False)
+    furnish("qemu2", guest)
+    guest.save(lab.ram_path("qemu2"))
+    needing = [[name, "qemu2"] for name in ("ps", "modules", "devices", "bt")]
+    needing.append(["decode", "qemu2", "struct task_struct", "init_task"])
+    try:
+        for words in needing:
+            done = ntbdbg(*words)
+            assert (done.returncode, done.stdout) == (5, ""), words
+            assert "Linux 6.1.0-56-amd64 carries no types" in done.stderr
+            assert "--symbols FILE" in done.stderr
+        assert "Linux version" in ntbdbg("dmesg", "qemu2").stdout
+        for words in (["sym", "qemu2", "init_uts_ns"], ["translate", "qemu2", "init_uts_ns"]):
+            assert "init_uts_ns" in ntbdbg(*words).stdout
+        assert "Linux..." in ntbdbg("dump", "qemu2", "init_uts_ns", "16").stdout
+    finally:
+        lab.linux["qemu2"].save(lab.ram_path("qemu2"))
+
+
 def test_ps(lab: LinuxLab, ntbdbg: Run) -> None:
     assert lines(ntbdbg, "ps", "qemu1") == [
         "PID  PPID  S  CPU  NAME",
