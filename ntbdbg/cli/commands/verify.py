@@ -13,7 +13,8 @@ from ntbdbg.errors import NtbdbgError
 from ntbdbg.render.capture import damage_facts, damage_line
 from ntbdbg.render.progress import Progress
 from ntbdbg.target.capture.capture import Capture
-from ntbdbg.target.capture.verify import examine
+from ntbdbg.target.capture.verify import Finding, examine
+from ntbdbg.target.manifest import CHECKSUM_FILE
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
@@ -39,23 +40,25 @@ def command(app: AppContext, path: str) -> ExitStatus:
             app.emit("damage", damage_facts(part))
         else:
             app.write(damage_line(part))
-    _conclude(app, path, len(found))
+    _conclude(app, path, found)
     return ExitStatus.DIFFERENT if found else ExitStatus.OK
 
 
-def _conclude(app: AppContext, path: str, damaged: int) -> None:
+def _conclude(app: AppContext, path: str, found: list[Finding]) -> None:
     if app.json:
-        app.emit("verify", {"path": path, "intact": not damaged, "damaged": damaged})
-    elif not damaged:
+        app.emit("verify", {"path": path, "intact": not found, "damaged": len(found)})
+    elif not found:
         app.write(f"{path}: intact")
     else:
-        app.note(_usable(path))
+        app.note(_usable(path, found))
 
 
-def _usable(path: str) -> str:
+def _usable(path: str, found: list[Finding]) -> str:
     """Whether the rest can be used."""
     try:
         Capture(path).close()
     except NtbdbgError as error:
         return f"it cannot be opened: {error.message}"
+    if any(finding.damage.file == CHECKSUM_FILE for finding in found):
+        return "it opens, but without its checksums nothing could be checked"
     return "all else is as it was written, and can be used"

@@ -319,10 +319,27 @@ def test_a_packed_one_that_was_cut_off(taken: Path, tmp_path: Path, run) -> None
         assert len(lab.read_link().ports) == 2
         assert any("is cut off after" in note for note in lab.notes)
         assert any("qemu2.ram is not whole: 0x400000 of 0x1000000" in note for note in lab.notes)
-    code, out, _ = run("verify", path)
+    code, out, err = run("verify", path)
     assert code == 1
     assert "is cut off after" in out
     assert "checksums.json is missing" in out
+    assert "nothing could be checked" in err
+
+
+@pytest.mark.parametrize("content", [None, b"", b"null", b"{}"])
+def test_without_checksums_nothing_is_called_whole(
+    taken: Path, tmp_path: Path, run, content: bytes | None
+) -> None:
+    path = tmp_path / "x.cap"
+    shutil.copytree(taken / "lab.cap", path)
+    (path / "checksums.json").unlink()
+    if content is not None:
+        (path / "checksums.json").write_bytes(content)
+    code, out, err = run("verify", path)
+    assert code == 1
+    assert "checksums.json" in out
+    assert "nothing could be checked" in err
+    assert "as it was written" not in err
 
 
 @ANY
