@@ -11,6 +11,7 @@ import drgn
 from ntbdbg.errors import KernelError
 from ntbdbg.kernel.btfformat import Kind
 from ntbdbg.kernel.btftypes import Namesake
+from ntbdbg.kernel.path import MAX_LENGTH
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel
@@ -85,16 +86,18 @@ def _namesakes(kernel: Kernel, name: str, module: str | None) -> tuple[Namesake,
 
 def _find(kernel: Kernel, name: str, module: str | None) -> drgn.Type:
     try:
+        if len(name) > MAX_LENGTH:  # no type is called so, and drgn's cannot be nested as deep
+            raise SyntaxError("it is too long")
         return kernel.prog.type(name, module)
     except LookupError:
         where = f"module {module}" if module else f"Linux {kernel.info.release}"
         raise KernelError(
-            f"{kernel.memory.name}: {where} has no type {name!r}",
+            f"{kernel.memory.name}: {where} has no type {name!r:.80}",
             hint="write it as in C: 'struct task_struct', 'pid_t'; a module's types need the "
             "module loaded",
         ) from None
     except SyntaxError as error:
         raise KernelError(
-            f"{kernel.memory.name}: {name!r} is no type: {error.msg}",
+            f"{kernel.memory.name}: {name!r:.80} is no type: {error.msg}",
             hint="write it as in C: 'struct task_struct', 'unsigned long', 'pid_t'",
         ) from None

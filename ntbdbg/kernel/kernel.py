@@ -138,7 +138,7 @@ class Kernel:
         if cpu not in cpus:
             raise KernelError(
                 f"{self.memory.name}: there is no CPU {cpu}",
-                hint=f"it has {', '.join(map(str, cpus))}",
+                hint=f"its CPUs: {', '.join(map(str, cpus))}",
             )
         offsets = self.symbol("__per_cpu_offset").address
         offset = int.from_bytes(self.virtual.read(offsets + 8 * cpu, 8), "little")

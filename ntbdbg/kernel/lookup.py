@@ -41,7 +41,7 @@ def lookup(kernel: Kernel, text: str) -> Found:
     symbol, *others = named(kernel, path)
     members = path.name[len(symbol.name) :] + path.members
     path = path._replace(name=symbol.name, members=members)
-    address = _on_cpu(kernel, symbol, path)
+    address = on_cpu(kernel, symbol, path)
     if members:
         address, size = _member(kernel, text)
         return Found(path, symbol, address, size, tuple(others))
@@ -84,7 +84,11 @@ def is_percpu(kernel: Kernel, symbol: Symbol) -> bool:
     return bool(start and end) and start[0].address <= symbol.address < end[0].address
 
 
-def _on_cpu(kernel: Kernel, symbol: Symbol, path: SymbolPath) -> int:
+def on_cpu(kernel: Kernel, symbol: Symbol, path: SymbolPath) -> int:
+    """VA of the symbol that `path` names, on the CPU that it names.
+
+    :raises KernelError: a CPU is missing, one too many, or not there
+    """
     per_cpu = is_percpu(kernel, symbol)
     if path.cpu is not None:
         if not per_cpu:
@@ -97,6 +101,6 @@ def _on_cpu(kernel: Kernel, symbol: Symbol, path: SymbolPath) -> int:
         cpus = ", ".join(map(str, kernel.cpus()[:8]))
         raise KernelError(
             f"{kernel.memory.name}: each CPU has its own {symbol.name}",
-            hint=f"say which: {symbol.name}@CPU; there are {cpus}",
+            hint=f"say which: {symbol.name}@CPU; CPUs: {cpus}",
         )
     return symbol.address

@@ -9,7 +9,7 @@ import drgn
 from drgn import TypeKind
 
 from ntbdbg.errors import FaultError, KernelError
-from ntbdbg.kernel.lookup import named
+from ntbdbg.kernel.lookup import named, on_cpu
 from ntbdbg.kernel.path import SymbolPath, member_steps
 
 if TYPE_CHECKING:
@@ -26,7 +26,19 @@ def find_object(kernel: Kernel, text: str) -> drgn.Object:
     """
     path = SymbolPath.parse(text)
     symbol = named(kernel, path)[0]
-    address = symbol.address if path.cpu is None else kernel.percpu(symbol.address, path.cpu)
+    return _follow(kernel, path, symbol, on_cpu(kernel, symbol, path))
+
+
+def type_of(kernel: Kernel, text: str) -> drgn.Type:
+    """The type of what `find_object` gives, also where each CPU has its own; errors as there."""
+    path = SymbolPath.parse(text)
+    symbol = named(kernel, path)[0]
+    address = symbol.address if path.cpu is None else on_cpu(kernel, symbol, path)
+    return _follow(kernel, path, symbol, address).type_
+
+
+def _follow(kernel: Kernel, path: SymbolPath, symbol: Symbol, address: int) -> drgn.Object:
+    """The variable at `address`, or the member of it that `path` names."""
     found = drgn.Object(kernel.prog, _variable_type(kernel, symbol), address=address)
     members = path.name[len(symbol.name) :] + path.members
     for step in member_steps(members):

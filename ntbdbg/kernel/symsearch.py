@@ -88,7 +88,9 @@ def facts_of(kernel: Kernel, symbol: Symbol, type_name: str | None = None) -> Sy
 
 def type_name(kernel: Kernel, path: str) -> str | None:
     """The C type of what `path` names, None if nobody tells it."""
+    from ntbdbg.kernel.objects import type_of
+
     try:
-        return str(kernel.object(path).type_.type_name())
+        return str(type_of(kernel, path).type_name())
     except (KernelError, FaultError, UsageError):
         return None

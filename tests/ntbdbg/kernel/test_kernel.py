@@ -66,7 +66,7 @@ def test_per_cpu_variables(guest, kernel):
     assert kernel.cpus() == [0, 1]
     values = [kernel.virtual.read(kernel.percpu(address, cpu), 4) for cpu in kernel.cpus()]
     assert [int.from_bytes(value, "little") for value in values] == [41, 42]
-    with pytest.raises(KernelError, match="there is no CPU 2; it has 0, 1"):
+    with pytest.raises(KernelError, match="there is no CPU 2; its CPUs: 0, 1"):
         kernel.percpu(address, 2)
 
 

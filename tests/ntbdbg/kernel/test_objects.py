@@ -48,6 +48,18 @@ def test_a_type_that_is_not_there(kernel):
         kernel.type("int int")
 
 
+@pytest.mark.parametrize("name", ["int " + "*" * 20000, "int" + "[1]" * 20000, "int " + "a" * 600])
+def test_a_type_that_is_too_long(kernel, name):
+    with pytest.raises(KernelError, match="is no type: it is too long") as caught:
+        kernel.type(name)
+    assert len(caught.value.message) < 200
+
+
+@pytest.mark.parametrize("name", ["int " + "*" * 500, "int" + "[1]" * 160])
+def test_a_type_that_is_almost_too_deep(kernel, name):
+    assert kernel.codec(name).sizeof == (8 if "*" in name else 4)
+
+
 @pytest.mark.parametrize(
     ("path", "value"),
     [
@@ -74,6 +86,13 @@ def test_members(kernel, path, value):
         ("untold", KernelError, "nobody tells the type of untold.*struct NAME"),
         ("no_such_thing", KernelError, "no symbol 'no_such_thing'"),
         ("init_pid_ns..x", UsageError, "no symbol with members"),
+        (
+            "counter",
+            KernelError,
+            "each CPU has its own counter; say which: counter@CPU; CPUs: 0, 1",
+        ),
+        ("counter@2", KernelError, "there is no CPU 2; its CPUs: 0, 1"),
+        ("init_pid_ns@0", KernelError, "init_pid_ns is no per-CPU variable; leave @0 out"),
     ],
 )
 def test_paths_that_lead_nowhere(kernel, path, error, words):

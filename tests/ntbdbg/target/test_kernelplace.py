@@ -75,7 +75,7 @@ def test_each_cpu_has_its_own(lab: ntbdbg.Lab, cpu: int, value: int) -> None:
     [
         ("jiffies_46", "no symbol 'jiffies_46'", "similar: jiffies_64"),
         ("cpu_number", "each CPU has its own cpu_number", "say which: cpu_number@CPU"),
-        ("cpu_number@2", "there is no CPU 2", "it has 0, 1"),
+        ("cpu_number@2", "there is no CPU 2", "its CPUs: 0, 1"),
         ("jiffies_64@0", "jiffies_64 is no per-CPU variable", "leave @0 out"),
         ("nomodule:jiffies_64", "nomodule", ""),
     ],

@@ -52,7 +52,9 @@ def test_a_member_and_a_cpus_copy(lab: LinuxLab, ask: Any) -> None:
         65,
         "char [65]",
     )
+    (all_of_them,) = ask("qemu1", "cpu_number")["symbols"]
     (copy,) = ask("qemu1", "cpu_number@1")["symbols"]
+    assert all_of_them["type"] == copy["type"] == "unsigned int"
     assert copy["section"] == "per-CPU"
     area = lab.linux["qemu1"].percpu_areas[1]
     assert copy["address"] == area + lab.linux["qemu1"].symbols["cpu_number"]

@@ -96,7 +96,7 @@ def test_patch_and_undo_by_virtual_address(lab: LinuxLab, ntbdbg: Run) -> None:
         (["dump", "qemu1", "jiffies_46"], 5, "similar: jiffies_64"),
         (["dump", "qemu1", "va:0x1000"], 4, "0x1000 is not mapped: its pgd entry 0x0"),
         (["dump", "qemu1", "0xffffc90000002ff0", "32"], 4, "0xffffc90000003000 is not mapped"),
-        (["dump", "qemu1", "cpu_number"], 5, "say which: cpu_number@CPU; there are 0, 1"),
+        (["dump", "qemu1", "cpu_number"], 5, "say which: cpu_number@CPU; CPUs: 0, 1"),
     ],
 )
 def test_errors(lab: LinuxLab, ntbdbg: Run, words: list[str], code: int, said: str) -> None:
