@@ -44,7 +44,7 @@ class Watching:
             [sys.executable, "-m", "ntbdbg", "watch", *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            bufsize=0,  # `communicate` does not see what `readline` read ahead
             env=lab.environ,
         )
         self._lab = lab
@@ -65,14 +65,14 @@ class Watching:
         thread.start()
         try:
             assert self.process.stdout is not None
-            return self.process.stdout.readline()
+            return self.process.stdout.readline().decode()
         finally:
             stop.set()
             thread.join()
 
     def finish(self, timeout: float = 30) -> tuple[int, str, str]:
         out, err = self.process.communicate(timeout=timeout)
-        return self.process.returncode, out, err
+        return self.process.returncode, out.decode(), err.decode()
 
 
 LINE = re.compile(
