@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import struct
 from array import array
+from bisect import bisect_left
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import KernelError
 from ntbdbg.kernel.btf import Btf
 from ntbdbg.kernel.cache import Entry, KernelCache
-from ntbdbg.kernel.kallsyms import Kallsyms, load_kallsyms, read_tables
+from ntbdbg.kernel.kallsyms import Tables, load_kallsyms, read_tables
 from ntbdbg.kernel.names import Names
 from ntbdbg.kernel.symbols import IMAGE_START, SymbolTable
 
@@ -37,8 +38,10 @@ def symbol_table(
         return known
     made = load_kallsyms(virtual, info)
     table = SymbolTable(made.addresses, made.names)
-    if cache is not None and _can_be_moved(table, info):
-        cache.store("symbols", _pack(table, made, info))
+    if cache is not None:
+        addresses = table.addresses()
+        if _can_be_moved(addresses, info):
+            cache.store("symbols", _pack(addresses, table.names, made.tables, info))
     return table
 
 
@@ -57,21 +60,21 @@ def types(raw: bytes, cache: KernelCache | None) -> Btf:
     return btf
 
 
-def _can_be_moved(table: SymbolTable, info: Vmcoreinfo) -> bool:
+def _can_be_moved(addresses: list[int], info: Vmcoreinfo) -> bool:
     """Whether addresses stay within the image's 2 GiB, wherever KASLR puts a kernel."""
-    image = [address for address in table.addresses() if address >= IMAGE_START]
+    image = addresses[bisect_left(addresses, IMAGE_START) :]
     offset = info.kernel_offset
     fits = bool(image) and image[0] - offset >= IMAGE_END - IMAGE_SIZE
     return fits and 0 <= offset < MOST_OFFSET and image[-1] - offset < IMAGE_END - MOST_OFFSET
 
 
-def _pack(table: SymbolTable, made: Kallsyms, info: Vmcoreinfo) -> Entry:
+def _pack(addresses: list[int], names: Names, tables: Tables, info: Vmcoreinfo) -> Entry:
     """Addresses as without KASLR, and names."""
-    head = _HEAD.pack(len(made.tables.names), len(table))
+    head = _HEAD.pack(len(tables.names), len(names))
     offset = info.kernel_offset
-    places = (each - offset if each >= IMAGE_START else each for each in table.addresses())
-    parts = head, array("Q", places).tobytes(), bytes(table.names.starts), table.names.text
-    return Entry(made.tables.digest(info), b"".join(parts))
+    places = (each - offset if each >= IMAGE_START else each for each in addresses)
+    parts = head, array("Q", places).tobytes(), bytes(names.starts), names.text
+    return Entry(tables.digest(info), b"".join(parts))
 
 
 def _kept_symbols(virtual: PhysicalMemory, info: Vmcoreinfo, entry: Entry) -> SymbolTable | None:
