@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
+from tests.ntbdbg.conftest import Run
 from tests.support.linuxlab import LinuxLab, page_with_window
 
 MIB = 1 << 20
@@ -23,3 +26,15 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LinuxLab]:
 def lab(made: LinuxLab, monkeypatch: pytest.MonkeyPatch) -> LinuxLab:
     made.monkeypatch(monkeypatch)
     return made
+
+
+@pytest.fixture
+def answer(lab: LinuxLab, ntbdbg: Run) -> Callable[..., Any]:
+    """What a command says with ``--json``."""
+
+    def answer(*words: str, code: int = 0) -> Any:
+        done = ntbdbg(*words, "--json")
+        assert done.returncode == code, done.stderr
+        return json.loads(done.stdout)
+
+    return answer

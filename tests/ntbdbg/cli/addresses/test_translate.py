@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,8 @@ MIB = 1 << 20
 
 
 @pytest.fixture
-def facts(lab: LinuxLab, ntbdbg: Run) -> Any:
-    def ask(*words: str, code: int = 0) -> Any:
-        done = ntbdbg("translate", *words, "--json")
-        assert done.returncode == code, done.stderr
-        return json.loads(done.stdout)
-
-    return ask
+def facts(answer: Any) -> Any:
+    return partial(answer, "translate")
 
 
 def test_a_symbol_is_followed_to_its_ram_file(lab: LinuxLab, facts: Any) -> None:
