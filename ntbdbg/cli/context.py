@@ -62,18 +62,22 @@ class AppContext:
 
     def guest(self, name: str) -> Guest:
         """The guest called `name` of that lab, or the file at that path, whatever labs run."""
+        return self.lab_for(name).guest(name)
+
+    def lab_for(self, word: str) -> Lab:
+        """The lab that knows what `word` names; a file or a capture needs none that runs."""
         from ntbdbg.target.capturelabs import in_capture
 
         try:
-            return self.lab.guest(name)
+            return self.lab
         except AmbiguousError:
-            if os.sep not in name and not in_capture(name):
+            if os.sep not in word and not in_capture(word):
                 raise
             from ntbdbg.target.lab import Lab
             from ntbdbg.target.where import NO_LAB
 
             self._lab = Lab(NO_LAB, **self._lab_options())
-            return self._lab.guest(name)
+            return self._lab
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -54,8 +54,19 @@ COMMANDS = {
 }
 
 
+LAUNCHER = ("build", "vm", "vms", "start", "status", "ssh", "console", "stop", "demo", "doctor")
+"""Commands of ``python3 run`` that are asked of us by mistake."""
+
+HELP_WORDS = ("help", "-?", "?")
+
+
 class LazyGroup(click.Group):
     """A group that knows its commands by name and imports one only to run or describe it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or args[0] in HELP_WORDS:
+            args = [*args[1:2], "--help"]
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -72,7 +83,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            raise _no_command(args[0])
+            raise _no_command(args)
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -98,18 +109,27 @@ class LazyGroup(click.Group):
         return found + click.Command.shell_complete(self, ctx, incomplete)
 
 
-def _no_command(name: str) -> UsageError:
+def _no_command(words: Sequence[str]) -> UsageError:
     import difflib
 
-    near = difflib.get_close_matches(name, COMMANDS, 1)
-    hint = f"did you mean '{near[0]}'?" if near else "'ntbdbg --help' lists them"
+    name, *rest = words
+    near = difflib.get_close_matches(name.lower(), COMMANDS, 1)
+    later = next((word for word in rest if word in COMMANDS), None)
+    if near:
+        hint = f"did you mean '{near[0]}'?"
+    elif later:
+        hint = f"the command comes first: ntbdbg {later} {name:.40} …"
+    elif name in LAUNCHER:
+        hint = f"that is one of the launcher: python3 run {name}"
+    else:
+        hint = "'ntbdbg --help' lists them"
     return UsageError(f"no command '{name:.40}'", hint=hint)
 
 
 @click.group(cls=LazyGroup, context_settings=CONTEXT_SETTINGS)
 @lab_options
 @freeze_option
-@click.version_option(__version__, "--version", prog_name="ntbdbg")
+@click.version_option(__version__, "-V", "--version", prog_name="ntbdbg")
 def cli() -> None:
     """See, compare, watch and change the memory of two guests joined by an NTB.
 

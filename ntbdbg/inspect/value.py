@@ -97,7 +97,7 @@ def literal(data: bytes) -> Pattern:
 def _parse(text: str) -> bytes:
     kind, colon, rest = text.partition(":")
     if not colon:
-        raise UsageError(f"value {_shown(text)} has no type", hint=EXAMPLES)
+        raise UsageError(f"value {_shown(text)} has no type", hint=_with_type(text))
     number = _NUMBER.fullmatch(kind)
     if number:
         signed, bits, order = number[1] == "i", int(number[2]), number[3]
@@ -113,6 +113,15 @@ def _parse(text: str) -> bytes:
             f"value {_shown(text)} is a pattern, which only search takes", hint=EXAMPLES
         )
     raise UsageError(f"value {_shown(text)}: no type {_shown(kind)}", hint=EXAMPLES)
+
+
+def _with_type(text: str) -> str:
+    """How the same is said with a type, as far as one can be guessed."""
+    if re.fullmatch("0[xX][0-9a-fA-F]{1,16}|[0-9]{1,20}", text):
+        return f"as a number e.g. u32:{text}, as text str:{text}"
+    if re.fullmatch("(?:[0-9a-fA-F]{2})+", text):
+        return f"as bytes hex:{_clipped(text)}, as text str:{_clipped(text)}"
+    return f"as text 'str:{_clipped(text)}'; {EXAMPLES}" if text.isprintable() else EXAMPLES
 
 
 def _integer(word: str, text: str, signed: bool, bits: int) -> int:
@@ -160,4 +169,8 @@ def _from_file(path: str) -> bytes:
 
 
 def _shown(text: str) -> str:
-    return repr(text if len(text) <= 40 else text[:37] + "…")
+    return repr(_clipped(text))
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= 40 else text[:37] + "…"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -90,6 +91,19 @@ class Backtraces:
         if found is None:
             raise TargetError(
                 f"{self._guest.name} has no task {pid}",
+                hint=f"'ntbdbg ps {self._guest.name} --threads' shows them",
+            )
+        return found
+
+    def named(self, name: str) -> list[Stack]:
+        """What tasks called `name` do; raises TargetError if there is none.
+
+        Of a worker of the kernel the name without what it works on will do.
+        """
+        found = list(self.tasks(lambda task: name in (task.name, *re.split("[-+]", task.name)[:1])))
+        if not found:
+            raise TargetError(
+                f"{self._guest.name} has no task called {name!r:.60}",
                 hint=f"'ntbdbg ps {self._guest.name} --threads' shows them",
             )
         return found

@@ -169,6 +169,10 @@ class Lab:
             self._guests[name] = self._open_guest(name)
         return self._guests[name]
 
+    def captured(self, path: str) -> Lab:
+        """The capture at `path`, named beside this lab; errors as `guest`."""
+        return self._captures.lab(path)
+
     def guest_of_partition(self, partition: int) -> Guest:
         """The guest on NT partition `partition`; raises NtbError if the lab has none there."""
         for record in self.manifest.guests if self.manifest else ():

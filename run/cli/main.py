@@ -45,9 +45,23 @@ COMMANDS = {
 
 EXIT_INTERRUPTED = 130
 
+#: commands of `ntbdbg` that are asked of us by mistake
+TOOLKIT = (
+    *("info", "map", "windows", "regs", "dump", "sym", "translate", "decode", "search", "diff"),
+    *("watch", "patch", "undo", "dmesg", "ps", "modules", "devices", "postmortem", "report"),
+    *("ntb", "bt", "export", "freeze", "resume", "capture", "verify"),
+)
+
+HELP_WORDS = ("help", "-?", "?")
+
 
 class LazyGroup(click.Group):
     """A group that knows its commands by name and imports one only to run or describe it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or args[0] in HELP_WORDS:
+            args = [*args[1:2], "--help"]
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -63,7 +77,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            raise UsageError(f"no command {args[0]!r:.40}", hint=f"there are {', '.join(COMMANDS)}")
+            raise _no_command(args)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -71,13 +85,36 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
 
 
+def _no_command(words: Sequence[str]) -> UsageError:
+    import difflib
+
+    name, *rest = words
+    near = difflib.get_close_matches(name.lower(), COMMANDS, 1)
+    later = next((word for word in rest if word in COMMANDS), None)
+    if near:
+        hint = f"did you mean '{near[0]}'?"
+    elif later:
+        hint = f"the command comes first: python3 run {later} {name:.40}"
+    elif name in TOOLKIT:
+        hint = f"that is one of the toolkit: .venv/bin/ntbdbg {name}"
+    else:
+        hint = f"there are {', '.join(COMMANDS)}"
+    return UsageError(f"no command {name!r:.40}", hint=hint)
+
+
 @click.group(
     cls=LazyGroup,
-    no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option("--debug", is_flag=True, help="Show a traceback when something goes wrong.")
 @click.option("--container", is_flag=True, help="Do it inside a container; =docker or =podman.")
+@click.version_option(
+    None,
+    "-V",
+    "--version",
+    package_name="ntbdbg",
+    message="python3 run, of %(package)s %(version)s",
+)
 @click.option(
     "--host-build-dir",
     metavar="DIR",
@@ -99,14 +136,14 @@ def main(arguments: Sequence[str]) -> int:
     debug = "--debug" in own
     words = [word for word in own if word != "--debug"] + rest
     try:
-        result = cli.main(translate(words), prog_name="run", standalone_mode=False)
+        result = cli.main(translate(words), prog_name="python3 run", standalone_mode=False)
     except RunError as error:
         if debug:
             raise
         return _complain(str(error), error.exit_code)
     except click.UsageError as error:
-        where = error.ctx.command_path if error.ctx is not None else "run"
-        hint = f"'python3 {where} --help' shows what there is"
+        where = error.ctx.command_path if error.ctx is not None else "python3 run"
+        hint = f"'{where} --help' shows what there is"
         return _complain(f"{error.format_message().rstrip('.')}; {hint}", error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         return _complain("interrupted", EXIT_INTERRUPTED)

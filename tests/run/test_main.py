@@ -114,11 +114,43 @@ def test_help_names_every_command(typed: list[str], capsys: pytest.CaptureFixtur
     assert all(name in shown for name in COMMANDS)
 
 
-def test_no_argument_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
-    code = main([])
-    captured = capsys.readouterr()
-    assert "Commands:" in captured.out + captured.err
-    assert code in (0, 2)
+@pytest.mark.parametrize("typed", [[], ["help"]])
+def test_nothing_and_the_word_help_are_help(
+    typed: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--help"]) == 0
+    whole = capsys.readouterr().out
+    assert main(typed) == 0
+    assert capsys.readouterr() == (whole, "")
+    assert "\nCommands:\n" in whole
+
+
+def test_help_of_one_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help", "stop"]) == 0
+    assert capsys.readouterr().out.startswith("Usage: python3 run stop ")
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    from ntbdbg import __version__
+
+    for option in ("-V", "--version"):
+        assert main([option]) == 0
+        assert capsys.readouterr().out == f"python3 run, of ntbdbg {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        (["stopp"], "no command 'stopp'; did you mean 'stop'?"),
+        (["1", "ssh"], "no command '1'; the command comes first: python3 run ssh 1"),
+        (["dump", "qemu1"], "no command 'dump'; that is one of the toolkit: .venv/bin/ntbdbg dump"),
+    ],
+)
+def test_a_command_that_is_not_there(
+    typed: list[str], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(typed) == 2
+    assert capsys.readouterr().err == f"run: {hint}\n"
 
 
 @pytest.mark.parametrize("name", ["build", "test", "doctor"])

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ntbdbg.cli.options import lab_command, target_argument
+from ntbdbg.cli.addressed import addressed_argument, target_and_words
+from ntbdbg.cli.options import lab_command
 from ntbdbg.errors import UsageError
 from ntbdbg.memory.number import parse_number
 
@@ -18,22 +19,23 @@ if TYPE_CHECKING:
 EXAMPLES = [
     ("ntbdbg bt qemu1 --freeze", "what every CPU executes"),
     ("ntbdbg bt qemu1 217", "where a task waits"),
+    ("ntbdbg bt qemu1 insmod", "where tasks of that name wait"),
     ("ntbdbg bt qemu1 cpu:1 --freeze", "one CPU"),
     ("ntbdbg bt ./qemu1.core --all", "every task of a dump"),
 ]
 
 
 @lab_command("bt", examples=EXAMPLES, freezes=True)
-@target_argument()
-@click.argument("which", metavar="[PID|cpu:N]", required=False)
+@addressed_argument("TARGET [PID|cpu:N|NAME]")
 @click.option("--all", "everything", is_flag=True, help="Every task and thread.")
-def command(app: AppContext, target: str, which: str | None, everything: bool) -> None:
-    """Show backtraces: of TARGET's CPUs, of one CPU or task, or of all tasks.
+def command(app: AppContext, words: tuple[str, ...], everything: bool) -> None:
+    """Show backtraces: of TARGET's CPUs, of one CPU, of a task, of those of one name, or of all.
 
     Stacks are unwound by the kernel's own tables in RAM (ORC), and named by its symbols. A task
     that waits shows where it gave up its CPU; a CPU needs registers: of a frozen or running
     guest, of a capture, or of a dump with notes.
     """
+    target, (which,) = target_and_words(app, words, "[PID|cpu:N|NAME]")
     if which and everything:
         raise UsageError(f"--all and {which} exclude each other", hint="leave one out")
     from ntbdbg.render.backtrace import stack_facts, stack_lines
@@ -69,4 +71,6 @@ def _stacks(traces: Backtraces, which: str | None, everything: bool) -> list[Sta
     kind, colon, number = which.partition(":")
     if colon and kind.lower() == "cpu":
         return [traces.cpu(parse_number(number, what="CPU"))]
-    return [traces.task(parse_number(which, what="PID"))]
+    if which.isdigit():
+        return [traces.task(parse_number(which, what="PID"))]
+    return traces.named(which)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ntbdbg.cli.addressed import addressed_argument, target_and_words
 from ntbdbg.cli.linkpage import open_page, page_option, partition_of
-from ntbdbg.cli.options import lab_command, target_argument
+from ntbdbg.cli.options import lab_command
 from ntbdbg.errors import TargetError, UsageError
 from ntbdbg.inspect.structlist import STRUCTS, find_struct
 
@@ -29,9 +30,7 @@ EXAMPLES = [
 
 
 @lab_command("decode", examples=EXAMPLES, freezes=True)
-@target_argument(required=False)
-@click.argument("what", metavar="[WHAT]", required=False)
-@click.argument("address", metavar="[ADDR]", required=False)
+@addressed_argument("TARGET WHAT [ADDR]", required=False)
 @click.option("--list", "lists", is_flag=True, help="List the structures known without a kernel.")
 @click.option("--all", "everything", is_flag=True, help="Also padding, and members that are 0.")
 @click.option("--depth", type=click.IntRange(1), help="Levels of members shown.  [default: all]")
@@ -52,9 +51,7 @@ EXAMPLES = [
 @page_option
 def command(
     app: AppContext,
-    target: str | None,
-    what: str | None,
-    address: str | None,
+    words: tuple[str, ...],
     lists: bool,
     everything: bool,
     depth: int | None,
@@ -72,10 +69,7 @@ def command(
     if lists:
         _list(app)
         return
-    if target is None or what is None:
-        raise UsageError(
-            "decode what?", hint="a variable, a type and an address, or one of 'decode --list'"
-        )
+    target, what, address = _operands(app, words)
     if what in STRUCTS:
         if depth or follow:
             raise UsageError(
@@ -87,6 +81,16 @@ def command(
     from ntbdbg.cli.typed import Reach, show_typed
 
     show_typed(app, target, what, address, Reach(depth, follow, elements, everything))
+
+
+def _operands(app: AppContext, words: tuple[str, ...]) -> tuple[str, str, str | None]:
+    if words:
+        target, (what, address) = target_and_words(app, words, "[WHAT]", "[ADDR]")
+        if what is not None:
+            return target, what, address
+    raise UsageError(
+        "decode what?", hint="a variable, a type and an address, or one of 'decode --list'"
+    )
 
 
 def _list(app: AppContext) -> None:

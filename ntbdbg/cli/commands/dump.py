@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ntbdbg.cli.addressed import addressed_argument, target_and_words
 from ntbdbg.cli.annotate import annotate_option, labels_for, line_labels, range_labels
-from ntbdbg.cli.options import lab_command, target_argument
+from ntbdbg.cli.options import lab_command
 from ntbdbg.cli.params import LENGTH
 from ntbdbg.errors import UsageError
 from ntbdbg.inspect.dump import chunks
+from ntbdbg.memory.number import parse_size
 from ntbdbg.render.hexdump import HexLayout, hexdump, offset_digits
 
 if TYPE_CHECKING:
@@ -38,9 +40,7 @@ EXAMPLES = [
 
 
 @lab_command("dump", examples=EXAMPLES, freezes=True)
-@target_argument()
-@click.argument("address", metavar="ADDR")
-@click.argument("length", metavar="[LENGTH]", type=LENGTH, required=False)
+@addressed_argument("TARGET ADDR [LENGTH]")
 @click.option("-l", "--length", "length_too", type=LENGTH, metavar="N", help="Same as LENGTH.")
 @click.option("-g", "--width", type=click.Choice(WIDTHS), help="Bytes per group.  [default: 2]")
 @click.option(
@@ -67,9 +67,7 @@ EXAMPLES = [
 )
 def command(
     app: AppContext,
-    target: str,
-    address: str,
-    length: int | None,
+    words: tuple[str, ...],
     length_too: int | None,
     form: str,
     annotate: bool | None,
@@ -81,6 +79,9 @@ def command(
     RAM; 'ntbdbg map TARGET' shows where that is. With --annotate, each line ends with what it
     holds: symbols, the owner of the page, and windows of other guests that lead there.
     """
+    target, (address, typed) = target_and_words(app, words, "ADDR", "[LENGTH]")
+    assert address is not None
+    length = parse_size(typed) if typed is not None else None
     if length and length_too:
         raise UsageError("the length is given twice", hint="leave out one of LENGTH and -l")
     guest = app.guest(target)

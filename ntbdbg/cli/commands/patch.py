@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ntbdbg.cli.options import lab_command, target_argument
+from ntbdbg.cli.addressed import addressed_argument, target_and_words
+from ntbdbg.cli.options import lab_command
 from ntbdbg.cli.params import Parsed
 from ntbdbg.errors import UsageError
 from ntbdbg.inspect.value import EXAMPLES as VALUES
@@ -38,17 +39,13 @@ VALUE = Parsed("value", _value)
 
 
 @lab_command("patch", examples=EXAMPLES, freezes=True)
-@target_argument(required=False)
-@click.argument("address", metavar="ADDR", required=False)
-@click.argument("value", type=VALUE, required=False)
+@addressed_argument("TARGET ADDR VALUE", required=False)
 @click.option("--expect", type=VALUE, metavar="OLD", help="Refuse unless these bytes are there.")
 @click.option("--dry-run", is_flag=True, help="Show what would change; change nothing.")
 @click.option("--list", "lists", is_flag=True, help="Show the journal instead.")
 def command(
     app: AppContext,
-    target: str | None,
-    address: str | None,
-    value: str | None,
+    words: tuple[str, ...],
     expect: str | None,
     dry_run: bool,
     lists: bool,
@@ -62,13 +59,11 @@ def command(
     puts them back.
     """
     if lists:
-        if target is not None:
+        if words:
             raise UsageError("--list takes no TARGET", hint="it shows all patches of the lab")
         _list(app)
         return
-    if target is None or address is None or value is None:
-        missing = "TARGET" if target is None else "ADDR" if address is None else "VALUE"
-        raise UsageError(f"{missing} is missing", hint=f"ntbdbg patch qemu1 0x1000 u32:5; {VALUES}")
+    target, address, value = _operands(app, words)
     guest = app.guest(target)
     with app.stillness():
         done = guest.patch(address, value, expect=expect, dry_run=dry_run)
@@ -78,6 +73,16 @@ def command(
         app.write(patch_line(done))
     if dry_run:
         app.note("dry run: nothing was written")
+
+
+def _operands(app: AppContext, words: tuple[str, ...]) -> tuple[str, str, str]:
+    target, (address, value) = (
+        target_and_words(app, words, "[ADDR]", "[VALUE]") if words else ("", (None, None))
+    )
+    if address is None or value is None:
+        missing = "TARGET" if not words else "ADDR" if address is None else "VALUE"
+        raise UsageError(f"{missing} is missing", hint=f"ntbdbg patch qemu1 0x1000 u32:5; {VALUES}")
+    return target, address, _value(value)
 
 
 def _list(app: AppContext) -> None:

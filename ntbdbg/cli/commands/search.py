@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ntbdbg.cli.options import lab_command, target_argument
-from ntbdbg.cli.params import LENGTH, Parsed
+from ntbdbg.cli.addressed import addressed_argument, target_and_words
+from ntbdbg.cli.options import lab_command
+from ntbdbg.cli.params import LENGTH
 from ntbdbg.cli.status import ExitStatus
 from ntbdbg.inspect.search import search
 from ntbdbg.inspect.value import parse_pattern
@@ -31,8 +32,7 @@ EXAMPLES = [
 
 
 @lab_command("search", examples=EXAMPLES, freezes=True)
-@target_argument()
-@click.argument("pattern", type=Parsed("pattern", parse_pattern))
+@addressed_argument("TARGET PATTERN")
 @click.option(
     "--range",
     "within",
@@ -47,8 +47,7 @@ EXAMPLES = [
 )
 def command(
     app: AppContext,
-    target: str,
-    pattern: Pattern,
+    words: tuple[str, ...],
     within: str | None,
     align: int,
     limit: int | None,
@@ -62,6 +61,9 @@ def command(
     from the match on. Matches may lie across adjoining segments, never across a hole. In a range
     of virtual addresses, what is mapped of it is searched.
     """
+    target, (text,) = target_and_words(app, words, "PATTERN")
+    assert text is not None
+    pattern = parse_pattern(text)
     guest = app.guest(target)
     area = resolve_range(guest, within) if within else None
     memory = area.memory if area else guest.memory

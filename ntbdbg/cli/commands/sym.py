@@ -43,7 +43,7 @@ def command(app: AppContext, words: tuple[str, ...], limit: int) -> ExitStatus:
     behind it. ADDR is virtual or guest-physical; of it the symbol, the addresses and the
     owner of the page are shown. Nothing found is exit code 1.
     """
-    guest, query = guest_and_word(app, words)
+    guest, query = guest_and_word(app, words, "NAME|ADDR")
     with app.stillness():
         answer = ask(guest, query, limit)
     from ntbdbg.render.symbols import SymbolView, symbol_facts

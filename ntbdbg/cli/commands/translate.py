@@ -31,7 +31,7 @@ def command(app: AppContext, words: tuple[str, ...]) -> None:
     and which windows of other guests reach it. An address in one of TARGET's own windows is
     followed into the peer. TARGET may be left out where there is only one guest.
     """
-    guest, address = guest_and_word(app, words)
+    guest, address = guest_and_word(app, words, "ADDR")
     with app.stillness():
         found = translate(guest, address)
     from ntbdbg.render.translate import TranslationView, translation_facts

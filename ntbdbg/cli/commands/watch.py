@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ntbdbg.cli.addressed import addressed_argument, split_target
 from ntbdbg.cli.linkpage import open_page, page_option
-from ntbdbg.cli.options import complete_guest, lab_command
+from ntbdbg.cli.options import lab_command
 from ntbdbg.cli.params import Parsed
 from ntbdbg.cli.status import ExitStatus
 from ntbdbg.errors import UsageError
@@ -39,9 +40,7 @@ EXAMPLES = [
 
 
 @lab_command("watch", examples=EXAMPLES, freezes=True)
-@click.argument(
-    "words", metavar="[TARGET ADDR [LEN] [ADDR LEN]...]", nargs=-1, shell_complete=complete_guest
-)
+@addressed_argument("[TARGET ADDR [LEN] [ADDR LEN]...]", required=False)
 @click.option("--link", is_flag=True, help="Watch the NTB link.")
 @page_option
 @click.option(
@@ -135,13 +134,14 @@ def _probes(
 
 
 def _memory_probes(app: AppContext, words: tuple[str, ...], width: int) -> list[MemoryProbe]:
-    if len(words) < 2:
-        raise UsageError(f"what of {words[0]} is to be watched?", hint="give an ADDR after TARGET")
-    guest = app.guest(words[0])
+    target, places = split_target(app, words, needed=1)
+    if not places:
+        raise UsageError(f"what of {target} is to be watched?", hint="give an ADDR after TARGET")
+    guest = app.guest(target)
     found = []
-    for at in range(1, len(words), 2):
-        size = parse_size(words[at + 1]) if at + 1 < len(words) else DEFAULT_LENGTH
-        place = guest.resolve(words[at], size)
+    for at in range(0, len(places), 2):
+        size = parse_size(places[at + 1]) if at + 1 < len(places) else DEFAULT_LENGTH
+        place = guest.resolve(places[at], size)
         place.guest.lab.refuse_capture("watched")
         app.note_place(place, size)
         probe = MemoryProbe(place.guest.name, place.memory, place.address, size, width=width)

@@ -78,6 +78,13 @@ def test_one_cpu_in_json(ntbdbg: Run, dump: Dump) -> None:
     assert stack["frames"][0]["kind"] == "cpu"
 
 
+def test_tasks_by_name(ntbdbg: Run, dump: Dump) -> None:
+    by_pid = ntbdbg("bt", dump.path, "7").stdout
+    assert by_pid.startswith("pid 7 waiter, D")
+    assert ntbdbg("bt", dump.path, "waiter").stdout == by_pid
+    assert ntbdbg("bt", "7", dump.path).stdout == by_pid
+
+
 def test_all_tasks(ntbdbg: Run, dump: Dump) -> None:
     found = json.loads(ntbdbg("bt", dump.path, "--all", "--json").stdout)
     assert [stack["pid"] for stack in found["stacks"]] == [7, 8]
@@ -99,7 +106,8 @@ def test_without_registers_it_says_why(ntbdbg: Run, dump: Dump, tmp_path: Path) 
         (["99"], 3, "has no task 99"),
         (["cpu:7"], 3, "has no CPU 7; it has 0, 1"),
         (["7", "--all"], 2, "exclude each other"),
-        (["x"], 2, "PID 'x' is not a number"),
+        (["x"], 3, "has no task called 'x'; 'ntbdbg ps "),
+        (["cpu:x"], 2, "CPU 'x' is not a number"),
     ],
 )
 def test_wrong_requests(ntbdbg: Run, dump: Dump, words: list[str], code: int, why: str) -> None:

@@ -389,8 +389,6 @@ BAD = [
     (["dump", "qemu1", "-5"], 2, NEGATIVE),
     (["dump", "qemu1", "0", "-5"], 2, NEGATIVE),
     (["patch", "qemu1", "0", "-5"], 2, NEGATIVE + "; before a value write --: patch … -- -5"),
-    (["dump", "qemu1:0x1000", "32"], 2,
-     "'qemu1:0x1000' is a guest and an address in one word; write two: qemu1 0x1000"),
     (["dump", "qemu1", "0", "0"], 2, "length is zero; write it like 64, 0x40, 4K, 1M or page"),
     (["dump", "qemu1", "0", "99999999999999999999"], 2,
      "length '99999999999999999999' does not fit into 64 bits; "
@@ -425,6 +423,10 @@ BAD = [
     (["dump", "qemu1", "0", "--zzzz"], 2,
      "No such option '--zzzz'; 'ntbdbg dump --help' shows how it is used"),
     (["dmup"], 2, "no command 'dmup'; did you mean 'dump'?"),
+    (["Dump", "qemu1"], 2, "no command 'Dump'; did you mean 'dump'?"),
+    (["qemu1", "dump", "0"], 2,
+     "no command 'qemu1'; the command comes first: ntbdbg dump qemu1 …"),
+    (["ssh", "1"], 2, "no command 'ssh'; that is one of the launcher: python3 run ssh"),
     (["frobnicate"], 2, "no command 'frobnicate'; 'ntbdbg --help' lists them"),
     (["dump", "/etc/hostname", "0"], 3, None),
     (["dump", "/tmp", "0"], 3,
@@ -437,8 +439,23 @@ BAD = [
      "/nonexistent: RAM file /nonexistent does not exist; "
      "its guest was stopped or never started: 'python3 run status' tells"),
     (["search", "qemu1", "deadbeef"], 2,
-     "value 'deadbeef' has no type; "
+     "value 'deadbeef' has no type; as bytes hex:deadbeef, as text str:deadbeef"),
+    (["search", "qemu1", "hello"], 2,
+     "value 'hello' has no type; as text 'str:hello'; "
      "a value looks like u32:5, u16be:0x1234, hex:de ad, str:text, utf16:text or @file"),
+    (["search", "qemu1", "0x1234"], 2,
+     "value '0x1234' has no type; as a number e.g. u32:0x1234, as text str:0x1234"),
+    (["dump", "0x1000"], 2,
+     "no guest is named for '0x1000', and there are qemu1, qemu2; write qemu1 0x1000"),
+    (["dump", "0x1000", "64"], 2,
+     "no guest is named for '0x1000', and there are qemu1, qemu2; write qemu1 0x1000"),
+    (["dump", "qemu3:0x1000"], 3, "no guest 'qemu3' in lab 'default'; it has qemu1, qemu2"),
+    (["dump", "qemu1", "0", "1", "2"], 2,
+     "Got unexpected extra argument (2); 'ntbdbg dump --help' shows how it is used"),
+    (["sym", "qemu1"], 2,
+     "Missing argument 'NAME|ADDR'; 'ntbdbg sym --help' shows how it is used"),
+    (["search", "qemu1"], 2,
+     "Missing argument 'PATTERN'; 'ntbdbg search --help' shows how it is used"),
     (["search", "qemu1", "hex:0", ], 2,
      "value 'hex:0' is not pairs of hex digits; write hex:deadbeef"),
     (["search", "qemu1", "str:x", "--range", "5:5"], 2,
@@ -590,8 +607,25 @@ def test_a_plain_dump_stays_light(lab: FakeLab) -> None:
     assert done.stderr == "[]\n"
 
 
+def test_nothing_and_the_word_help_are_help(ntbdbg: Run) -> None:
+    whole = ok(ntbdbg("--help"))
+    assert whole.startswith("Usage: ntbdbg [OPTIONS] COMMAND [ARGS]...\n\n  See, compare, watch")
+    assert ok(ntbdbg()) == ok(ntbdbg("help")) == whole
+    assert ok(ntbdbg("help", "dump")) == ok(ntbdbg("dump", "--help"))
+    assert complaint(ntbdbg("help", "dmup"), 2) == "no command 'dmup'; did you mean 'dump'?"
+
+
+def test_commands_of_the_launcher_are_known_as_such() -> None:
+    from ntbdbg.cli.main import COMMANDS, LAUNCHER
+    from run.cli import main as launcher
+
+    assert set(LAUNCHER) <= set(launcher.COMMANDS) - set(COMMANDS)
+    assert set(launcher.TOOLKIT) == set(COMMANDS) - set(launcher.COMMANDS)
+
+
 def test_version(ntbdbg: Run) -> None:
     assert ok(ntbdbg("--version")) == f"ntbdbg, version {__version__}\n"
+    assert ok(ntbdbg("-V")) == f"ntbdbg, version {__version__}\n"
     text = (Path(__file__).parents[3] / "pyproject.toml").read_text()
     assert f'version = "{__version__}"' in text
 

@@ -97,7 +97,7 @@ def test_what_leads_nowhere_is_shown_and_a_fault(lab: LinuxLab, ntbdbg: Run, fac
     ("words", "said"),
     [
         (["jiffies_64"], "no guest is named for 'jiffies_64', and there are qemu1, qemu2; write"),
-        (["qemu1", "0", "1"], "what is '1'?; give TARGET and one address"),
+        (["qemu1", "0", "1"], "Got unexpected extra argument (1); 'ntbdbg translate --help'"),
     ],
 )
 def test_usage(lab: LinuxLab, ntbdbg: Run, words: list[str], said: str) -> None:
