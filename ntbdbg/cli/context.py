@@ -14,6 +14,7 @@ from ntbdbg.errors import AmbiguousError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ntbdbg.budget import Budget
     from ntbdbg.memory.base import PhysicalMemory
     from ntbdbg.target.guest import Guest, Place
     from ntbdbg.target.lab import Lab
@@ -24,6 +25,8 @@ class AppContext:
 
     Results go to `out` (bytes), `write` (text) or `emit` (JSON), all of them stdout; words
     about results go through `note`, to stderr.
+
+    :ivar is_session: a user asks many things one after the other, so no budget spans them
     """
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
@@ -38,6 +41,9 @@ class AppContext:
         self.segments: str | None = None
         self.symbols: str | None = None
         self._lab: Lab | None = None
+        self.is_session = False
+        self._budget: Budget | None = None
+        self._told: set[str] = set()
 
     @property
     def lab(self) -> Lab:
@@ -58,7 +64,16 @@ class AppContext:
             "segments": self.segments,
             "symbols": self.symbols,
             "notify": self.note,
+            "budget": self.budget,
         }
+
+    def budget(self) -> Budget | None:
+        """What this command may spend on the guests' word; a session asks anew each time."""
+        if self._budget is None and not self.is_session:
+            from ntbdbg.budget import Budget
+
+            self._budget = Budget()
+        return self._budget
 
     def guest(self, name: str) -> Guest:
         """The guest called `name` of that lab, or the file at that path, whatever labs run."""
@@ -160,7 +175,19 @@ class AppContext:
     def note_partial(self, guest: Guest, partial: str | None) -> None:
         """Tell that more may exist than was shown, and why."""
         if partial is not None:
+            self._told.add(partial)
             self.note(f"{guest.name}: this is not all: {partial}")
+
+    def look_again(self) -> None:
+        """A command that goes on for ever begins its next look, with all it may spend."""
+        if self._budget is not None:
+            self._budget.renew()
+
+    def note_spent(self) -> None:
+        """Tell that the guest made the command stop somewhere, if nobody has."""
+        reason = self._budget.spent if self._budget is not None else None
+        if reason is not None and reason not in self._told:
+            self.note(f"this is not all: {reason}")
 
     def console(self) -> Console:
         """A rich console on stdout that obeys the colour rules; wide when nobody looks."""

@@ -149,6 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         if sys.stdout is not None:
             sys.stdout.flush()
+        app.note_spent()
         return int(result or 0)
     except (Exception, KeyboardInterrupt) as error:
         return _report(error, app)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ntbdbg.budget import Budget
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.cache import KernelCache, is_enabled
 from ntbdbg.kernel.locate import find_vmcoreinfo, implausible, page_tables, scan
@@ -59,6 +60,7 @@ class Kernel:
         cache: bool = True,
         notify: Callable[[str], None] | None = None,
         roots: Roots | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self.memory = memory
         self.info = info
@@ -67,6 +69,7 @@ class Kernel:
         self._use_cache = cache and is_enabled()
         self._notify = notify or (lambda text: None)
         self.roots: Roots = roots or (lambda: ())
+        self._budget = budget
 
     @classmethod
     def open(
@@ -77,6 +80,7 @@ class Kernel:
         cache: bool = True,
         notify: Callable[[str], None] | None = None,
         roots: Roots | None = None,
+        budget: Budget | None = None,
     ) -> Kernel:
         """The live kernel in `memory`.
 
@@ -84,19 +88,33 @@ class Kernel:
         :param cache: whether what was found out may be kept on disk (never guest bytes)
         :param notify: called with what the user should know
         :param roots: gives CR3 of each processor; asked only if that decides something
+        :param budget: what all its walks may spend together; by default each has its own
         :raises KernelError: there is none, or not one whose page tables hold
         """
         found = find_vmcoreinfo(memory)
         if not found:
             raise _none(memory)
         kernels = [
-            cls(memory, info, symbols=symbols, cache=cache, notify=notify, roots=roots)
+            cls(
+                memory,
+                info,
+                symbols=symbols,
+                cache=cache,
+                notify=notify,
+                roots=roots,
+                budget=budget,
+            )
             for info in found[:MOST_KERNELS]
         ]
         return kernels[0] if len(kernels) == 1 else _live(kernels)
 
     def __repr__(self) -> str:
         return f"<Kernel {self.info.release} in {self.memory.name}>"
+
+    @property
+    def budget(self) -> Budget:
+        """What a walk that begins now may spend: the command's, or one of its own."""
+        return self._budget or Budget.for_ram(self.memory.segments.total)
 
     # -- addresses -------------------------------------------------------------------------
 
@@ -107,8 +125,8 @@ class Kernel:
 
     @cached_property
     def virtual(self) -> VirtualMemory:
-        """Its memory by VA."""
-        return VirtualMemory(self.tables)
+        """Its memory by VA, as its walks read it."""
+        return VirtualMemory(self.tables, self._budget)
 
     def translate(self, address: int) -> int:
         """GPA of a VA; raises FaultError where nothing is mapped."""
@@ -292,7 +310,7 @@ class Kernel:
         from ntbdbg.kernel.modules import ModuleWalker
 
         head = self._own_symbol("modules", "it was built without CONFIG_MODULES")
-        return ModuleWalker(self.virtual, self.layouts).walk(head)
+        return ModuleWalker(self.virtual, self.layouts, self.budget).walk(head)
 
     def module(self, name: str) -> Module:
         """The module called `name`; KernelError if it is not loaded."""

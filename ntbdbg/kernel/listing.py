@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from ntbdbg.budget import Budget, SpentError
 from ntbdbg.errors import FaultError
 
 if TYPE_CHECKING:
@@ -22,20 +23,28 @@ class Listing(list[T]):
     partial: str | None = None
 
 
-def walk_list(memory: PhysicalMemory, head: int, limit: int) -> Listing[int]:
+def walk_list(
+    memory: PhysicalMemory, head: int, limit: int, budget: Budget | None = None
+) -> Listing[int]:
     """VAs of the nodes of the ``struct list_head`` at `head`, without it.
 
     :param memory: the guest's memory by VA
     :param limit: nodes after which the rest is not looked at
+    :param budget: what each node draws from
     """
     nodes: Listing[int] = Listing()
     seen = {head}
     node = head
+    budget = budget or Budget()
     while True:
         try:
+            budget.take(items=1)
             node = int.from_bytes(memory.read(node, 8), "little")
         except FaultError as error:
             nodes.partial = f"the list is broken: {error.message}"
+            return nodes
+        except SpentError as error:
+            nodes.partial = error.message
             return nodes
         if node == head:
             return nodes

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from ntbdbg.budget import SpentError
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.listing import Listing, walk_list
 from ntbdbg.kernel.members import Layouts, Record
 
 if TYPE_CHECKING:
+    from ntbdbg.budget import Budget
     from ntbdbg.memory.base import PhysicalMemory
 
 MOST_MODULES = 4096
@@ -78,11 +80,12 @@ class ModuleWalker:
 
     :param virtual: its memory by VA
     :param layouts: its structures
+    :param budget: what is spent on all of them
     :raises KernelError: there are no modules in these types
     """
 
-    def __init__(self, virtual: PhysicalMemory, layouts: Layouts) -> None:
-        self.virtual = virtual
+    def __init__(self, virtual: PhysicalMemory, layouts: Layouts, budget: Budget) -> None:
+        self.virtual, self.budget = virtual, budget
         self.layouts = layouts
         self.module = layouts["module"]
 
@@ -91,13 +94,16 @@ class ModuleWalker:
 
         :param head: VA of the list head ``modules``
         """
-        nodes = walk_list(self.virtual, head, MOST_MODULES)
+        nodes = walk_list(self.virtual, head, MOST_MODULES, self.budget)
         found: Listing[Module] = Listing()
         found.partial = nodes.partial
         offset = self.module.find("list").offset
         for node in nodes:
             try:
                 found.append(self._module(node - offset))
+            except SpentError as error:
+                found.partial = error.message
+                break
             except FaultError as error:
                 found.partial = f"struct module at {node - offset:#x}: {error.message}"
         return found
@@ -147,7 +153,7 @@ class ModuleWalker:
             return
         use = self.layouts["module_use"]
         offset, name = use.find("source_list").offset, self.module.find("name")
-        for node in walk_list(self.virtual, record.at("source_list"), MOST_USERS):
+        for node in walk_list(self.virtual, record.at("source_list"), MOST_USERS, self.budget):
             try:
                 user = use.parse(self.virtual, node - offset).number("source")
                 raw = self.virtual.read(user + name.offset, name.size)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ntbdbg.budget import SpentError
 from ntbdbg.errors import FaultError
 from ntbdbg.kernel.listing import Listing, walk_list
 
@@ -108,20 +109,38 @@ class _Walk:
         self.bus = kernel.layouts["pci_bus"]
         self.dev = kernel.layouts["pci_dev"]
         self.driver = kernel.layouts["device_driver"]
+        self.budget = kernel.budget
         self.partial: str | None = None
 
     def walk(self) -> Listing[PciDevice]:
         found: Listing[PciDevice] = Listing()
-        for bus in self._buses():
-            for node in self._nodes(bus + self.bus.find("devices").offset, MOST_ON_BUS):
-                address = node - self.dev.find("bus_list").offset
-                try:
-                    found.append(self._device(address))
-                except FaultError as error:
-                    self.partial = f"the device at {address:#x} cannot be read: {error.message}"
+        try:
+            for address in self._addresses():
+                self._take(address, found)
+        except SpentError as error:
+            self.partial = error.message
         found.sort(key=lambda device: device.slot)
         found.partial = self.partial
         return found
+
+    def _take(self, address: int, found: Listing[PciDevice]) -> None:
+        self.budget.take(items=1)
+        try:
+            found.append(self._device(address))
+        except FaultError as error:
+            self.partial = f"the device at {address:#x} cannot be read: {error.message}"
+
+    def _addresses(self) -> Iterator[int]:
+        """VA of each device, once, however many buses of a damaged guest it is on."""
+        offset = self.dev.find("bus_list").offset
+        seen: set[int] = set()
+        for bus in self._buses():
+            for node in self._nodes(bus + self.bus.find("devices").offset, MOST_ON_BUS):
+                if node in seen:
+                    self.partial = f"two buses have the device at {node - offset:#x}"
+                    break
+                seen.add(node)
+                yield node - offset
 
     def _buses(self) -> Iterator[int]:
         """VAs of all buses: root buses, and those behind bridges."""
@@ -139,7 +158,7 @@ class _Walk:
                 yield bus
 
     def _nodes(self, head: int, limit: int) -> Listing[int]:
-        nodes = walk_list(self.virtual, head, limit)
+        nodes = walk_list(self.virtual, head, limit, self.budget)
         self.partial = nodes.partial or self.partial
         return nodes
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ntbdbg.budget import Budget, SpentError
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.listing import Listing, walk_list
 from ntbdbg.kernel.taskname import TaskNames
@@ -81,15 +82,15 @@ class TaskWalker:
 
     def walk(self, *, threads: bool = False) -> Listing[Task]:
         """Every process by pid, or every thread; `partial` says if some may lack."""
+        budget = self.kernel.budget
         running = {current.address for current in self.cpus()}
         found: Listing[Task] = Listing()
-        init = self.kernel.symbol("init_task").address
-        nodes = walk_list(self.kernel.virtual, init + self.layout.find("tasks").offset, MOST_TASKS)
-        found.partial = nodes.partial
-        offset = self.layout.find("tasks").offset
-        for node in nodes:
-            for address in self._threads(node - offset, found) if threads else [node - offset]:
+        try:
+            for address in self._addresses(threads, budget, found):
+                budget.take(items=1)
                 self._take(address, running, found)
+        except SpentError as error:
+            found.partial = error.message
         found.sort(key=lambda task: (task.tgid, task.pid))
         return found
 
@@ -111,6 +112,22 @@ class TaskWalker:
                 continue
             found.append(CpuTask(cpu, task.number("pid"), self._names.of(task), address))
         return found
+
+    def _addresses(self, threads: bool, budget: Budget, found: Listing[Task]) -> Iterator[int]:
+        """VA of each task, once, however many lists of a damaged guest it is on."""
+        offset = self.layout.find("tasks").offset
+        init = self.kernel.symbol("init_task").address
+        leaders = walk_list(self.kernel.virtual, init + offset, MOST_TASKS, budget)
+        found.partial = leaders.partial
+        seen: set[int] = set()
+        for node in leaders:
+            own = self._threads(node - offset, budget, found) if threads else [node - offset]
+            for address in own:
+                if address in seen:
+                    found.partial = found.partial or f"two processes have the task at {address:#x}"
+                    continue
+                seen.add(address)
+                yield address
 
     def _take(self, address: int, running: set[int], found: Listing[Task]) -> None:
         try:
@@ -152,7 +169,7 @@ class TaskWalker:
             return 1
         return int.from_bytes(raw, "little")
 
-    def _threads(self, leader: int, found: Listing[Task]) -> Iterator[int]:
+    def _threads(self, leader: int, budget: Budget, found: Listing[Task]) -> Iterator[int]:
         """Addresses of all threads of a process."""
         virtual, signal = self.kernel.virtual, self.layout.find("signal").offset
         try:
@@ -161,10 +178,11 @@ class TaskWalker:
             yield leader
             return
         head += self.kernel.layouts["signal_struct"].find("thread_head").offset
-        nodes = walk_list(virtual, head, MOST_THREADS)
+        nodes = walk_list(virtual, head, MOST_THREADS, budget)
         found.partial = found.partial or nodes.partial
         offset = self.layout.find("thread_node").offset
-        yield from [node - offset for node in nodes] or [leader]
+        threads = [node - offset for node in nodes]
+        yield from threads if leader in threads else [leader, *threads]
 
 
 def state_letter(record: Record) -> str:

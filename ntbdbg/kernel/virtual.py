@@ -12,22 +12,25 @@ from ntbdbg.memory.base import ADDRESS_LIMIT, PhysicalMemory
 from ntbdbg.memory.segments import AddressRange, Segment, SegmentMap
 
 if TYPE_CHECKING:
+    from ntbdbg.budget import Budget
     from ntbdbg.kernel.paging import PageTables
 
 
 class VirtualMemory(PhysicalMemory):
     """Memory whose addresses are VAs of `tables`; every use translates anew.
 
+    :param budget: what each read by this kernel's own walks draws from, None for a user's reads
     :ivar segments: empty, since which pages are mapped changes from moment to moment
     """
 
-    def __init__(self, tables: PageTables) -> None:
+    def __init__(self, tables: PageTables, budget: Budget | None = None) -> None:
         self.tables = tables
+        self._budget = budget
         self.physical = tables.memory
         self.name = self.physical.name
         self.is_live = self.physical.is_live
         self.segments = SegmentMap([])
-        self._limit = sum(segment.size for segment in self.physical.segments)
+        self._limit = self.physical.segments.total
 
     def pieces(self, address: int, size: int) -> list[tuple[int, int]]:
         """`[address, address + size)` as physically contiguous ``(GPA, size)``, in order.
@@ -49,6 +52,8 @@ class VirtualMemory(PhysicalMemory):
         return found
 
     def read(self, address: int, size: int) -> bytes:
+        if self._budget is not None:
+            self._budget.step()
         return b"".join(
             self.physical.read(gpa, length) for gpa, length in self._some(address, size)
         )

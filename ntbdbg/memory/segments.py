@@ -105,6 +105,11 @@ class SegmentMap(Sequence[Segment]):
     def __len__(self) -> int:
         return len(self._segments)
 
+    @property
+    def total(self) -> int:
+        """Bytes of all segments."""
+        return sum(segment.size for segment in self._segments)
+
     def find(self, address: int) -> Segment | None:
         """The segment that holds `address`, or None."""
         index = bisect_right(self._starts, address) - 1

@@ -11,18 +11,28 @@ from ntbdbg.errors import UsageError
 from ntbdbg.target.address import CAPTURE_SUFFIX, split_capture
 
 if TYPE_CHECKING:
+    from ntbdbg.budget import Budget
     from ntbdbg.target.guest import Guest
     from ntbdbg.target.lab import Lab
+
+BudgetOf = Callable[[], "Budget | None"]
+
+
+def no_budget() -> None:
+    """Each walk has a budget of its own."""
 
 
 class CaptureLabs:
     """Captures by path, opened when they are first named.
 
     :param notify: called with each note of theirs
+    :param budget: as of `Lab`
     """
 
-    def __init__(self, notify: Callable[[str], None] | None = None) -> None:
-        self._notify = notify
+    def __init__(
+        self, notify: Callable[[str], None] | None = None, budget: BudgetOf = no_budget
+    ) -> None:
+        self._notify, self._budget = notify, budget
         self._labs: dict[str, Lab] = {}
 
     def guest(self, name: str) -> Guest | None:
@@ -51,7 +61,9 @@ class CaptureLabs:
             from ntbdbg.target.where import captured
 
             found = captured(path, f"capture {path}")
-            self._labs[path] = Lab(found, notify=self._notify, prefix=f"{path}:")
+            self._labs[path] = Lab(
+                found, notify=self._notify, prefix=f"{path}:", budget=self._budget
+            )
         return self._labs[path]
 
     def close(self) -> None:

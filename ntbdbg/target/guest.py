@@ -15,6 +15,7 @@ from ntbdbg.target.address import AddressExpr, Window
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from ntbdbg.budget import Budget
     from ntbdbg.inspect.journal import Patch
     from ntbdbg.inspect.search import Match
     from ntbdbg.inspect.value import Pattern
@@ -90,9 +91,20 @@ class Guest:
 
             symbols = self.lab.symbols or self._built_symbols()
             self._kernel = Kernel.open(
-                self.memory, symbols=symbols, notify=self.lab.note, roots=self._page_table_roots
+                self.memory,
+                symbols=symbols,
+                notify=self.lab.note,
+                roots=self._page_table_roots,
+                budget=self._budget(),
             )
         return self._kernel
+
+    def _budget(self) -> Budget | None:
+        """What the command may spend on this guest's word, None for each walk by itself."""
+        budget = self.lab.budget()
+        if budget is not None:
+            budget.widen(self.memory.segments.total)
+        return budget
 
     def _page_table_roots(self) -> list[int]:
         """CR3 of each processor, as far as anybody knows."""

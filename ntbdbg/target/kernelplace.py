@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.errors import UsageError
 from ntbdbg.kernel.lookup import lookup
+from ntbdbg.kernel.virtual import VirtualMemory
 from ntbdbg.memory.base import ADDRESS_LIMIT
 from ntbdbg.target.guest import Place
 
@@ -22,8 +23,9 @@ def kernel_place(guest: Guest, expr: AddressExpr) -> Place:
     :raises UsageError: the offset leads out of 64 bits
     """
     kernel = guest.kernel
+    memory = VirtualMemory(kernel.tables)  # the user says how much of it is read, not the guest
     if isinstance(expr.base, int):
-        return Place(guest, expr.base + expr.offset, kernel.virtual)
+        return Place(guest, expr.base + expr.offset, memory)
     assert isinstance(expr.base, str)
     found = lookup(kernel, expr.base)
     if found.others:
@@ -35,4 +37,4 @@ def kernel_place(guest: Guest, expr: AddressExpr) -> Place:
     if not 0 <= address < ADDRESS_LIMIT:
         raise UsageError(f"{expr.text}: {expr.offset:+#x} leads out of 64 bits")
     rest = found.size - expr.offset if 0 <= expr.offset < found.size else None
-    return Place(guest, address, kernel.virtual, size=rest, symbol=str(found.path))
+    return Place(guest, address, memory, size=rest, symbol=str(found.path))

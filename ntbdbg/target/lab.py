@@ -14,7 +14,7 @@ from ntbdbg.memory.layout import parse_segments, without_vga
 from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.memory.segments import Segment, SegmentMap
 from ntbdbg.target import where as places
-from ntbdbg.target.capturelabs import CaptureLabs
+from ntbdbg.target.capturelabs import BudgetOf, CaptureLabs, no_budget
 from ntbdbg.target.guest import Guest
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Lab:
     :ivar prefix: before the names of its guests, ``before.cap:`` where a capture is an operand
     :ivar how: how the lab was found, for people
     :ivar still: what holds all guests, while `frozen` does
+    :ivar budget: gives what a command may spend on the guests' word; None: each walk for itself
     :ivar symbols: file with debug information of the guests' kernel, None if there is none
     :ivar notes: what was assumed, and what the user should know
     """
@@ -53,12 +54,14 @@ class Lab:
         symbols: str | None = None,
         notify: Callable[[str], None] | None = None,
         prefix: str = "",
+        budget: BudgetOf = no_budget,
     ) -> None:
         self.symbols = symbols
+        self.budget = budget
         self.manifest: Manifest | None = found.manifest
         self.capture = found.capture
         self.prefix = prefix
-        self._captures = CaptureLabs(notify)
+        self._captures = CaptureLabs(notify, budget)
         self.path: str | None = found.path
         self.how = found.how
         self.still: Standstill | None = None
@@ -82,6 +85,7 @@ class Lab:
         segments: str | None = None,
         symbols: str | None = None,
         notify: Callable[[str], None] | None = None,
+        budget: BudgetOf = no_budget,
     ) -> Lab:
         """The lab at `where`, else ``$NTBDBG_FROM``, else the named or only one.
 
@@ -91,11 +95,20 @@ class Lab:
         :param segments: memory map of bare RAM files, ``GPA:SIZE:OFFSET,…``
         :param symbols: file with debug information (DWARF) of the guests' kernel
         :param notify: called with each note as it arises; `notes` keeps them too
+        :param budget: gives what all that is asked of the guests' kernels may spend together; by
+            default each walk has a budget of its own
         :raises UsageError: several labs run and none is named
         :raises TargetError, FormatError: what was named is absent or unusable
         """
         found = places.find(None if where is None else os.fspath(where), lab)
-        return cls(found, machine=machine, segments=segments, symbols=symbols, notify=notify)
+        return cls(
+            found,
+            machine=machine,
+            segments=segments,
+            symbols=symbols,
+            notify=notify,
+            budget=budget,
+        )
 
     def __enter__(self) -> Lab:
         return self

@@ -11,7 +11,7 @@ import pytest
 
 CHECKOUT = Path(__file__).parents[2]
 
-ROOMS = ["errors", "memory", "kernel", "ntb", "inspect", "target", "render", "cli"]
+ROOMS = ["errors", "budget", "memory", "kernel", "ntb", "inspect", "target", "render", "cli"]
 
 #: what the launcher may use of the toolkit
 SHARED = {"ntbdbg.errors", "ntbdbg.target.manifest", "ntbdbg.target.qmp"}
@@ -95,7 +95,11 @@ def test_libraries_stay_where_they_belong(path: Path) -> None:
             assert inside, f"{short(path)}:{line}: imports {name}"
 
 
-STDLIB_ONLY = [*modules("ntbdbg/memory"), CHECKOUT / "ntbdbg/target/manifest.py"]
+STDLIB_ONLY = [
+    *modules("ntbdbg/memory"),
+    CHECKOUT / "ntbdbg/budget.py",
+    CHECKOUT / "ntbdbg/target/manifest.py",
+]
 
 
 @pytest.mark.parametrize("path", STDLIB_ONLY, ids=short)

@@ -87,6 +87,7 @@ def _follow(app: AppContext, guest: Guest, tail: LogTail, levels: frozenset[int]
         while guest.is_live:
             sys.stdout.flush()
             time.sleep(POLL)
+            app.look_again()
             _show(app, tail.poll(), levels)
         app.note(f"{guest.name} does not run, so nothing will be added")
     except KeyboardInterrupt:

@@ -32,6 +32,7 @@ def command(app: AppContext, code: str | None) -> ExitStatus:
     Names there: lab, and each guest by its own (qemu1.read(0x1000, 16)); the kernel in a guest
     as drgn knows it is qemu1.prog. docs/api.md is the guide. A script on stdin is run.
     """
+    app.is_session = True
     with app.stillness():
         names = namespace(app.lab)
         for problem in names.pop("_problems"):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ntbdbg.budget import Budget
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.kernel import Kernel
 from ntbdbg.kernel.listing import Listing
@@ -159,6 +160,32 @@ def test_threads_in_a_circle_are_cut_short() -> None:
     found = listed(guest, threads=True)
     assert [task.pid for task in found] == [10, 11]
     assert "circle" in (found.partial or "")
+
+
+def test_processes_that_share_one_list_of_threads_show_each_of_them_once() -> None:
+    guest = FakeGuest()
+    tasks = FakeTasks(guest)
+    server = tasks.add(10, "server")
+    for pid in range(11, 31):
+        tasks.thread(server, pid, "thread")
+    for pid in range(100, 140):
+        tasks.add(pid, "liar")["signal"] = server["signal"]
+    found = listed(guest, threads=True)
+    assert len({task.address for task in found}) == len(found)
+    assert [task.pid for task in found if task.tgid == 10] == list(range(10, 31))
+    assert len(found) == 21 + 40
+    assert "two processes have the task" in (found.partial or "")
+
+
+def test_what_runs_out_gives_a_part_that_says_so() -> None:
+    guest = FakeGuest()
+    tasks = FakeTasks(guest)
+    for pid in range(1, 21):
+        tasks.add(pid, "x")
+    budget = Budget(items=31, steps=1 << 20)
+    found = TaskWalker(Kernel.open(guest.memory, budget=budget)).walk()
+    assert found.partial == budget.spent
+    assert "31 things were found" in (found.partial or "")
 
 
 def test_a_kernel_without_types() -> None:
