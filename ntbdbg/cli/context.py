@@ -77,7 +77,10 @@ class AppContext:
 
     def guest(self, name: str) -> Guest:
         """The guest called `name` of that lab, or the file at that path, whatever labs run."""
-        return self.lab_for(name).guest(name)
+        guest = self.lab_for(name).guest(name)
+        if self.lab.manifest is None and guest.record is not None and guest.lab.capture is None:
+            self._lab = guest.lab  # the RAM file of a lab's guest says which lab is meant
+        return guest
 
     def lab_for(self, word: str) -> Lab:
         """The lab that knows what `word` names; a file or a capture needs none that runs."""
@@ -88,11 +91,26 @@ class AppContext:
         except AmbiguousError:
             if os.sep not in word and not in_capture(word):
                 raise
-            from ntbdbg.target.lab import Lab
-            from ntbdbg.target.where import NO_LAB
-
-            self._lab = Lab(NO_LAB, **self._lab_options())
+            self._lab = self._no_lab()
             return self._lab
+
+    def patched_lab(self) -> Lab:
+        """The lab whose patches are meant; while that is open, those of bare RAM files alone."""
+        try:
+            return self.lab
+        except AmbiguousError as error:
+            self._lab = self._no_lab()
+            if not self._lab.patches():
+                raise
+            self.note(f"{error.message}: these are patches of bare RAM files ({error.hint})")
+            return self._lab
+
+    def _no_lab(self) -> Lab:
+        """Files named by their paths, whatever labs run."""
+        from ntbdbg.target.lab import Lab
+        from ntbdbg.target.where import NO_LAB
+
+        return Lab(NO_LAB, **self._lab_options())
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ntbdbg.errors import FormatError, TargetError
+from ntbdbg.errors import FormatError, NtbdbgError, TargetError
 from ntbdbg.memory.file import FileIdentity
 from ntbdbg.memory.segments import Segment
 
@@ -66,21 +66,39 @@ class Journal:
         except OSError as error:
             raise TargetError(f"{self.path}: {error.strerror}", hint=_HINT) from error
 
-    def add(self, patch: Patch) -> Patch:
-        """Write `patch` down and sync it; gives it with its number.
+    @contextlib.contextmanager
+    def patching(self, patch: Patch, *, above: int = 0) -> Iterator[Patch]:
+        """Write `patch` down and sync it, for the block that stores its bytes; gives it numbered.
 
+        A block that fails by an error of ours has changed nothing: the journal is as before then.
+
+        :param above: the number is higher than this one
         :raises TargetError: no room, no permission: then nothing may be patched
         """
         with self._locked() as fd:
             known = self._parse(_read(fd))
-            numbered = patch._replace(number=known[-1].number + 1 if known else 1)
-            self._append(fd, _encode(numbered))
-        return numbered
+            last = max((one.number for one in known), default=0)
+            numbered = patch._replace(number=max(last, above) + 1)
+            with self._noted(fd, _encode(numbered)):
+                yield numbered
 
-    def mark_undone(self, patch: Patch, found: bytes) -> None:
-        """Note that `patch` is about to be taken back from memory that holds `found`."""
-        with self._locked() as fd:
-            self._append(fd, {"undo": patch.number, "found": found.hex()})
+    @contextlib.contextmanager
+    def undoing(self, patch: Patch, found: bytes) -> Iterator[None]:
+        """Note that the block takes `patch` back from memory that holds `found`; as `patching`."""
+        with self._locked() as fd, self._noted(fd, {"undo": patch.number, "found": found.hex()}):
+            yield
+
+    @contextlib.contextmanager
+    def _noted(self, fd: int, entry: dict[str, Any]) -> Iterator[None]:
+        """A line that is gone again if the block could not do what it says."""
+        before = self._append(fd, entry)
+        try:
+            yield
+        except NtbdbgError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(fd, before)
+                os.fsync(fd)
+            raise
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[int]:
@@ -96,8 +114,8 @@ class Journal:
         finally:
             os.close(fd)
 
-    def _append(self, fd: int, entry: dict[str, Any]) -> None:
-        """Add a line after the last whole one; on any failure the file is as before."""
+    def _append(self, fd: int, entry: dict[str, Any]) -> int:
+        """Add a line after the last whole one, whose end it gives; failing leaves all as before."""
         whole = _read(fd).rfind(b"\n") + 1
         line = json.dumps(entry).encode() + b"\n"
         try:
@@ -110,6 +128,7 @@ class Journal:
             with contextlib.suppress(OSError):
                 os.ftruncate(fd, whole)
             raise self._unwritable(error) from error
+        return whole
 
     def _parse(self, data: bytes) -> list[Patch]:
         patches: dict[int, Patch] = {}

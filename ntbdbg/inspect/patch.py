@@ -52,10 +52,13 @@ def prepare(
     )
 
 
-def apply(memory: RamFile, patch: Patch, journal: Journal) -> Patch:
-    """Journal a prepared `patch`, then store its bytes; gives it with its number."""
-    numbered = journal.add(patch)
-    memory.write(patch.address, patch.new)
+def apply(memory: RamFile, patch: Patch, journal: Journal, *, above: int = 0) -> Patch:
+    """Journal a prepared `patch`, then store its bytes; gives it with its number.
+
+    :param above: the number is higher than this one
+    """
+    with journal.patching(patch, above=above) as numbered:
+        memory.write(patch.address, patch.new)
     return numbered
 
 
@@ -77,12 +80,7 @@ def pick(patches: list[Patch], number: int | None) -> Patch:
     :raises RefusedError: there is none, or it was undone already
     """
     if number is not None:
-        for patch in patches:
-            if patch.number == number:
-                if patch.undone:
-                    raise RefusedError(f"patch {number} was undone already", hint=_LIST)
-                return patch
-        raise RefusedError(f"there is no patch {number}", hint=_LIST)
+        return _numbered(patches, number)
     for patch in reversed(patches):
         if state(patch) in ("applied", "overwritten"):
             return patch
@@ -104,12 +102,23 @@ def undo(patch: Patch, journal: Journal, *, force: bool = False) -> bytes:
                 f"{_quote(found)}, not {_quote(patch.new)}; nothing was changed",
                 hint="undo later patches first, or overwrite it with --force",
             )
-        journal.mark_undone(patch, found)
-        memory.write(patch.address, patch.old)
+        with journal.undoing(patch, found):
+            memory.write(patch.address, patch.old)
     return found
 
 
 _LIST = "'ntbdbg patch --list' shows all patches"
+
+
+def _numbered(patches: list[Patch], number: int) -> Patch:
+    found = [patch for patch in patches if patch.number == number]
+    if not found:
+        raise RefusedError(f"there is no patch {number}", hint=_LIST)
+    if len(found) > 1:  # of journals that did not know of each other
+        raise RefusedError(f"{len(found)} patches have number {number}", hint=_LIST)
+    if found[0].undone:
+        raise RefusedError(f"patch {number} was undone already", hint=_LIST)
+    return found[0]
 
 
 def _memory(patch: Patch) -> RamFile:

@@ -218,7 +218,10 @@ class Guest:
         place.guest.lab.refuse_capture("patched")
         memory = in_ram_file(place, max(len(new), len(old or b"")))
         prepared = patches.prepare(memory, place.address, new, now=time.time(), expect=old)
-        return prepared if dry_run else patches.apply(memory, prepared, self.lab.journal)
+        if dry_run:
+            return prepared
+        bare = place.guest.record is None
+        return place.guest.lab.journals.apply(memory, prepared, bare=bare)
 
     def search(
         self,

@@ -21,14 +21,13 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from ntbdbg.inspect.journal import Journal, Patch
+    from ntbdbg.inspect.journal import Patch
     from ntbdbg.ntb.model import Link
     from ntbdbg.ntb.sharedpage import SharedPage
     from ntbdbg.target.capture.capture import Capture
     from ntbdbg.target.freeze import Standstill
+    from ntbdbg.target.journals import Journals
     from ntbdbg.target.manifest import GuestRecord, LinkRecord, Manifest
-
-JOURNAL = "patches.jsonl"
 
 
 class Lab:
@@ -66,6 +65,8 @@ class Lab:
         self.how = found.how
         self.still: Standstill | None = None
         self._image = found.image
+        self._found = found
+        self._owners: list[Lab] = []
         self.notes: list[str] = []
         self._machine = machine
         self._segments = segments
@@ -128,6 +129,9 @@ class Lab:
             guest.memory.close()
         self._guests.clear()
         self._captures.close()
+        for owner in self._owners:
+            owner.close()
+        self._owners.clear()
         if self.capture is not None:
             self.capture.close()
         if self._page is not None:
@@ -220,15 +224,12 @@ class Lab:
         return self._page
 
     @property
-    def journal(self) -> Journal:
-        """Where patches are written down: the lab's folder, the user's state for bare files."""
-        from ntbdbg.inspect.journal import Journal
+    def journals(self) -> Journals:
+        """Where patches are written down: the lab's journal, and that of bare files."""
+        from ntbdbg.target.journals import Journals
 
         self.refuse_capture("patched")
-        if self.path:
-            return Journal(os.path.join(os.path.dirname(os.path.abspath(self.path)), JOURNAL))
-        state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-        return Journal(os.path.join(state, "ntbdbg", JOURNAL))
+        return Journals(self.path, self.note)
 
     def refuse_capture(self, doing: str) -> None:
         """Raise TargetError if this is a capture, which cannot be `doing` (``patched``)."""
@@ -239,8 +240,8 @@ class Lab:
             )
 
     def patches(self) -> list[Patch]:
-        """Every patch of this lab, oldest first."""
-        return self.journal.patches()
+        """Every patch of this lab and of bare files, oldest first."""
+        return self.journals.patches()
 
     def undo(self, number: int | None = None, *, force: bool = False) -> Patch:
         """Take back patch `number`, or the last one; gives it.
@@ -248,12 +249,7 @@ class Lab:
         :param force: also if its bytes changed since
         :raises RefusedError: no such patch, or its bytes changed since
         """
-        from ntbdbg.inspect import patch
-
-        journal = self.journal
-        chosen = patch.pick(journal.patches(), number)
-        patch.undo(chosen, journal, force=force)
-        return chosen
+        return self.journals.undo(number, force=force)
 
     def frozen(self) -> AbstractContextManager[Standstill]:
         """Stop every guest for the duration of a ``with`` block; see `ntbdbg.target.freeze`."""
@@ -342,13 +338,35 @@ class Lab:
                 f"no guest {name!r}: no lab runs and there is no RAM file {path}",
                 hint=f"{places.START_ONE}, or give the path of a RAM file",
             )
-        reader = None if self._machine or self._segments else formats.sniff(path)
+        forced = bool(self._machine or self._segments)
+        recorded = None if forced else self._open_owned(path)
+        if recorded:
+            return recorded
+        reader = None if forced else formats.sniff(path)
         if reader:
             return self._open_image(name, path, reader)
         memory = RamFile(path, (), name=name)
         memory.segments = self._bare_segments(path, memory.file)
         memory.segments.check_backing(memory.file.identity.size, name)
         return Guest(name, memory, self)
+
+    def _open_owned(self, path: str) -> Guest | None:
+        """The guest of a lab whose RAM file was named by its path; None if it is none."""
+        from ntbdbg.target.owners import owner_of
+
+        owner = owner_of(path, self._found)
+        if owner is None:
+            return None
+        found, record = owner
+        assert found.manifest
+        self.note(
+            f"{path} is the RAM of {record.name} in lab {found.manifest.lab!r}, which is taken"
+        )
+        if found is self._found:
+            return self.guest(record.name)
+        lab = Lab(found, symbols=self.symbols, notify=self._notify, budget=self.budget)
+        self._owners.append(lab)
+        return lab.guest(record.name)
 
     def _open_image(self, name: str, path: str, reader: str) -> Guest:
         image = formats.open_image(path, reader, name)

@@ -88,7 +88,8 @@ def _operands(app: AppContext, words: tuple[str, ...]) -> tuple[str, str, str]:
 def _list(app: AppContext) -> None:
     from ntbdbg.inspect.patch import state
 
-    patches = [(patch, state(patch)) for patch in app.lab.patches()]
+    lab = app.patched_lab()
+    patches = [(patch, state(patch)) for patch in lab.patches()]
     if app.json:
         entries = [patch_facts(patch) | {"state": now} for patch, now in patches]
         app.emit("patches", {"patches": entries})
@@ -96,4 +97,4 @@ def _list(app: AppContext) -> None:
     for line in patch_list(patches):
         app.write(line)
     if not patches:
-        app.note(f"no patches; the journal would be {app.lab.journal.path}")
+        app.note(f"no patches; the journal would be {lab.journals.own.path}")

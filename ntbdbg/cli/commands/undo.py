@@ -24,11 +24,11 @@ EXAMPLES = [
 @click.argument("number", type=click.IntRange(1), required=False)
 @click.option("--force", is_flag=True, help="Put the old bytes back even if others are there now.")
 def command(app: AppContext, number: int | None, force: bool) -> None:
-    """Take back patch NUMBER, or the last one.
+    """Take back patch NUMBER, or the last one, of the lab or of a bare RAM file.
 
     Refuses, with exit code 1, if the bytes are no longer those of the patch.
     """
-    lab = app.lab
+    lab = app.patched_lab()
     with app.stillness():
         done = lab.undo(number, force=force)
     if app.json:

@@ -221,6 +221,43 @@ def test_without_permission_for_the_journal_nothing_is_patched(
     assert ram.read(0, 1) == b"\0"
 
 
+def fails(error: BaseException) -> object:
+    def write(self: RamFile, address: int, data: bytes) -> None:
+        raise error
+
+    return write
+
+
+def test_a_patch_that_could_not_be_written_is_not_journalled(
+    ram: RamFile, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = store(ram, journal, 0, b"x")
+    with monkeypatch.context() as patched:
+        patched.setattr(RamFile, "write", fails(TargetError("no room")))
+        with pytest.raises(TargetError, match="no room"):
+            store(ram, journal, 8, b"y")
+        with pytest.raises(TargetError, match="no room"):
+            patches.undo(first, journal)
+    assert [patches.state(patch) for patch in journal.patches()] == ["applied"]
+    assert store(ram, journal, 8, b"y").number == 2
+
+
+def test_a_patch_that_was_cut_short_stays_in_the_journal(
+    ram: RamFile, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows what of it is in memory, so the old bytes must not be forgotten."""
+    monkeypatch.setattr(RamFile, "write", fails(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        store(ram, journal, 8, b"y")
+    assert [patch.old for patch in journal.patches()] == [b"\x08"]
+
+
+def test_two_patches_of_one_number_are_told_apart_by_nobody(ram: RamFile) -> None:
+    twin = patches.prepare(ram, 0, b"x", now=0)._replace(number=3)
+    with pytest.raises(RefusedError, match="2 patches have number 3"):
+        patches.pick([twin, twin], 3)
+
+
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30
 )
