@@ -161,10 +161,10 @@ class AppContext:
 
     def note(self, text: str) -> None:
         """Say something about the results, on stderr."""
-        from ntbdbg.render.text import printable
+        from ntbdbg.render.text import printable, say
 
         sys.stdout.flush()
-        sys.stderr.write(f"note: {printable(text)}\n")
+        say(f"note: {printable(text)}\n")
 
     def note_tearing(self, *guests: Guest) -> None:
         """Tell a person at a terminal that running guests change while they are read."""

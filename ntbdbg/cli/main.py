@@ -165,8 +165,52 @@ def _expect_streams() -> None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     if sys.stdout is None:
         raise TargetError("cannot write the output: it is closed", hint="'>/dev/null' discards it")
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")  # an ASCII locale has no ×
+    if type(sys.stdout) is io.TextIOWrapper:
+        sys.stdout = _told(sys.stdout)
+
+
+class OutputError(Exception):
+    """Results could not be written; nobody else's OSError is taken for that."""
+
+
+class _Output(io.FileIO):
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError(error.strerror) from error
+
+
+def _told(stream: io.TextIOWrapper) -> io.TextIOWrapper:
+    """The same output, whose errors are known for its own, and which takes every character."""
+    buffer: Any = stream.buffer
+    is_buffered = isinstance(buffer, io.BufferedWriter)
+    raw = buffer.raw if is_buffered else buffer
+    if type(raw) is not io.FileIO:
+        return stream  # it goes nowhere that we know
+    output = _Output(raw.fileno(), "wb", closefd=False)
+    return io.TextIOWrapper(
+        io.BufferedWriter(output) if is_buffered else output,
+        encoding=stream.encoding,
+        errors=_error_handler(stream.encoding) if stream.errors in LENIENT else stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
+
+
+LENIENT = ("strict", "surrogateescape")
+"""What Python takes for a stream that nobody said anything of."""
+
+
+def _error_handler(encoding: str) -> str:
+    """What is done about characters that the output cannot take: an ASCII locale has no ×."""
+    if encoding.lower().replace("-", "") == "utf8":
+        return "backslashreplace"
+    from ntbdbg.render.plain import register
+
+    return register()
 
 
 def _report(error: BaseException, app: AppContext) -> int:
@@ -186,9 +230,13 @@ def _report(error: BaseException, app: AppContext) -> int:
     if isinstance(error, click.ClickException):
         _say(_click_message(error))
         return ExitStatus.USAGE
-    if isinstance(error, OSError) and error.filename is None:
-        _say(f"cannot write the output: {error.strerror}; give it room, or another place")
+    if isinstance(error, OutputError):
+        _say(f"cannot write the output: {error}; give it room, or another place")
         _drop_stdout()
+        return ExitStatus.TARGET
+    if isinstance(error, OSError):
+        what = f"{error.filename}: " if error.filename else ""
+        _say(f"{what}{error.strerror or error}; run it again with --debug to see where")
         return ExitStatus.TARGET
     words = f"{type(error).__name__}: {error}"
     _say(f"this is a bug of ntbdbg: {words:.300}; run it again with --debug and report both")
@@ -203,12 +251,11 @@ def _click_message(error: click.ClickException) -> str:
 
 
 def _say(text: str) -> None:
-    from ntbdbg.render.text import printable
+    from ntbdbg.render.text import printable, say
 
-    with contextlib.suppress(OSError, AttributeError):
+    with contextlib.suppress(OSError, OutputError, AttributeError):
         sys.stdout.flush()
-    with contextlib.suppress(OSError):  # the exit code still tells
-        sys.stderr.write(f"ntbdbg: {printable(text)}\n")
+    say(f"ntbdbg: {printable(text)}\n")
 
 
 def _drop_stdout() -> None:

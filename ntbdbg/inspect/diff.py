@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ntbdbg.inspect.rawbytes import Pinned, memcmp
-from ntbdbg.inspect.workers import Batch, in_batches, in_workers, usable_workers
+from ntbdbg.inspect.workers import Batch, in_batches, in_workers, may_share_out
 from ntbdbg.memory.base import AddressRange, PhysicalMemory
 from ntbdbg.memory.segments import overlaps
 
@@ -183,7 +183,7 @@ def differing_pages(
         b.check(span.b, span.size)
     chunks = [chunk for span in spans for chunk in _chunks(a, b, span)]
     total = sum(chunk.size for chunk in chunks)
-    parallel = total >= PARALLEL and usable_workers() > 1
+    parallel = total >= PARALLEL and may_share_out()
     batches = list(in_batches(chunks, STRIDE))
     found = _compare_in_workers(a, b, batches) if parallel else _compare_here(a, b, batches)
     done = 0

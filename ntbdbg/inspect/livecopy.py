@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ntbdbg.errors import TargetError
 from ntbdbg.inspect.diff import BLOCK, unequal_pages
 from ntbdbg.inspect.rawbytes import Pinned, memcmp
-from ntbdbg.inspect.workers import in_workers, usable_workers
+from ntbdbg.inspect.workers import in_workers, other_threads, usable_workers
 
 if TYPE_CHECKING:
     from ntbdbg.memory.ramfile import RamFile
@@ -62,18 +62,20 @@ class LiveCopy:
         self.pairs = pairs
         self.total = sum(pair.source.file.identity.size for pair in pairs)
         self._pieces = [piece for k, pair in enumerate(pairs) for piece in _pieces(k, pair)]
-        self._count = usable_workers()
+        self._alone = other_threads()
+        self._count = 1 if self._alone else usable_workers()
         self._gates = [os.pipe() for _ in range(passes)]
         self._next = 0
         self._first: Iterator[Any] = iter(())
         self._sources: dict[int, tuple[memoryview, int]] = {}
         self._touched: dict[Piece, list[Range]] = {}
-        self._buffer: memoryview | None = None
-        self._buffer_at = 0
+        self._buffers: dict[str, tuple[memoryview, int]] = {}
         shares = [(number, k) for number in range(passes) for k in range(self._count)]
         memories = [pair.source for pair in pairs]
-        self._results: Generator[Iterator[Any], None, None] = in_workers(
-            self._work, shares, *memories
+        self._results: Generator[Iterator[Any], None, None] = (
+            (self._work(share) for share in shares)
+            if self._alone
+            else in_workers(self._work, shares, *memories)
         )
         for pair in pairs:
             os.ftruncate(pair.copy, pair.source.file.identity.size)
@@ -118,12 +120,12 @@ class LiveCopy:
             pair.source.check_backing()  # what was truncated looks like a hole
         return copied
 
-    # -- in the workers ----------------------------------------------------------------
+    # -- in the workers, or in turns where other threads forbid them --------------------
 
     def _work(self, share: tuple[int, int]) -> Iterator[tuple[int, int]]:
         """One worker's part of one pass: bytes looked at and copied, piece by piece."""
         number, k = share
-        if number == 0:
+        if number == 0 and not self._alone:
             for _, writing in self._gates:
                 os.close(writing)  # the parent's end: it tells of the parent's death
         if not os.read(self._gates[number][0], 1):
@@ -150,29 +152,45 @@ class LiveCopy:
 
     def _bring(self, pair: int, block: list[Range], first: bool) -> int:
         """Make these ranges of a copy like the source; gives the bytes written."""
-        view, mine = self._source(pair)
         copy, start = self.pairs[pair].copy, block[0][0]
+        view, mine, base = self._source(pair, start, block[-1][1])
         theirs = _ZEROS_AT if first else self._read_old(copy, start, block[-1][1])
 
         def equal(low: int, high: int) -> bool:
-            return not memcmp(mine + low, theirs + low - start, high - low)
+            return not memcmp(mine + low - base, theirs + low - start, high - low)
 
         copied = 0
         for part in block:
             for low, high in _joined(unequal_pages(equal, *part)):
-                _write(copy, view[low:high], low)
+                _write(copy, view[low - base : high - base], low)
                 copied += high - low
         return copied
 
     def _read_old(self, copy: int, start: int, end: int) -> int:
         """The address of a buffer with what the copy has there so far."""
-        if self._buffer is None:
-            self._buffer = memoryview(mmap.mmap(-1, BLOCK))  # whole pages are copied faster
-            self._buffer_at = Pinned(self._buffer).__enter__()
-        _readinto(copy, self._buffer[: end - start], start)
-        return self._buffer_at
+        buffer, address = self._buffer("old")
+        _readinto(copy, buffer[: end - start], start)
+        return address
 
-    def _source(self, pair: int) -> tuple[memoryview, int]:
+    def _buffer(self, use: str) -> tuple[memoryview, int]:
+        """`BLOCK` bytes and their address, the same at each call."""
+        if use not in self._buffers:
+            buffer = memoryview(mmap.mmap(-1, BLOCK))  # whole pages are copied faster
+            self._buffers[use] = buffer, Pinned(buffer).__enter__()
+        return self._buffers[use]
+
+    def _source(self, pair: int, start: int, end: int) -> tuple[memoryview, int, int]:
+        """Memory with these bytes of the source, its address, and what they begin at in it.
+
+        Where they lie if this is a worker, as a truncated file would end it; else a copy.
+        """
+        if not self._alone:
+            return *self._mapped(pair), 0
+        view, address = self._buffer("source")
+        self.pairs[pair].source.file.readinto(start, view[: end - start])
+        return view, address, start
+
+    def _mapped(self, pair: int) -> tuple[memoryview, int]:
         """The source where it lies, and its address."""
         if pair not in self._sources:
             file = self.pairs[pair].source.file

@@ -12,13 +12,12 @@ instead: in worker processes, which a truncated file may end, and never at untou
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ntbdbg.errors import FaultError, UsageError
 from ntbdbg.inspect.scan import FindScanner, Scanner, choose_scanner
-from ntbdbg.inspect.workers import Batch, in_batches, in_workers, usable_workers
+from ntbdbg.inspect.workers import Batch, in_batches, in_workers, may_share_out
 from ntbdbg.memory.segments import AddressRange
 
 if TYPE_CHECKING:
@@ -154,9 +153,7 @@ def _literal_matches(
     regions = regions_of(memory, runs, needle)
     wholes = [region.whole for region in regions]
     scanner = choose_scanner(memory, needle, wholes)
-    # A process with threads cannot be forked safely; then one worker is this one.
-    alone = threading.active_count() == 1 and usable_workers() > 1
-    parallel = alone and sum(whole.size for whole in wholes) >= PARALLEL
+    parallel = sum(whole.size for whole in wholes) >= PARALLEL and may_share_out()
     batches = list(in_batches(_split(regions, reach, parallel and scanner.in_place), BATCH))
     buffer = bytearray(CHUNK + reach)
 

@@ -18,9 +18,11 @@ import marshal
 import os
 import resource
 import signal
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar
 
+from ntbdbg import errors
 from ntbdbg.errors import NtbdbgError, TargetError
 
 if TYPE_CHECKING:
@@ -38,6 +40,19 @@ def usable_workers() -> int:
     return min(MAX_WORKERS, len(os.sched_getaffinity(0)))
 
 
+def other_threads() -> bool:
+    """Whether other threads run in this process, Python's or those of a library.
+
+    One of them may hold a lock that nobody would ever open in a forked child.
+    """
+    return threading.active_count() > 1 or len(os.listdir("/proc/self/task")) > 1
+
+
+def may_share_out() -> bool:
+    """Whether work is done sooner by workers, and they can be forked safely."""
+    return usable_workers() > 1 and not other_threads()
+
+
 def in_workers(
     work: Callable[[Chunk], Iterable[Any]],
     chunks: Sequence[Chunk],
@@ -45,9 +60,13 @@ def in_workers(
 ) -> Generator[Iterator[Any], None, None]:
     """What `work` finds in each chunk, in order; take them one after the other.
 
+    To be called only where there are no `other_threads`.
+
     :param work: runs in the workers; what it yields must be fit for `marshal`
     :param memories: what `work` looks at
-    :raises TargetError: an NtbdbgError that `work` raised, or a worker died
+    :raises NtbdbgError: what `work` raised of these
+    :raises TargetError: a worker died
+    :raises RuntimeError: anything else that `work` raised, in its own words
     """
     count = usable_workers()
     workers = [_Worker(work, chunks[k::count], memories) for k in range(count)]
@@ -124,7 +143,9 @@ class _Worker:
             if kind == _END:
                 return
             if kind == _ERROR:
-                raise TargetError(values[0], hint=values[1])
+                raise _error_of(*values)
+            if kind == _BUG:
+                raise _bug_of(*values)
             yield values[0]
 
     def stop(self) -> None:
@@ -157,7 +178,21 @@ class _Worker:
             return 0
 
 
-_FOUND, _END, _ERROR = range(3)
+_FOUND, _END, _ERROR, _BUG = range(4)
+
+
+def _error_of(kind: str, facts: dict[str, Any]) -> NtbdbgError:
+    """The error that a worker raised, made again from its kind and attributes."""
+    made = getattr(errors, kind)
+    error: NtbdbgError = made.__new__(made, facts["message"])
+    error.__dict__.update(facts)
+    return error
+
+
+def _bug_of(words: str, traceback: str) -> RuntimeError:
+    error = RuntimeError(f"in a process that helped: {words}")
+    error.add_note(traceback)
+    return error
 
 
 def _live(
@@ -177,6 +212,11 @@ def _live(
                     marshal.dump((_END,), pipe)
                     pipe.flush()
             except NtbdbgError as error:
-                marshal.dump((_ERROR, error.message, error.hint), pipe)
+                marshal.dump((_ERROR, type(error).__name__, vars(error)), pipe)
+            except Exception as error:
+                from traceback import format_exception
+
+                words = f"{type(error).__name__}: {error}"
+                marshal.dump((_BUG, words, "".join(format_exception(error))), pipe)
     finally:
         os._exit(0)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ntbdbg.budget import Budget
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.cache import KernelCache, is_enabled
+from ntbdbg.kernel.limits import MOST_CPUS
 from ntbdbg.kernel.locate import find_vmcoreinfo, implausible, page_tables, scan
 from ntbdbg.kernel.symbolizer import Symbolizer
 from ntbdbg.kernel.symbols import Symbol, SymbolTable, nearest
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from ntbdbg.memory.base import PhysicalMemory
 
 Roots = Callable[[], Sequence[int]]
-
-MOST_CPUS = 8192
-"""``CONFIG_NR_CPUS`` is at most this on x86-64."""
 
 MOST_BTF_BYTES = 64 << 20
 

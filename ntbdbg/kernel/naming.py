@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 DIRECT_MAP = 0xFFFF_8880_0000_0000
 """Where all RAM is mapped unless ``page_offset_base`` says otherwise (``asm/page_64_types.h``)."""
 
-MOST_CPUS = 512
-"""CPUs whose areas are looked at to name an address."""
-
 MOST_MODULE_PAGES = 1 << 16
 """Pages of modules that are looked at to name physical addresses: 256 MiB."""
 
@@ -142,7 +139,7 @@ class Naming:
     def _percpu_offsets(self) -> list[tuple[int, int]]:
         """Each CPU, and what its area is away from the places that symbols tell."""
         try:
-            cpus = self._kernel.cpus()[:MOST_CPUS]
+            cpus = self._kernel.cpus()
             table = self._kernel.symbol("__per_cpu_offset").address
             raw = self._kernel.virtual.read(table, 8 * (max(cpus, default=0) + 1))
         except (KernelError, FaultError):

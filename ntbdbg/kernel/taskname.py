@@ -26,6 +26,9 @@ class TaskNames:
 
     def __init__(self, kernel: Kernel) -> None:
         self._virtual = kernel.virtual
+        # 6.11, 2a1b02bcba78 ("workqueue: … make wq_worker_comm() use full ID string"), of which
+        # no structure tells.
+        self._whole_ids = kernel.info.version >= (6, 11)
         self._kthread = _layout(kernel, "kthread")
         self._worker = _layout(kernel, "worker")
 
@@ -37,7 +40,8 @@ class TaskNames:
         try:
             kthread = self._kthread.parse(self._virtual, self._private(task))
             if flags & PF_WQ_WORKER:
-                return self._worker_name(name, kthread)
+                whole = self._full_name(name, kthread) if self._whole_ids else name
+                return self._worker_name(whole, kthread)
             return self._full_name(name, kthread)
         except (FaultError, KernelError):
             return name

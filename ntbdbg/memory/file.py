@@ -83,19 +83,25 @@ class CheckedFile:
 
     def read(self, offset: int, size: int) -> bytes:
         """Exactly `size` bytes; does not check the identity again."""
-        data = os.pread(self.fd, size, offset)
-        while len(data) < size:
-            more = os.pread(self.fd, size - len(data), offset + len(data))
-            if not more:
-                raise self.shrunk()
-            data += more
+        try:
+            data = os.pread(self.fd, size, offset)
+            while len(data) < size:
+                more = os.pread(self.fd, size - len(data), offset + len(data))
+                if not more:
+                    raise self.shrunk()
+                data += more
+        except OSError as error:
+            raise self._unreadable(offset, error) from error
         return data
 
     def readinto(self, offset: int, buffer: memoryview) -> None:
         """As `read`, filling `buffer`."""
         done = 0
         while done < len(buffer):
-            got = os.preadv(self.fd, [buffer[done:]], offset + done)
+            try:
+                got = os.preadv(self.fd, [buffer[done:]], offset + done)
+            except OSError as error:
+                raise self._unreadable(offset + done, error) from error
             if not got:
                 raise self.shrunk()
             done += got
@@ -152,6 +158,12 @@ class CheckedFile:
 
     def _error(self, problem: str, hint: str) -> TargetError:
         return TargetError(f"{self._owner}: {self._what} {self.path} {problem}", hint=hint)
+
+    def _unreadable(self, offset: int, error: OSError) -> TargetError:
+        return self._error(
+            f"cannot be read at {offset:#x}: {error.strerror}",
+            "see what its disk or server says: dmesg, df",
+        )
 
     def _vanished(self) -> TargetError:
         return self._error(

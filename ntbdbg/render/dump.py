@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ntbdbg.render.json import document
+from ntbdbg.render.json import document, encoded
 
 Chunks = Iterable[tuple[int, bytes]]
 
@@ -42,8 +41,8 @@ def json_dump(
 ) -> Iterator[bytes]:
     """One JSON document: `facts`, then ``data`` as hex digits, then ``labels`` if there are any."""
     head = document("dump", facts)
-    yield f'{head[:-1]}, {json.dumps("data")}: "'.encode()
+    yield f'{head[:-1]}, "data": "'.encode()
     for _, data in chunks:
         yield data.hex().encode()
-    more = "" if labels is None else f', "labels": {json.dumps(labels)}'
+    more = "" if labels is None else f', "labels": {encoded(labels)}'
     yield f'"{more}}}\n'.encode()

@@ -6,6 +6,8 @@ from __future__ import annotations
 import sys
 import time
 
+from ntbdbg.render.text import say
+
 DELAY = 1.0
 """Seconds of work before anything is shown."""
 
@@ -40,12 +42,10 @@ class Progress:
         self._shown = True
         share = done / total
         bar = "#" * round(share * 30)
-        sys.stderr.write(f"\r{self._label} [{bar:<30}] {share:4.0%} ")
-        sys.stderr.flush()
+        say(f"\r{self._label} [{bar:<30}] {share:4.0%} ")
 
     def clear(self) -> None:
         """Take the line away, before results are printed."""
         if self._shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+            say("\r\x1b[K")
             self._shown = False

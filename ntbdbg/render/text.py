@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+
 
 def printable(text: str, *, keep: str = "") -> str:
     r"""`text` without control characters: names and bytes of a guest may hold escape codes.
@@ -14,6 +17,13 @@ def printable(text: str, *, keep: str = "") -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in keep else _escape(c) for c in text)
+
+
+def say(text: str) -> None:
+    """Write words to stderr; where it is closed or full, nobody hears them, and work goes on."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 def shorten(data: bytes, limit: int = 16) -> str:

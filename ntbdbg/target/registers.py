@@ -12,13 +12,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import QmpError
+from ntbdbg.kernel.limits import MOST_CPUS
 from ntbdbg.target.manifest import VcpuRecord
 
 if TYPE_CHECKING:
     from ntbdbg.target.qmp import Qmp
-
-MAX_CPUS = 1024
-"""Processors taken of one guest; more than QEMU's x86 machines have had so far."""
 
 NEEDED = ("rip", "rsp", "rbp", "rflags", "cr3", "cs_base", "gs_base")
 """Without these a processor's state is of no use, so their absence is an error."""
@@ -57,7 +55,7 @@ def parse_registers(text: str) -> tuple[VcpuRecord, ...]:
     One that is not in 64-bit mode has 32-bit registers there (``EAX``); they get 64-bit names.
     """
     parts = _CPU.split(text)[1:]
-    pairs = list(zip(parts[::2], parts[1::2], strict=False))[:MAX_CPUS]
+    pairs = list(zip(parts[::2], parts[1::2], strict=False))[:MOST_CPUS]
     records = (VcpuRecord(int(number), dict(_registers(body))) for number, body in pairs)
     return tuple(record for record in records if all(n in record.registers for n in NEEDED))
 

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
+import keyword
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -65,12 +67,26 @@ def namespace(lab: Lab) -> dict[str, Any]:
 
     names: dict[str, Any] = {"__name__": "__main__", "ntbdbg": ntbdbg, "lab": lab}
     problems: list[str] = []
-    for name in lab.names:
+    for number, name in enumerate(lab.names, 1):
+        called = name if _is_free(name, names) else f"guest_{number}"
         try:
-            names[name if name.isidentifier() else f"guest_{len(names)}"] = lab.guest(name)
+            names[called] = lab.guest(name)
+            if called != name:
+                problems.append(f"{name} is called {called} here")
         except NtbdbgError as error:
             problems.append(f"{name} is left out: {error.message}")
     return {**names, "_problems": problems}
+
+
+def _is_free(name: str, taken: dict[str, Any]) -> bool:
+    """Whether a guest's name can be used in Python without hiding something."""
+    return (
+        name.isidentifier()
+        and not keyword.iskeyword(name)
+        and name not in taken
+        and not hasattr(builtins, name)
+        and name != "_problems"
+    )
 
 
 def banner(names: dict[str, Any]) -> str:

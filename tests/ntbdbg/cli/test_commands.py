@@ -672,6 +672,7 @@ def test_a_closed_output_is_said(lab: FakeLab, words: str) -> None:
         ("dump qemu1 0 16 2>&-", 0),
         ("dump qemu3 0 2>&-", 3),
         ("dump qemu3 0 2>/dev/full", 3),
+        ("undo --nonsense 2>/dev/full", 2),
         ("shell <&-", 0),
     ],
 )
@@ -686,7 +687,9 @@ def test_an_output_that_cannot_take_every_character(
 ) -> None:
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     done = redirected("shell -c 'print(\"2 \\u00d7 2\")'")
-    assert (done.returncode, done.stdout) == (0, "2 \\xd7 2\n")
+    assert (done.returncode, done.stdout) == (0, "2 x 2\n")
+    done = redirected("shell -c 'print(\"\\u2514 a \\u2192 b\\u2026 \\xe9 \\udcff\")'")
+    assert (done.returncode, done.stdout) == (0, "+ a -> b... \\xe9 \\udcff\n")
 
 
 def redirected(line: str) -> subprocess.CompletedProcess[str]:

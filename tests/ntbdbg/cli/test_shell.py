@@ -156,3 +156,14 @@ def test_names_are_completed_without_ipython(lab: FakeLab, monkeypatch: pytest.M
         assert complete("qem", 0) == "qemu1"
     finally:
         readline.set_completer(before)
+
+
+def test_guests_hide_nothing(tmp_path: Path, ntbdbg: Run) -> None:
+    names = ["lab", "print", "class", "my-guest", "qemu1"]
+    with FakeLab(tmp_path / "odd", guests=names) as odd:
+        code = "print(*lab.names); print(guest_1.name, guest_4.name, qemu1.name)"
+        done = ntbdbg("shell", "-c", code, env=odd.environ)
+    assert done.stdout == "lab print class my-guest qemu1\nlab my-guest qemu1\n"
+    assert done.stderr.splitlines() == [
+        f"note: {name} is called guest_{number} here" for number, name in enumerate(names[:4], 1)
+    ]

@@ -222,7 +222,7 @@ def in_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "IN_PLACE", 1)
     monkeypatch.setattr(search, "BATCH", 8192)
     monkeypatch.setattr(search, "CHUNK", 4096)
-    monkeypatch.setattr(search, "usable_workers", lambda: 3)
+    monkeypatch.setattr(search, "may_share_out", lambda: True)
     monkeypatch.setattr(workers, "usable_workers", lambda: 3)
 
 
@@ -298,7 +298,7 @@ def test_workers_find_the_same(sparse: RamFile, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(search, "CHUNK", MIB // 2)
     alone = [addresses(sparse, n, limit=5000) for n in (b"\0\1", b"\2", b"\0\0\0\0")]
     monkeypatch.setattr(search, "PARALLEL", 0)
-    monkeypatch.setattr(search, "usable_workers", lambda: 3)
+    monkeypatch.setattr(search, "may_share_out", lambda: True)
     monkeypatch.setattr(workers, "usable_workers", lambda: 3)
     assert [addresses(sparse, n, limit=5000) for n in (b"\0\1", b"\2", b"\0\0\0\0")] == alone
     os.truncate(sparse.file.path, MIB)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ntbdbg.errors import TargetError
+from ntbdbg.errors import FaultError, TargetError
 from ntbdbg.inspect import diff, workers
 from ntbdbg.inspect.diff import DiffSummary, common_spans, differing_pages
 from ntbdbg.memory import BufferMemory, RamFile, Segment
@@ -20,7 +20,7 @@ from ntbdbg.memory import BufferMemory, RamFile, Segment
 def always_parallel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diff, "PARALLEL", 0)
     monkeypatch.setattr(diff, "STRIDE", 64 * 1024)
-    monkeypatch.setattr(diff, "usable_workers", lambda: 3)
+    monkeypatch.setattr(diff, "may_share_out", lambda: True)
     monkeypatch.setattr(workers, "usable_workers", lambda: 3)
 
 
@@ -253,4 +253,22 @@ def test_a_worker_that_gets_the_terminals_ctrl_c_ends_the_parent_like_it() -> No
     found = next(results)
     with pytest.raises(KeyboardInterrupt):
         next(found)
+    results.close()
+
+
+def test_what_a_worker_raised_is_told_as_its_own() -> None:
+    def work(number: int) -> list[int]:
+        if number:
+            raise FaultError("qemu1", 0x1000, 4, "is a hole", hint="look elsewhere")
+        raise ValueError("odd")
+
+    results = workers.in_workers(work, [0, 1])
+    with pytest.raises(RuntimeError, match="in a process that helped: ValueError: odd") as bug:
+        next(next(results))
+    assert "raise ValueError" in bug.value.__notes__[0]
+    results.close()
+    results = workers.in_workers(work, [1])
+    with pytest.raises(FaultError, match="qemu1: 0x1000 is a hole; look elsewhere") as fault:
+        next(next(results))
+    assert (fault.value.address, fault.value.size, fault.value.reason) == (0x1000, 4, "is a hole")
     results.close()

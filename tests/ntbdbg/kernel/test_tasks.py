@@ -89,6 +89,23 @@ def test_names_of_kernel_threads_are_those_of_proc() -> None:
     assert all(task.is_kernel for task in found)
 
 
+@pytest.mark.parametrize(
+    ("release", "name"),
+    [
+        ("6.1.0-56-amd64", "kworker/R-mm_pe"),
+        ("6.10.9", "kworker/R-mm_pe"),
+        ("6.12.63", "kworker/R-mm_percpu_wq"),
+        ("7.3.0-rc1", "kworker/R-mm_percpu_wq"),
+    ],
+)
+def test_a_rescuer_has_the_name_that_proc_gives_it(release: str, name: str) -> None:
+    guest = FakeGuest(release=release)
+    tasks = FakeTasks(guest)
+    rescuer = "kworker/R-mm_percpu_wq"
+    tasks.kernel_thread(13, rescuer, full_name=rescuer, work="")
+    assert [task.name for task in listed(guest)] == [name]
+
+
 def test_threads_are_listed_when_asked_for() -> None:
     guest = FakeGuest()
     tasks = FakeTasks(guest)
