@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, NoReturn
 from ntbdbg.errors import QmpError, TargetError
 from ntbdbg.target import frozenmark
 from ntbdbg.target.manifest import ProcessRef
+from ntbdbg.target.migration import moving, note_moving, refuse_moving
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from ntbdbg.target.lab import Lab
@@ -29,6 +31,16 @@ if TYPE_CHECKING:
 
 LOCK_TIMEOUT = 10.0
 """Seconds to wait for another process that holds the lab still."""
+
+PRELAUNCH = "prelaunch"
+"""QEMU's run state of a guest that was never started (``-S``)."""
+
+_WAYS_ON = {
+    "guest-panicked": "'ntbdbg postmortem' tells why",
+    "postmigrate": "it went on where it migrated to",
+    "inmigrate": "it waits for the guest that is to migrate here",
+}
+"""The next step to try, by run states in which nothing can be continued."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -44,6 +56,8 @@ class Standstill:
     def __init__(self, monitors: dict[str, Qmp]) -> None:
         self.monitors = monitors
         self.states = {name: run_state(qmp) for name, qmp in monitors.items()}
+        for name, qmp in monitors.items():
+            refuse_moving(qmp, self.states[name])
         self.moment = time.time()
         self._began = self._ended = 0.0
 
@@ -70,10 +84,10 @@ class Standstill:
 def frozen(lab: Lab) -> Iterator[Standstill]:
     """Stop all guests of `lab`; resume those that ran, whatever happens, short of kill -9.
 
-    A guest that already stands still stays so. SIGTERM and SIGHUP end the block like
-    Ctrl-C does.
+    A guest that already stands still stays so, and one that is no longer paused in the end, as
+    it has migrated meanwhile, is not continued. SIGTERM and SIGHUP end the block like Ctrl-C.
 
-    :raises TargetError: bare RAM files, or another process holds the lab
+    :raises TargetError: bare RAM files, another process holds the lab, a guest is on the move
     :raises QmpError: a monitor does not answer; the guests stopped so far run again
     """
     if lab.manifest and not lab.manifest.is_live():
@@ -95,7 +109,7 @@ def frozen(lab: Lab) -> Iterator[Standstill]:
         finally:
             lab.still = None
             with undisturbed():
-                _continue(running)
+                _continue(lab, running)
                 frozenmark.restore(folder, before)
 
 
@@ -107,24 +121,48 @@ def freeze(lab: Lab) -> list[str]:
             try:
                 _stop(running, folder, None)
             except BaseException:
-                _continue(running)
+                _continue(lab, running)
                 frozenmark.remove(folder)
                 raise
         return list(running)
 
 
-def resume(lab: Lab) -> list[str]:
-    """Let every guest that is paused go on, whoever paused it; gives their names."""
-    with _held(lab) as folder, contextlib.ExitStack() as monitors:
-        paused = {
-            name: qmp
-            for name, qmp in _monitors(lab, monitors).items()
-            if run_state(qmp) == "paused"
-        }
+def resume(lab: Lab, names: Sequence[str] = ()) -> list[str]:
+    """Let guests that are paused go on, whoever paused them; gives the names of those that do.
+
+    :param names: only these, also where they were never started (QEMU's ``prelaunch``);
+        without, all that are paused
+    :raises TargetError: no such guest, one that is named cannot go on, or one is on the move
+    """
+    with _held(lab) as folder, contextlib.ExitStack() as stack:
+        for name in names:
+            lab.guest(name)
+        monitors = _monitors(lab, stack)
+        chosen = {name: monitors[name] for name in _resumable(lab, monitors, names)}
         with undisturbed():
-            _continue(paused)
-            frozenmark.remove(folder)
-        return list(paused)
+            _continue(lab, chosen)
+            frozenmark.forget(folder, chosen if names else None)
+        return list(chosen)
+
+
+def _resumable(lab: Lab, monitors: dict[str, Qmp], names: Sequence[str]) -> list[str]:
+    """Names of the guests that `resume` has to continue."""
+    states = {name: run_state(qmp) for name, qmp in monitors.items()}
+    if not names:
+        for name in [name for name, state in states.items() if state == PRELAUNCH]:
+            lab.note(f"{name} was never started; 'ntbdbg resume {name}' starts it")
+    for name in names:
+        state = states.get(name, "dead")
+        if state not in ("paused", PRELAUNCH, "running"):
+            raise TargetError(
+                f"{name} is {state}, not paused, so it cannot go on",
+                hint=_WAYS_ON.get(state, "'ntbdbg info' shows it"),
+            )
+    wanted = ("paused", PRELAUNCH) if names else ("paused",)
+    found = [n for n, state in states.items() if state in wanted and (not names or n in names)]
+    for name in found:
+        refuse_moving(monitors[name], "paused")
+    return found
 
 
 def monitor(record: GuestRecord) -> Qmp:
@@ -163,12 +201,12 @@ def _stop(running: dict[str, Qmp], folder: Path, owner: ProcessRef | None) -> No
         qmp.execute("stop")
 
 
-def _continue(guests: dict[str, Qmp]) -> None:
-    """Let all `guests` run, also after one has failed to."""
+def _continue(lab: Lab, guests: dict[str, Qmp]) -> None:
+    """Let those of `guests` run that are still paused, also after one has failed to."""
     failures: list[QmpError] = []
-    for qmp in guests.values():
+    for name, qmp in guests.items():
         try:
-            qmp.execute("cont")
+            _continue_one(lab, name, qmp)
         except QmpError as error:
             failures.append(error)
     if failures:
@@ -176,6 +214,18 @@ def _continue(guests: dict[str, Qmp]) -> None:
             f"{failures[0].message}; it may still be stopped",
             hint="'ntbdbg resume' tries again, 'ntbdbg info' shows each guest's state",
         ) from failures[0]
+
+
+def _continue_one(lab: Lab, name: str, qmp: Qmp) -> None:
+    """What migrated while it stood still runs elsewhere now: ``cont`` would make it run twice."""
+    state = run_state(qmp)
+    on_the_move = moving(qmp, state)
+    if on_the_move is not None:
+        lab.note(f"{name} is on the move ({on_the_move}), so it was not continued")
+    elif state in ("paused", PRELAUNCH):
+        qmp.execute("cont")
+    elif state != "running":
+        lab.note(f"{name} is {state} by now, so it was not continued")
 
 
 def _note_leftovers(lab: Lab, mark: frozenmark.Mark | None) -> None:
@@ -271,7 +321,9 @@ def _state(lab: Lab, record: GuestRecord) -> str:
         return "dead"
     try:
         with monitor(record) as qmp:
-            return run_state(qmp)
+            state = run_state(qmp)
+            note_moving(lab, qmp, state)
+            return state
     except QmpError as error:
         lab.note(error.message)
         return "alive"

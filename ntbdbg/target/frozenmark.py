@@ -11,6 +11,7 @@ from ntbdbg.errors import TargetError
 from ntbdbg.target.manifest import ProcessRef
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 NAME = "frozen.json"
@@ -59,6 +60,13 @@ def read(folder: Path) -> Mark | None:
 def remove(folder: Path) -> None:
     """Take the mark away, if there is one."""
     (folder / NAME).unlink(missing_ok=True)
+
+
+def forget(folder: Path, guests: Collection[str] | None) -> None:
+    """Take `guests` out of the mark, all of them if None."""
+    mark = read(folder)
+    left = tuple(n for n in mark.guests if n not in guests) if mark and guests is not None else ()
+    restore(folder, mark._replace(guests=left) if mark and left else None)
 
 
 def restore(folder: Path, mark: Mark | None) -> None:

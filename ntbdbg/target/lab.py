@@ -263,11 +263,14 @@ class Lab:
 
         return freeze(self)
 
-    def resume(self) -> list[str]:
-        """Let every paused guest go on; gives their names."""
+    def resume(self, *names: str) -> list[str]:
+        """Let every paused guest go on, or those called `names`; gives the names of who does.
+
+        One that was never started (QEMU's ``prelaunch``) goes on only by its name.
+        """
         from ntbdbg.target.freeze import resume
 
-        return resume(self)
+        return resume(self, names)
 
     def _open_guest(self, name: str) -> Guest:
         if os.sep in name:

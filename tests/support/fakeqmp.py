@@ -46,6 +46,7 @@ class FakeQmp:
     """Serves `path` until `close`.
 
     :ivar status: run state, as query-status tells: ``running``, ``paused``, …
+    :ivar migration: what query-migrate tells, empty for nothing
     :ivar log: every command executed, in order
     :ivar refuse: command → description of the error it answers with
     :ivar mute: accept clients and never answer
@@ -56,6 +57,7 @@ class FakeQmp:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.status = "running"
+        self.migration = ""
         self.log: list[str] = []
         self.refuse: dict[str, str] = {}
         self.mute = False
@@ -108,10 +110,12 @@ class FakeQmp:
             return {"error": {"class": "GenericError", "desc": self.refuse[command]}}
         if command == "stop" and self.status == "running":
             self.status = "paused"
-        if command == "cont" and self.status == "paused":
+        if command == "cont" and self.status in ("paused", "prelaunch"):
             self.status = "running"
         if command == "query-status":
             return {"return": {"status": self.status, "running": self.status == "running"}}
+        if command == "query-migrate":
+            return {"return": {"status": self.migration} if self.migration else {}}
         if command == "human-monitor-command":
             known = arguments["command-line"] == "info registers -a"
             return {"return": self.registers if known else "unknown command"}

@@ -5,21 +5,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ntbdbg.cli.options import lab_command
+import click
+
+from ntbdbg.cli.options import complete_guest, lab_command
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
 
-EXAMPLES = [("ntbdbg resume", "let every paused guest of the lab go on")]
+EXAMPLES = [
+    ("ntbdbg resume", "let every paused guest of the lab go on"),
+    ("ntbdbg resume qemu2", "only this one, also if it was never started"),
+]
 
 
 @lab_command("resume", examples=EXAMPLES)
-def command(app: AppContext) -> None:
-    """Let all paused guests of the lab go on, whoever stopped them.
+@click.argument("guests", nargs=-1, metavar="[GUEST]...", shell_complete=complete_guest)
+def command(app: AppContext, guests: tuple[str, ...]) -> None:
+    """Let all paused guests of the lab go on, whoever stopped them, or only those named.
 
-    Also after 'ntbdbg … --freeze' was killed before it could resume them itself.
+    Also after 'ntbdbg … --freeze' was killed before it could resume them itself. A guest that
+    is on the move (migrated, saved, loaded) is refused.
     """
-    resumed = app.lab.resume()
+    resumed = app.lab.resume(*guests)
     if app.json:
         app.emit("resume", {"lab": app.lab.name, "resumed": resumed})
     elif resumed:

@@ -90,6 +90,102 @@ def test_freeze_lasts_until_resume(lab: FakeLab, opened: Lab) -> None:
     assert frozenmark.read(lab.folder) is None
 
 
+@pytest.mark.parametrize(
+    ("state", "migration", "word"),
+    [
+        ("running", "active", "active"),
+        ("running", "postcopy-active", "postcopy-active"),
+        ("running", "postcopy-paused", "postcopy-paused"),
+        ("paused", "device", "device"),
+        ("inmigrate", "", "inmigrate"),
+        ("finish-migrate", "completed", "finish-migrate"),
+        ("save-vm", "", "save-vm"),
+    ],
+)
+@pytest.mark.parametrize("how", ["frozen", "freeze"])
+def test_who_is_on_the_move_is_refused_before_anybody_stops(
+    lab: FakeLab, opened: Lab, how: str, state: str, migration: str, word: str
+) -> None:
+    lab.qmp["qemu2"].status, lab.qmp["qemu2"].migration = state, migration
+    with pytest.raises(TargetError) as caught:
+        opened.freeze() if how == "freeze" else opened.frozen().__enter__()
+    assert f"qemu2 is being migrated, saved or loaded ({word})" in str(caught.value)
+    assert commands(lab, "qemu1") == commands(lab, "qemu2") == []
+    assert frozenmark.read(lab.folder) is None
+
+
+@pytest.mark.parametrize("ended", ["completed", "failed", "cancelled"])
+def test_who_migrated_earlier_is_frozen_as_ever(lab: FakeLab, opened: Lab, ended: str) -> None:
+    lab.qmp["qemu1"].migration = ended
+    with opened.frozen():
+        assert status(lab) == ["paused", "paused"]
+    assert status(lab) == ["running", "running"]
+
+
+@pytest.mark.parametrize(
+    ("state", "migration", "told"),
+    [
+        ("postmigrate", "completed", "qemu1 is postmigrate by now, so it was not continued"),
+        ("paused", "active", "qemu1 is on the move (active), so it was not continued"),
+    ],
+)
+def test_who_migrates_while_it_stands_still_is_not_continued(
+    lab: FakeLab, opened: Lab, state: str, migration: str, told: str
+) -> None:
+    with opened.frozen():
+        lab.qmp["qemu1"].status, lab.qmp["qemu1"].migration = state, migration
+    assert status(lab) == [state, "running"]
+    assert commands(lab, "qemu1") == ["stop"]
+    assert told in opened.notes
+
+
+def test_resume_refuses_who_is_on_the_move(lab: FakeLab, opened: Lab) -> None:
+    for server in lab.qmp.values():
+        server.status = "paused"
+    lab.qmp["qemu2"].migration = "active"
+    with pytest.raises(TargetError, match=r"qemu2 is being migrated, saved or loaded \(active\)"):
+        opened.resume()
+    assert status(lab) == ["paused", "paused"]
+
+
+def test_resume_by_name(lab: FakeLab, opened: Lab) -> None:
+    opened.freeze()
+    assert opened.resume("qemu2") == ["qemu2"]
+    assert status(lab) == ["paused", "running"]
+    mark = frozenmark.read(lab.folder)
+    assert mark
+    assert mark.guests == ("qemu1",)
+    assert opened.resume("qemu1", "qemu2") == ["qemu1"]
+    assert frozenmark.read(lab.folder) is None
+
+
+def test_who_was_never_started_goes_on_by_its_name(lab: FakeLab, opened: Lab) -> None:
+    lab.qmp["qemu2"].status = "prelaunch"
+    assert opened.resume() == []
+    assert opened.notes == ["qemu2 was never started; 'ntbdbg resume qemu2' starts it"]
+    assert opened.resume("qemu2") == ["qemu2"]
+    assert status(lab) == ["running", "running"]
+
+
+def test_who_cannot_go_on_is_told(lab: FakeLab, opened: Lab) -> None:
+    lab.qmp["qemu1"].status = "guest-panicked"
+    with pytest.raises(TargetError) as caught:
+        opened.resume("qemu1")
+    assert str(caught.value) == (
+        "qemu1 is guest-panicked, not paused, so it cannot go on; 'ntbdbg postmortem' tells why"
+    )
+    with pytest.raises(TargetError, match="no guest 'qemu9'"):
+        opened.resume("qemu9")
+
+
+def test_the_state_of_who_is_on_the_move_is_told_with_a_note(lab: FakeLab, opened: Lab) -> None:
+    lab.qmp["qemu1"].migration = "postcopy-paused"
+    assert freeze.states(opened) == {"qemu1": "running", "qemu2": "running"}
+    assert opened.notes == [
+        "qemu1 is being migrated, saved or loaded (postcopy-paused): memory may not be whole"
+    ]
+
+
 @pytest.mark.parametrize("how", ["frozen", "freeze"])
 def test_if_one_refuses_to_stop_the_other_runs_again(lab: FakeLab, opened: Lab, how: str) -> None:
     lab.qmp["qemu2"].refuse["stop"] = "no"
