@@ -18,6 +18,7 @@ from ntbdbg.memory.file import sync
 from ntbdbg.memory.number import PAGE
 from ntbdbg.target.address import CAPTURE_SUFFIX
 from ntbdbg.target.capture.capture import is_capture
+from ntbdbg.target.capture.swap import swap
 from ntbdbg.target.freeze import undisturbed
 
 if TYPE_CHECKING:
@@ -107,7 +108,8 @@ class Making:
         return _private(self.file(name), os.O_RDWR | os.O_CREAT | os.O_EXCL)
 
     def finish(self, source: str | None = None) -> None:
-        """Give what was made its name, once all of it is on disk.
+        """Give what was made its name, once all of it is on disk; a capture that has it is kept
+        until then.
 
         :param source: the one file that is the capture, by default the folder is
         """
@@ -116,11 +118,14 @@ class Making:
             sync(os.path.join(made, name))
         sync(made)
         self._check_free()
-        old = self._move_away()
-        os.rename(made, os.path.join(self._parent, self._name))
-        sync(self._parent)
-        if old:
-            remove(old)
+        path = os.path.join(self._parent, self._name)
+        if os.path.lexists(path):
+            swap(made, path)
+            sync(self._parent)
+            remove(made)
+        else:
+            os.rename(made, path)
+            sync(self._parent)
 
     def _check_free(self) -> None:
         """Raise UsageError if something is at our place that we may not replace."""
@@ -135,15 +140,6 @@ class Making:
             raise UsageError(
                 f"{self.path} is no capture, so it is not replaced", hint="give another name"
             )
-
-    def _move_away(self) -> str | None:
-        """Rename what is to be replaced, so that its name is free for a moment; gives its name."""
-        path = os.path.join(self._parent, self._name)
-        if not os.path.lexists(path):
-            return None
-        old = os.path.join(self._parent, f".{self._name}.{os.getpid()}.old{_ENDING}")
-        os.rename(path, old)
-        return old
 
     def _sweep(self) -> None:
         """Remove what killed processes left of this capture."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -19,7 +20,7 @@ from ntbdbg.cli.main import main
 from ntbdbg.errors import NtbdbgError, QmpError, TargetError, UsageError
 from ntbdbg.ntb import settle
 from ntbdbg.target import frozenmark
-from ntbdbg.target.capture import making, take
+from ntbdbg.target.capture import making, swap, take
 from ntbdbg.target.capture.take import Options, Taken
 from ntbdbg.target.manifest import Manifest
 from tests.ntbdbg.conftest import Run
@@ -256,6 +257,64 @@ def test_what_is_there_is_not_replaced_unasked(linked: LinkedLab, out: Path) -> 
         with ntbdbg.open(out) as lab:
             assert lab["qemu1"].read(0x1000, 3) == b"new"
         assert leftovers(out) == ["x.cap"]
+
+
+@pytest.mark.parametrize("pack", [False, True])
+@pytest.mark.parametrize("in_one_step", [True, False])
+def test_the_old_capture_is_there_whatever_happens_to_the_new_one(
+    linked: LinkedLab, out: Path, monkeypatch: pytest.MonkeyPatch, pack: bool, in_one_step: bool
+) -> None:
+    """Wherever it fails, even where it is killed, a whole capture has the name or one beside it."""
+    capture(out)
+    linked.poke("qemu1", 0x1000, b"new")
+    if not in_one_step:
+        monkeypatch.setattr(swap, "_exchange", cannot_exchange)
+    real = os.rename
+
+    def rename(source: str, target: str) -> None:
+        if os.fspath(target) == os.fspath(out) and ".part" in os.fspath(source):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), source)
+        real(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "rename", rename)
+        if in_one_step:
+            patched.setattr(swap, "_exchange", cannot_write)
+        with pytest.raises(TargetError, match="Input/output error"):
+            capture(out, replace=True, pack=pack)
+    with ntbdbg.open(out) as lab:
+        assert lab["qemu1"].read(0x1000, 3) == b"one"
+    assert leftovers(out) == ["x.cap"]
+    capture(out, replace=True, pack=pack)
+    with ntbdbg.open(out) as lab:
+        assert lab["qemu1"].read(0x1000, 3) == b"new"
+    assert leftovers(out) == ["x.cap"]
+
+
+def cannot_exchange(a: str, b: str) -> None:
+    raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), a)
+
+
+def cannot_write(a: str, b: str) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO), a)
+
+
+@pytest.mark.parametrize("in_one_step", [True, False])
+def test_two_names_are_swapped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_one_step: bool
+) -> None:
+    if not in_one_step:
+        monkeypatch.setattr(swap, "_exchange", cannot_exchange)
+    a, b = tmp_path / "a", tmp_path / "b"
+    a.mkdir()
+    (a / "x").write_bytes(b"a")
+    b.write_bytes(b"b")
+    swap.swap(os.fspath(a), os.fspath(b))
+    assert (a.read_bytes(), (b / "x").read_bytes()) == (b"b", b"a")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+    with pytest.raises(OSError, match="No such file"):
+        swap.swap(os.fspath(tmp_path / "none"), os.fspath(b))
+    assert (b / "x").read_bytes() == b"a"
 
 
 def test_only_captures_are_replaced(linked: LinkedLab, out: Path) -> None:
