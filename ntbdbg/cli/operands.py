@@ -13,7 +13,7 @@ from ntbdbg.memory.formats import sniff
 from ntbdbg.memory.number import format_size, parse_number
 from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.memory.segments import Segment, SegmentMap
-from ntbdbg.target.address import split_capture
+from ntbdbg.target.address import AddressExpr, split_capture
 from ntbdbg.target.capturelabs import in_capture, is_bare_capture, split_operand
 
 if TYPE_CHECKING:
@@ -152,21 +152,31 @@ def _file_at(app: AppContext, path: str, address: str, size: int) -> Side:
     if side.room == size:
         app.note(f"{path} has {size} bytes: taken as what is at {address}")
         return side
-    guest = app.guest(path if os.sep in path else os.path.join(".", path))
-    return Side(path, guest.memory, guest.resolve(address, size).address)
+    return Side.of(_file_guest(app, path).resolve(address, size))._replace(name=path)
+
+
+def _file_guest(app: AppContext, path: str) -> Guest:
+    return app.guest(path if os.sep in path else os.path.join(".", path))
 
 
 def _natural_size(app: AppContext, words: Sequence[str], address: str | None) -> int:
-    """What is compared without LEN: what both have, of a file or a symbol."""
-    rooms = [_room(app, word, address) for word in words]
-    return min((room for room in rooms if room is not None), default=DEFAULT_LENGTH)
+    """What is compared without LEN: what both have of a file, a symbol or a window."""
+    rooms = [room for room in [_room(app, word, address) for word in words] if room is not None]
+    if len(set(rooms)) > 1:
+        app.note(f"compared are the {format_size(min(rooms))} that both sides have")
+    return min(rooms, default=DEFAULT_LENGTH)
 
 
 def _room(app: AppContext, word: str, address: str | None) -> int | None:
+    """Bytes that an operand has of what was named, None if nobody knows."""
     file = file_operand(app, word)
     if file is None:
         return _place(app, word, address, 1).size
-    return None if address else _file_from(*file).room
+    if address is None:
+        return _file_from(*file).room
+    if AddressExpr.parse(address, ()).is_physical:
+        return None
+    return _file_guest(app, file[0]).resolve(address).size
 
 
 def _whole(app: AppContext, first: str, second: str, length: int | None) -> Comparison:

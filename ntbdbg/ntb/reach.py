@@ -39,6 +39,15 @@ def reach(
     return tuple(Reached(target, gpa, length) for gpa, length in _cut(window, offset, size, called))
 
 
+def contiguous(window: MemoryWindow, offset: int) -> int:
+    """Bytes of the peer's RAM that an open window reaches from `offset` on, without a gap."""
+    end = offset
+    for piece in window.reached:
+        if piece.offset <= end < piece.offset + piece.size:
+            end = piece.offset + piece.size
+    return end - offset
+
+
 def require_open(window: MemoryWindow, name: str) -> None:
     """Raise NtbError with every reason unless `window` is open."""
     if window.closed:

@@ -18,7 +18,7 @@ def reach_window(guest: Guest, window: Window, offset: int, size: int) -> Place:
     :raises NtbError: no such window, or it is closed
     :raises FaultError: beyond the window's limit, or no RAM there
     """
-    from ntbdbg.ntb.reach import bar_window, reach
+    from ntbdbg.ntb.reach import bar_window, contiguous, reach
 
     partition = guest.partition
     link = guest.lab.read_link()
@@ -32,4 +32,5 @@ def reach_window(guest: Guest, window: Window, offset: int, size: int) -> Place:
         index = found.index
     pieces = reach(link, partition, index, offset, size, name=name)
     peer = guest.lab.guest_of_partition(pieces[0].partition)
-    return Place(peer, pieces[0].gpa, peer.memory, via)
+    room = contiguous(link.window(partition, index), offset)
+    return Place(peer, pieces[0].gpa, peer.memory, via, room)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
@@ -58,7 +59,7 @@ EXAMPLES = [
     default="1000",
     show_default=True,
     metavar="N",
-    help="Stop listing after N lines (JSON: runs), a page begun is finished; 0: list all.",
+    help="Stop listing after N lines (JSON: runs), not counting; 0: list all.",
 )
 @annotate_option
 @click.option("-s", "--summary", "only_summary", is_flag=True, help="Only how much differs.")
@@ -87,9 +88,10 @@ def command(
     window, an address (of A's own guest, or GUEST:ADDR), or a file. Without B it is the
     peer's window of the same index, so: what each side sends the other.
     """
-    compared = _operands(app, a, b, address, length, length_too, window)
-    summary = DiffSummary(compared=sum(span.size for span in compared.spans))
     with app.stillness(), Progress("diff", app.is_terminal) as progress:
+        # the way to a place may lead through pointers, page tables and windows
+        compared = _operands(app, a, b, address, length, length_too, window)
+        summary = DiffSummary(compared=sum(span.size for span in compared.spans))
         pages = _counted(
             differing_pages(compared.a.memory, compared.b.memory, compared.spans, progress),
             summary,
@@ -153,7 +155,7 @@ def _list(
     limit: int,
     progress: Progress,
 ) -> int:
-    """Print `limit` lines (JSON: runs) or somewhat more; gives their number."""
+    """Print `limit` lines (JSON: runs) at most; gives their number."""
     width = _terminal_width() if app.is_terminal else PIPE_WIDTH
     end = max((max(span.a, span.b) + span.size for span in compared.spans), default=0)
     layout = DiffLayout.fitting(
@@ -165,12 +167,13 @@ def _list(
         if page is None:
             break
         progress.clear()
+        left = limit - listed if limit else None
         if app.json:
-            listed += _emit_runs(app, labels, page)
+            listed += _emit_runs(app, labels, page, left)
             continue
         if not listed:
             app.write(heading(compared.a.name, compared.b.name, layout))
-        lines = page_lines(page, layout, labels.line if labels.wanted else None)
+        lines = page_lines(page, layout, labels.line if labels.wanted else None)[:left]
         listed += len(lines)
         app.write("\n".join(lines))
     return listed
@@ -182,9 +185,9 @@ def _terminal_width() -> int:
     return shutil.get_terminal_size((PIPE_WIDTH, 0)).columns
 
 
-def _emit_runs(app: AppContext, labels: PairLabels, page: PageDiff) -> int:
+def _emit_runs(app: AppContext, labels: PairLabels, page: PageDiff, most: int | None) -> int:
     number = 0
-    for run in page.runs():
+    for run in islice(page.runs(), most):
         app.emit("diff-run", run_facts(run) | labels.facts(run.a, run.b, len(run.old)))
         number += 1
     return number

@@ -100,7 +100,7 @@ def command(
 
 def _natural_size(app: AppContext, place: Place) -> int:
     """Bytes to show if the user does not say: the whole symbol, unless it is huge."""
-    if place.size is None:
+    if place.size is None or not place.symbol:
         return DEFAULT_LENGTH
     if place.size > MAX_SYMBOL:
         app.note(f"{place.symbol} has {place.size:#x} bytes, the first {MAX_SYMBOL:#x} are shown")

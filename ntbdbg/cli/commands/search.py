@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -18,8 +18,14 @@ from ntbdbg.render.search import context_dump, json_matches
 from ntbdbg.target.ranges import resolve_range
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ntbdbg.cli.context import AppContext
+    from ntbdbg.inspect.search import Match
     from ntbdbg.inspect.value import Pattern
+    from ntbdbg.memory.base import PhysicalMemory
+    from ntbdbg.memory.segments import AddressRange
+    from ntbdbg.target.guest import Guest
 
 EXAMPLES = [
     ("ntbdbg search qemu1 'hex:de ad be ef'", "bytes, anywhere in RAM"),
@@ -64,38 +70,69 @@ def command(
     target, (text,) = target_and_words(app, words, "PATTERN")
     assert text is not None
     pattern = parse_pattern(text)
-    guest = app.guest(target)
-    area = resolve_range(guest, within) if within else None
-    memory = area.memory if area else guest.memory
-    if area and area.place.via:
-        app.note_place(area.place, area.span.size)
-        guest = area.place.guest
-    app.note_tearing(guest)
-    found = 0
-    if within is None:
-        app.note_left_out(guest.name, memory)
     with app.stillness(), Progress("search", app.is_terminal) as progress:
-        span = area.span if area else None
+        area = _area(app, target, within)
         if counts and limit is None:
             from ntbdbg.inspect.counting import count
 
-            found = count(memory, pattern, within=span, align=align, progress=progress)
-            _tell(app, guest.name, pattern, found)
+            span = area.span
+            found = count(area.memory, pattern, within=span, align=align, progress=progress)
+            _tell(app, area.guest.name, pattern, found)
             return ExitStatus.OK if found else ExitStatus.DIFFERENT
-        matches = search(memory, pattern, within=span, align=align, limit=limit, progress=progress)
-        if app.json:
-            found = json_matches(app.out, guest.name, pattern, matches, counts, limit)
-        else:
-            for match in matches:
-                found += 1
-                if not counts:
-                    progress.clear()
-                    app.out.write(context_dump(memory, match, context, app.color))
+        matches = search(
+            area.memory, pattern, within=area.span, align=align, limit=limit, progress=progress
+        )
+        found = _print(app, area, pattern, matches, counts, limit, context, progress)
     if counts and not app.json:
         app.write(str(found))
     if found == limit:
         app.note(f"stopped at --limit {limit}")
     return ExitStatus.OK if found else ExitStatus.DIFFERENT
+
+
+class Area(NamedTuple):
+    """Where is looked: in whose memory, and in which part of it."""
+
+    guest: Guest
+    memory: PhysicalMemory
+    span: AddressRange | None
+
+
+def _area(app: AppContext, target: str, within: str | None) -> Area:
+    """What the command line means; the way to a range may lead through pointers and tables."""
+    guest = app.guest(target)
+    if within is None:
+        app.note_tearing(guest)
+        app.note_left_out(guest.name, guest.memory)
+        return Area(guest, guest.memory, None)
+    place, memory, span = resolve_range(guest, within)
+    if place.via:
+        app.note_place(place, span.size)
+        guest = place.guest
+    app.note_tearing(guest)
+    return Area(guest, memory, span)
+
+
+def _print(
+    app: AppContext,
+    area: Area,
+    pattern: Pattern,
+    matches: Iterator[Match],
+    counts: bool,
+    limit: int | None,
+    context: int,
+    progress: Progress,
+) -> int:
+    """Print what is found; gives its number."""
+    if app.json:
+        return json_matches(app.out, area.guest.name, pattern, matches, counts, limit)
+    found = 0
+    for match in matches:
+        found += 1
+        if not counts:
+            progress.clear()
+            app.out.write(context_dump(area.memory, match, context, app.color))
+    return found
 
 
 def _tell(app: AppContext, guest: str, pattern: Pattern, found: int) -> None:

@@ -81,6 +81,18 @@ def test_limit(lab: FakeLab, run) -> None:
     assert len(out.splitlines()) == 1 + 5
 
 
+def test_limit_means_lines_and_runs_of_one_page_too(lab: FakeLab, run) -> None:
+    for at in range(0, 4096, 32):
+        lab.poke("qemu1", 0x100000 + at, b"\1")
+    _, out, err = run("diff", "qemu1", "qemu2", "--limit", "3")
+    assert len(out.splitlines()) == 1 + 3
+    assert "128 bytes on 1 page" in err
+    _, out, _ = run("--json", "diff", "qemu1", "qemu2", "--limit", "3")
+    kinds = [json.loads(line)["kind"] for line in out.splitlines()]
+    assert kinds == ["diff-run"] * 3 + ["diff"]
+    assert json.loads(out.splitlines()[-1])["listed"] == 3
+
+
 def test_json_lines(lab: FakeLab, run) -> None:
     lab.poke("qemu2", 0x1004, b"hello")
     code, out, err = run("diff", "qemu1", "qemu2", "--json")
@@ -133,6 +145,44 @@ def test_the_two_directions_of_a_window(linked: LinkedLab, run) -> None:
     assert "66 72 6f 6d 20 71 65 6d 75[31]" in line
     assert "1 byte on 1 page of 64 KiB" in err
     assert run("diff", "--window", "qemu1:mw0", "qemu1:mw0")[0] == 0
+
+
+def test_a_window_as_an_operand_is_all_that_it_reaches(linked: LinkedLab, run) -> None:
+    linked.poke("qemu2", TARGET + SIZE - 1, b"x")
+    for words in (["qemu1:mw0", "qemu2:mw0"], ["qemu1", "qemu2", "mw0"]):
+        code, out, err = run("diff", *words)
+        assert (code, len(out.splitlines())) == (1, 2)
+        assert "1 byte on 1 page of 64 KiB" in err
+    code, out, err = run("diff", "qemu1:mw0+0x8000", "qemu2:mw0+0xf000")
+    assert code == 0
+    assert "compared are the 4 KiB that both sides have" in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["diff", "qemu1:mw0", "qemu1:mw0"],
+        ["diff", "--window", "qemu1:mw0", "qemu2:0x300000"],
+        ["search", "qemu1", "str:moved", "--range", "mw0"],
+    ],
+)
+def test_operands_are_looked_up_while_all_stand_still(
+    linked: LinkedLab, run, words: list[str]
+) -> None:
+    """What moves until the guests are stopped is where it is then."""
+    there = 0x300000
+    linked.poke("qemu2", there, b"moved")
+
+    def move(command: str) -> None:
+        if command == "stop":
+            linked.switch.translate(0, address=there, size=SIZE)
+            linked.publish()
+
+    linked.qmp["qemu2"].before = move
+    code, out, err = run(*words, "--freeze")
+    assert code == 0, err
+    assert "moved" in out or "identical" in err
+    assert linked.qmp["qemu1"].log.count("cont") == 1
 
 
 def test_a_window_against_its_source_and_a_file(linked: LinkedLab, run, tmp_path: Path) -> None:

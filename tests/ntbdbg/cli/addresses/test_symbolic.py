@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -68,6 +69,24 @@ def test_diff_of_a_symbol_compares_where_each_guest_has_it(lab: LinuxLab, ntbdbg
         assert (run["old"], run["new"]) == (b"1".hex(), b"2".hex())
         assert total["different"] == 1
     assert total["compared"] >= 390
+
+
+def test_diff_of_a_symbol_looks_it_up_in_a_file_too(
+    lab: LinuxLab, ntbdbg: Run, tmp_path: Path
+) -> None:
+    copy = tmp_path / "other.ram"
+    shutil.copyfile(lab.ram_path("qemu2"), copy)
+    for words in (["qemu1", copy], [copy, "qemu1"], [copy, copy]):
+        done = ntbdbg("diff", *words, "jiffies_64")
+        assert done.returncode == 0, done.stderr
+        assert "identical: 8 B compared" in done.stderr
+    lab.poke("qemu1", lab.physical("qemu1", "jiffies_64"), b"?")
+    run, total = map(
+        json.loads, ok(ntbdbg("diff", "qemu1", copy, "jiffies_64", "--json"), 1).splitlines()
+    )
+    assert run["a"] == lab.linux["qemu1"].symbols["jiffies_64"]
+    assert run["b"] == lab.linux["qemu2"].symbols["jiffies_64"]
+    assert (total["b"], total["compared"]) == (str(copy), 8)
 
 
 def test_diff_of_scattered_pages(lab: LinuxLab, ntbdbg: Run, tmp_path: Path) -> None:
