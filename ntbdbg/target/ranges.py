@@ -67,6 +67,6 @@ def _start_and_size(guest: Guest, text: str) -> tuple[Place, int]:
 
 def _between(guest: Guest, low: str, high: str) -> tuple[Place, int]:
     start, end = guest.resolve(low), guest.resolve(high)
-    if start.memory is not end.memory:
+    if start.guest is not end.guest or start.is_virtual != end.is_virtual:
         raise UsageError(f"{low:.60} and {high:.60} are in different memories", hint=EXAMPLES)
     return start, end.address - start.address
