@@ -2,7 +2,8 @@
 """Structures of the guest taken apart by its own BTF, where drgn would be too trusting or slow.
 
 One structure is copied whole, so its members belong to one moment, and no length in it leads
-anywhere by itself.
+anywhere by itself. What the guest's types say of sizes and lengths is believed here and nowhere
+else: nothing reaches beyond the structure that holds it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from ntbdbg.kernel.path import member_steps
 if TYPE_CHECKING:
     from ntbdbg.kernel.btfrecords import Member
     from ntbdbg.memory.base import PhysicalMemory
+
+NUMBER = 8
+"""Bytes of the longest member that is taken for a number."""
 
 LARGEST = 1 << 16
 """Bytes of a structure that is copied whole; ``struct task_struct`` has 10,000."""
@@ -40,6 +44,10 @@ class Place(NamedTuple):
     bit_offset: int = 0
     bits: int = 0
 
+    def of(self, raw: bytes) -> bytes:
+        """Its bytes in a copy of the structure."""
+        return raw[self.offset : self.offset + self.size]
+
 
 class Layout:
     """The members of a ``struct NAME``.
@@ -59,18 +67,53 @@ class Layout:
         return isinstance(path, str) and self._find(path) is not None
 
     def find(self, path: str) -> Place:
-        """The member at ``core_layout.base`` or ``mem[2].size``; KernelError if there is none."""
+        """The member at ``core_layout.base`` or ``mem[2].size``.
+
+        :raises KernelError: there is none, or it reaches beyond the structure
+        """
+        place = self._named(path)
+        end = place.offset + (place.bit_offset + place.bits + 7 >> 3 if place.bits else place.size)
+        if end > self.size:
+            raise self._error(f"is {self.size} bytes long, but its member {path} ends at {end}")
+        return place
+
+    def find_number(self, path: str) -> Place:
+        """As `find`; KernelError also if the member is too long to be a number, or empty."""
+        place = self.find(path)
+        if not 0 < place.size <= NUMBER:
+            raise self._error(f"is odd: member {path} has {place.size} bytes, which is no number")
+        return place
+
+    def read_number(self, memory: PhysicalMemory, address: int, path: str) -> int:
+        """A member of the structure at VA `address`, unsigned, and nothing else read of it.
+
+        :raises FaultError: it is not there
+        """
+        place = self.find_number(path)
+        return int.from_bytes(memory.read(address + place.offset, place.size), "little")
+
+    def length(self, path: str, most: int) -> int:
+        """Elements of the array at `path`: as many as its structure holds, at most `most`."""
+        place = self._named(path)
+        array = self.btf.array(self.btf.resolve(place.type))
+        size = size_of(self.btf, array.element)
+        room = max(self.size - place.offset, 0) // size if size else most
+        return min(array.length, room, most)
+
+    def _named(self, path: str) -> Place:
         place = self._find(path)
         if place is None:
-            raise KernelError(
-                f"struct {self.btf.entry(self.number).name} of this kernel has no member {path}",
-                hint="kernels differ in it, and this one's form is not known yet",
+            raise self._error(
+                f"has no member {path}",
+                "kernels differ in it, and this one's form is not known yet",
             )
         return place
 
-    def length(self, path: str) -> int:
-        """Elements of the array at `path`."""
-        return self.btf.array(self.btf.resolve(self.find(path).type)).length
+    def _error(
+        self, why: str, hint: str = "its types are damaged, or of a form unknown yet"
+    ) -> KernelError:
+        name = self.btf.entry(self.number).name
+        return KernelError(f"struct {name} of this kernel {why}", hint=hint)
 
     def parse(self, memory: PhysicalMemory, address: int) -> Record:
         """The structure at a VA; raises FaultError if it is not all there."""
@@ -88,7 +131,10 @@ class Layout:
             if isinstance(step, int):
                 if self.btf.kind(number) is not Kind.ARRAY:
                     return None
-                number = self.btf.array(number).element
+                array = self.btf.array(number)
+                if step >= array.length:
+                    return None
+                number = array.element
                 offset += step * size_of(self.btf, number)
                 continue
             found = next(self._members(number, step, 0), None)
@@ -147,21 +193,20 @@ class Record:
         return path in self.layout
 
     def bytes(self, path: str) -> bytes:
-        """Of a member; short if it reaches beyond the structure."""
-        place = self.layout.find(path)
-        return self.raw[place.offset : place.offset + place.size]
+        """Of a member."""
+        return self.layout.find(path).of(self.raw)
 
     def number(self, path: str) -> int:
         """A member as an unsigned number: a pointer, a count, an enumeration, a bit field."""
-        place = self.layout.find(path)
+        place = self.layout.find_number(path)
         if place.bits:
             word = int.from_bytes(self.raw[place.offset : place.offset + 9], "little")
             return word >> place.bit_offset & (1 << place.bits) - 1
-        return int.from_bytes(self.bytes(path)[:8], "little")
+        return int.from_bytes(place.of(self.raw), "little")
 
     def signed(self, path: str) -> int:
         """A member as a signed number."""
-        return int.from_bytes(self.bytes(path)[:8], "little", signed=True)
+        return int.from_bytes(self.layout.find_number(path).of(self.raw), "little", signed=True)
 
     def text(self, path: str) -> str:
         """An array of characters, to its first NUL."""

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 MOST_MODULES = 4096
 MOST_USERS = 256
+MOST_MEMORIES = 32
+"""Kinds of memory of a module; Linux has 7 (MOD_MEM_NUM_TYPES)."""
+
 MODULE_REF_BASE = 1
 
 STATES = ("live", "coming", "going", "unformed")
@@ -129,7 +132,7 @@ class ModuleWalker:
     def _regions(self, record: Record) -> Iterator[Region]:
         """Its memory, text first."""
         if record.has("mem"):  # 6.4, ac3b432839234 ("module: replace module_layout with …")
-            kinds = self._memory_kinds(self.module.length("mem"))
+            kinds = self._memory_kinds(self.module.length("mem", MOST_MEMORIES))
             places = [(kind, f"mem[{i}]") for i, kind in enumerate(kinds)]
         else:  # 4.5, 7523e4dc5057 ("module: use a structure to encapsulate layout.")
             places = [("core", "core_layout"), ("init", "init_layout")]

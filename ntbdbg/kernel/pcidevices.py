@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 MOST_BUSES = 1 << 16
 MOST_ON_BUS = 256
 LONGEST_NAME = 256
+MOST_RESOURCES = 64
+"""Of a device; Linux has 17 (DEVICE_COUNT_RESOURCE)."""
 
 BARS = 6
 
@@ -203,7 +205,7 @@ class _Walk:
         return raw.partition(b"\0")[0].decode("utf-8", "backslashreplace")
 
     def _resources(self, record: Record) -> Iterator[PciResource]:
-        for index in range(min(self.dev.length("resource"), 64)):
+        for index in range(self.dev.length("resource", MOST_RESOURCES)):
             path = f"resource[{index}]"
             start, end = record.number(f"{path}.start"), record.number(f"{path}.end")
             flags = record.number(f"{path}.flags")

@@ -153,21 +153,20 @@ class TaskWalker:
 
     def _parent(self, address: int) -> int:
         if address not in self._parents:
-            place = self.layout.find("tgid")
             try:
-                raw = self.kernel.virtual.read(address + place.offset, place.size)
+                self._parents[address] = self.layout.read_number(
+                    self.kernel.virtual, address, "tgid"
+                )
             except FaultError:
-                raw = b""
-            self._parents[address] = int.from_bytes(raw, "little")
+                self._parents[address] = 0
         return self._parents[address]
 
     def _thread_count(self, record: Record) -> int:
-        place = self.kernel.layouts["signal_struct"].find("nr_threads")
+        signal = self.kernel.layouts["signal_struct"]
         try:
-            raw = self.kernel.virtual.read(record.number("signal") + place.offset, place.size)
+            return signal.read_number(self.kernel.virtual, record.number("signal"), "nr_threads")
         except FaultError:  # a task that is on its way out has none any more
             return 1
-        return int.from_bytes(raw, "little")
 
     def _threads(self, leader: int, budget: Budget, found: Listing[Task]) -> Iterator[int]:
         """Addresses of all threads of a process."""

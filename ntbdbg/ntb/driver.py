@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from ntbdbg.kernel.members import Record
 
 DRIVER = "ntb_hw_idt"
+MOST_PEERS = 64
+"""IDT_MAX_NR_PEERS is 8."""
+
 MOST_WINDOWS = 64
 """IDT_MAX_NR_MWS is 29."""
 
@@ -129,7 +132,7 @@ class _Reader:
         )
 
     def _peers(self, record: Record) -> Iterator[DriverPeer]:
-        room = record.layout.length("peers")
+        room = record.layout.length("peers", MOST_PEERS)
         count = record.number("peer_cnt")
         if count > room:
             self.notes.append(f"it claims {count} peers where {room} have room")
