@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ntbdbg.errors import KernelError
 
-ITEMS, MOST_ITEMS = 1 << 20, 1 << 22
+ITEMS, MOST_ITEMS = 1 << 21, 1 << 22
 """Things found and kept: tasks, symbols, nodes of lists; at least, and for much RAM at most."""
 
 BYTES, MOST_BYTES = 192 << 20, 768 << 20

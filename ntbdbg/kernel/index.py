@@ -17,6 +17,7 @@ from ntbdbg.kernel.names import Names
 from ntbdbg.kernel.symbols import IMAGE_START, SymbolTable
 
 if TYPE_CHECKING:
+    from ntbdbg.budget import Budget
     from ntbdbg.kernel.vmcoreinfo import Vmcoreinfo
     from ntbdbg.memory.base import PhysicalMemory
 
@@ -29,14 +30,14 @@ MOST_OFFSET = 1 << 30
 
 
 def symbol_table(
-    virtual: PhysicalMemory, info: Vmcoreinfo, cache: KernelCache | None
+    virtual: PhysicalMemory, info: Vmcoreinfo, cache: KernelCache | None, budget: Budget
 ) -> SymbolTable:
     """The symbols of vmlinux; errors as `load_kallsyms`."""
     entry = cache.load("symbols") if cache else None
     known = _kept_symbols(virtual, info, entry) if entry else None
     if known is not None:
         return known
-    made = load_kallsyms(virtual, info)
+    made = load_kallsyms(virtual, info, budget)
     table = SymbolTable(made.addresses, made.names)
     if cache is not None:
         addresses = table.addresses()

@@ -21,6 +21,7 @@ from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.virtual import read_some
 
 if TYPE_CHECKING:
+    from ntbdbg.budget import Budget
     from ntbdbg.kernel.vmcoreinfo import Vmcoreinfo
     from ntbdbg.memory.base import PhysicalMemory
 
@@ -94,10 +95,11 @@ def needed_symbols(info: Vmcoreinfo) -> dict[str, int]:
     return {name: address for name, address in found.items() if address is not None}
 
 
-def load_kallsyms(memory: PhysicalMemory, info: Vmcoreinfo) -> Kallsyms:
+def load_kallsyms(memory: PhysicalMemory, info: Vmcoreinfo, budget: Budget) -> Kallsyms:
     """Decode the symbol table of the kernel that `info` describes.
 
     :param memory: the guest's memory by VA
+    :param budget: what each symbol and its name draw from
     :raises KernelError: VMCOREINFO does not say where, or the tables make no sense
     """
     places = needed_symbols(info)
@@ -108,6 +110,7 @@ def load_kallsyms(memory: PhysicalMemory, info: Vmcoreinfo) -> Kallsyms:
         try:
             count = _count(memory, places)
             names, spans = _names(memory, places["names"], count, two_bytes)
+            budget.take(items=count, bytes=len(names))
             tables = _with_names(memory, info, places, count, names)
             expanded = _expand(tables, spans)
             return Kallsyms(_addresses(tables, expanded, stext), expanded, tables)

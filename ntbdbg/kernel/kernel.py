@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ntbdbg.kernel.listing import Listing
     from ntbdbg.kernel.members import Layouts
     from ntbdbg.kernel.modules import Module
+    from ntbdbg.kernel.moduletypes import ModuleTypes
     from ntbdbg.kernel.paging import PageTables
     from ntbdbg.kernel.program import KernelProgram
     from ntbdbg.kernel.vmcoreinfo import Vmcoreinfo
@@ -114,6 +115,11 @@ class Kernel:
         """What a walk that begins now may spend: the command's, or one of its own."""
         return self._budget or Budget.for_ram(self.memory.segments.total)
 
+    def step(self) -> None:
+        """Count one read that somebody else does for a walk; SpentError if that is too many."""
+        if self._budget is not None:
+            self._budget.step()
+
     # -- addresses -------------------------------------------------------------------------
 
     @cached_property
@@ -173,7 +179,7 @@ class Kernel:
         from ntbdbg.kernel.index import symbol_table
 
         try:
-            return symbol_table(self.virtual, self.info, self._cache)
+            return symbol_table(self.virtual, self.info, self._cache, self.budget)
         except KernelError:
             if self.debug_file is None:
                 raise
@@ -241,6 +247,7 @@ class Kernel:
         size = stop[0].address - start[0].address
         if not 0 < size <= MOST_BTF_BYTES:
             raise KernelError(f"Linux {self.info.release}: {size} bytes of BTF are not plausible")
+        self.budget.take(bytes=size)
         return types(self.virtual.read(start[0].address, size), self._cache)
 
     @cached_property
@@ -316,11 +323,11 @@ class Kernel:
         now.table(name)
         return next(one for one in now.modules if one.name == name)
 
-    def module_symbols(self, module: Module) -> SymbolTable:
+    def module_symbols(self, module: Module, budget: Budget | None = None) -> SymbolTable:
         """The symbols of `module`; KernelError if they make no sense."""
         from ntbdbg.kernel.moduledata import module_symbols
 
-        return module_symbols(self.virtual, self.layouts, module)
+        return module_symbols(self.virtual, self.layouts, module, budget or self.budget)
 
     def module_build_id(self, module: Module) -> str | None:
         """The GNU build id of `module` in hexadecimal, None if the kernel does not keep it."""
@@ -333,17 +340,15 @@ class Kernel:
 
         :raises KernelError: no such module, it has none, or they make no sense
         """
-        from ntbdbg.kernel.btf import Btf
-        from ntbdbg.kernel.moduledata import module_btf
+        module = self.module(name)
+        return self.module_types().of(module)
+
+    def module_types(self) -> ModuleTypes:
+        """Where the types of modules are, as of now; errors as `module_btf`."""
+        from ntbdbg.kernel.moduletypes import ModuleTypes
 
         head = self._own_symbol("btf_modules", "CONFIG_DEBUG_INFO_BTF_MODULES is off")
-        raw = module_btf(self.virtual, self.layouts, head, self.module(name))
-        if raw is None:
-            raise KernelError(
-                f"module {name} carries no types",
-                hint="pahole -J --btf_base vmlinux adds them when it is built",
-            )
-        return Btf.parse(raw, self.btf, name=name)
+        return ModuleTypes(self, head)
 
     def _own_symbol(self, name: str, why_not: str) -> int:
         """VA of a symbol of vmlinux, which needs no modules to be found."""

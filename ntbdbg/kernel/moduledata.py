@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a module brought along: its symbols, its types, its sections, its build id."""
+"""What a module brought along: its symbols and its build id."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, KernelError
-from ntbdbg.kernel.listing import walk_list
 from ntbdbg.kernel.symbols import SymbolTable
 from ntbdbg.kernel.virtual import read_some
 
 if TYPE_CHECKING:
+    from ntbdbg.budget import Budget
     from ntbdbg.kernel.members import Layouts, Record
     from ntbdbg.kernel.modules import Module
     from ntbdbg.memory.base import PhysicalMemory
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 MOST_SYMBOLS = 1 << 18
 MOST_STRING_BYTES = 16 << 20
 LONGEST_NAME = 1024
-MOST_BTF_BYTES = 32 << 20
-MOST_MODULES = 4096
-
 MOST_NOTES = 64
 MOST_NOTE_BYTES = 4096
 
@@ -34,26 +31,33 @@ _BUILD_ID = re.compile(rb"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0(.{20})", re.DOTALL
 _ELF_SYMBOL = struct.Struct("<IBBHQQ")  # Elf64_Sym: name, info, other, shndx, value, size
 
 
-def module_symbols(virtual: PhysicalMemory, layouts: Layouts, module: Module) -> SymbolTable:
+def module_symbols(
+    virtual: PhysicalMemory, layouts: Layouts, module: Module, budget: Budget
+) -> SymbolTable:
     """The symbols of `module`, from the symbol table the kernel keeps of it.
 
+    :param budget: what each symbol and its name draw from
     :raises KernelError: there is none, or it makes no sense
     """
     try:
         address = module.record.number("kallsyms")
         tables = layouts["mod_kallsyms"].parse(virtual, address)
-        return _symbols(virtual, tables, module)
+        return _symbols(virtual, tables, module, budget)
     except FaultError as error:
-        raise _damaged(module, f"its symbols are not in RAM: {error.message}") from None
+        raise damaged(module, f"its symbols are not in RAM: {error.message}") from None
 
 
-def _symbols(virtual: PhysicalMemory, tables: Record, module: Module) -> SymbolTable:
+def _symbols(
+    virtual: PhysicalMemory, tables: Record, module: Module, budget: Budget
+) -> SymbolTable:
     count = tables.number("num_symtab")
     if count > MOST_SYMBOLS:
-        raise _damaged(module, f"it claims {count} symbols")
+        raise damaged(module, f"it claims {count} symbols")
+    budget.take(items=count)
     raw = virtual.read(tables.number("symtab"), count * _ELF_SYMBOL.size)
     rows = [(row[0], row[4], i) for i, row in enumerate(_ELF_SYMBOL.iter_unpack(raw)) if row[3]]
     strings = _strings(virtual, module, tables.number("strtab"), max(rows, default=(0,))[0])
+    budget.take(bytes=len(strings))
     letters = (
         virtual.read(tables.number("typetab"), count) if tables.has("typetab") else b"?" * count
     )
@@ -61,10 +65,10 @@ def _symbols(virtual: PhysicalMemory, tables: Record, module: Module) -> SymbolT
     for name, value, index in rows:
         end = strings.find(b"\0", name, name + LONGEST_NAME)
         if end < 0:
-            raise _damaged(module, f"the name of symbol {index} has no end")
+            raise damaged(module, f"the name of symbol {index} has no end")
         total += end - name
         if total > MOST_STRING_BYTES:
-            raise _damaged(module, f"its names take more than {MOST_STRING_BYTES} bytes")
+            raise damaged(module, f"its names take more than {MOST_STRING_BYTES} bytes")
         if end > name:
             addresses.append(value)
             text = strings[name:end].decode("utf-8", "backslashreplace")
@@ -77,41 +81,11 @@ def _symbols(virtual: PhysicalMemory, tables: Record, module: Module) -> SymbolT
 def _strings(virtual: PhysicalMemory, module: Module, start: int, last: int) -> bytes:
     """The names, the last of which begins at `last`."""
     if last > MOST_STRING_BYTES:
-        raise _damaged(module, f"a name begins {last} bytes into its names")
+        raise damaged(module, f"a name begins {last} bytes into its names")
     return read_some(virtual, start, last + LONGEST_NAME)
 
 
-def module_btf(
-    virtual: PhysicalMemory, layouts: Layouts, head: int, module: Module
-) -> bytes | None:
-    """The raw BTF of `module`, None if it has none.
-
-    :param head: VA of the list head ``btf_modules`` (``kernel/bpf/btf.c``)
-    :raises KernelError: it makes no sense
-    """
-    try:
-        return _module_btf(virtual, layouts, head, module)
-    except FaultError as error:
-        raise _damaged(module, f"its types are not in RAM: {error.message}") from None
-
-
-def _module_btf(
-    virtual: PhysicalMemory, layouts: Layouts, head: int, module: Module
-) -> bytes | None:
-    entry = layouts["btf_module"]
-    offset = entry.find("list").offset
-    for node in walk_list(virtual, head, MOST_MODULES):
-        item = entry.parse(virtual, node - offset)
-        if item.number("module") == module.address:
-            types = layouts["btf"].parse(virtual, item.number("btf"))
-            size = types.number("data_size")
-            if size > MOST_BTF_BYTES:
-                raise _damaged(module, f"it claims {size} bytes of types")
-            return virtual.read(types.number("data"), size)
-    return None
-
-
-def _damaged(module: Module, why: str) -> KernelError:
+def damaged(module: Module, why: str) -> KernelError:
     return KernelError(
         f"module {module.name}: {why}",
         hint="it is being loaded or unloaded, or its memory is damaged",

@@ -138,6 +138,7 @@ class OrcFinder:
     def __init__(self, kernel: Kernel, symbolizer: Symbolizer) -> None:
         self._kernel = kernel
         self._symbolizer = symbolizer
+        self._budget = kernel.budget
         self._layout = kernel.layouts["orc_entry"]
         self._registers: Sequence[str] = REGISTERS
         self._own = self._vmlinux()
@@ -163,7 +164,7 @@ class OrcFinder:
         count = (stop - start) // 4
         if not 0 < count <= MOST_ENTRIES or (end - entries) // self._layout.size < count:
             raise KernelError(f"the ORC tables with {count} entries make no sense")
-        raw = self._kernel.virtual.read(entries, self._layout.size * count)
+        raw = self._read(entries, self._layout.size * count)
         self._registers = _numbering(self._layout, raw)
         return self._table(start, raw)
 
@@ -185,13 +186,17 @@ class OrcFinder:
         if not 0 < count <= MOST_ENTRIES:
             return None
         size = self._layout.size * count
-        raw = self._kernel.virtual.read(record.number("arch.orc_unwind"), size)
+        raw = self._read(record.number("arch.orc_unwind"), size)
         return self._table(record.number("arch.orc_unwind_ip"), raw)
 
     def _table(self, addresses: int, entries: bytes) -> OrcTable:
         count = len(entries) // self._layout.size
-        offsets = array("i", self._kernel.virtual.read(addresses, 4 * count))
+        offsets = array("i", self._read(addresses, 4 * count))
         return OrcTable(self._layout, addresses, offsets, entries, self._registers)
+
+    def _read(self, address: int, size: int) -> bytes:
+        self._budget.take(bytes=size)
+        return self._kernel.virtual.read(address, size)
 
     def _bounds(self, start: str, end: str) -> tuple[int, int]:
         found = [self._kernel.table.named(name) for name in (start, end)]

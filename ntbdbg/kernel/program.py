@@ -68,21 +68,24 @@ class KernelProgram:
         return found or self._known_type(symbol)
 
     def _add_memory(self) -> None:
-        memory = self._kernel.memory
+        memory, step = self._kernel.memory, self._kernel.step
 
         def read(address: int, count: int, offset: int, physical: bool) -> bytes:
+            step()
             return memory.read(address, count)
 
         for segment in memory.segments:
             self.prog.add_memory_segment(segment.start, segment.size, read, physical=True)
 
     def _module_types(self) -> list[Btf]:
+        try:
+            types = self._kernel.module_types()
+        except KernelError:  # no module can have any
+            return []
         found = []
         for module in self._kernel.symbolizer().modules:
-            try:
-                found.append(self._kernel.module_btf(module.name))
-            except KernelError:  # it has none, or a damaged one; the others are still good
-                continue
+            with contextlib.suppress(KernelError):  # it has none, or a damaged one
+                found.append(types.of(module))
         return found
 
     def _known_type(self, symbol: Symbol) -> drgn.Type | None:

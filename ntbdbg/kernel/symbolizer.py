@@ -28,7 +28,8 @@ class Symbolizer:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
-        self._tables: dict[str, SymbolTable] = {}
+        self._budget = kernel.budget
+        self._tables: dict[int, SymbolTable] = {}
 
     @cached_property
     def modules(self) -> Listing[Module]:
@@ -118,6 +119,6 @@ class Symbolizer:
             return SymbolTable.empty(module.name)
 
     def _table_of(self, module: Module) -> SymbolTable:
-        if module.name not in self._tables:
-            self._tables[module.name] = self._kernel.module_symbols(module)
-        return self._tables[module.name]
+        if module.address not in self._tables:
+            self._tables[module.address] = self._kernel.module_symbols(module, self._budget)
+        return self._tables[module.address]

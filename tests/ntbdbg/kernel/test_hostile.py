@@ -11,6 +11,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ntbdbg.budget import Budget
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.kallsyms import load_kallsyms
 from ntbdbg.kernel.listing import walk_list
@@ -66,7 +67,7 @@ def test_any_bytes_as_symbols(chance: random.Random):
     info = find_vmcoreinfo(memory)[0]
     virtual = VirtualMemory(PageTables(memory, info.page_table_root))
     try:
-        found = load_kallsyms(virtual, info)
+        found = load_kallsyms(virtual, info, Budget())
     except KernelError:
         return
     assert len(found.addresses) == len(found.names)
@@ -80,7 +81,7 @@ def test_a_symbol_count_without_limit():
         info = find_vmcoreinfo(memory)[0]
         virtual = VirtualMemory(PageTables(memory, info.page_table_root))
         try:
-            load_kallsyms(virtual, info)
+            load_kallsyms(virtual, info, Budget())
         except KernelError as error:
             assert "symbol" in error.message
         else:

@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 
+from ntbdbg.budget import Budget, SpentError
 from ntbdbg.kernel.kernel import Kernel
+from ntbdbg.kernel.symbolizer import Symbolizer
 from ntbdbg.kernel.taints import taint_letters
 from tests.support.fakekernel import FakeGuest, FakeStruct
 from tests.support.fakemodules import FakeModules
@@ -53,6 +57,37 @@ def test_users_without_end_end() -> None:
     guest.space.write(first, first.to_bytes(8, "little"))
     found = Kernel.open(guest.memory).modules()
     assert found[1].users == ("user",)
+
+
+def with_one_symbol_table(count: int, modules: int) -> FakeGuest:
+    """Modules that all claim the same `count` symbols, called ``f``."""
+    guest = FakeGuest()
+    made = FakeModules(guest)
+    rows = struct.pack("<IBBHQQ", 1, 0, 0, 1, 0xFFFF_FFFF_C000_0000, 0) * count
+    table = guest.new("struct mod_kallsyms", num_symtab=count)
+    table.set(symtab=guest.data("rows", rows), strtab=guest.data("text", b"\0f\0".ljust(2048)))
+    table.set(typetab=guest.data("kinds", b"t" * count))
+    for number in range(modules):
+        made.add(f"module{number}")["kallsyms"] = table
+    return guest
+
+
+def test_symbols_times_modules_is_one_sum() -> None:
+    guest = with_one_symbol_table(count=100, modules=20)
+    every = list(Symbolizer(Kernel.open(guest.memory)).tables())
+    assert [len(table) for table in every[1:]] == [100] * 20
+    budget = Budget(items=len(every[0]) + 1000)
+    some = list(Symbolizer(Kernel.open(guest.memory, budget=budget)).tables())
+    assert 0 < sum(len(table) for table in some[1:]) <= 1000
+    assert budget.spent is not None
+
+
+def test_types_draw_bytes() -> None:
+    guest = FakeGuest()
+    size = len(Kernel.open(guest.memory).btf.data)
+    kernel = Kernel.open(guest.memory, cache=False, budget=Budget(bytes=size - 1))
+    with pytest.raises(SpentError, match="MiB of its data"):
+        kernel.btf  # noqa: B018
 
 
 ATTRIBUTE = """
