@@ -305,7 +305,8 @@ def unequal_pages(
 def _chunks(a: PhysicalMemory, b: PhysicalMemory, span: Span) -> Iterator[_Chunk]:
     """The parts of a span where at least one side is not a hole, `STRIDE` bytes at most each."""
     mine, theirs = _offsets(a, span.a, span.size), _offsets(b, span.b, span.size)
-    for start, end, in_place in _stretches(mine, theirs):
+    viewable = a.knows_holes and b.knows_holes
+    for start, end, in_place in _stretches(mine, theirs, viewable):
         for at in range(start, end, STRIDE):
             yield _Chunk(span.a + at, span.b + at, min(STRIDE, end - at), in_place)
 
@@ -318,7 +319,9 @@ def _offsets(memory: PhysicalMemory, address: int, size: int) -> list[Extent]:
     return [(e.start - address, e.end - address) for e in memory.extents(within)]
 
 
-def _stretches(mine: list[Extent], theirs: list[Extent]) -> list[tuple[int, int, bool]]:
+def _stretches(
+    mine: list[Extent], theirs: list[Extent], viewable: bool
+) -> list[tuple[int, int, bool]]:
     """What the extents of either side cover, and whether it is worth a look in place."""
     edges = [
         (at, step) for extent in mine + theirs for at, step in zip(extent, (1, -1), strict=True)
@@ -327,7 +330,7 @@ def _stretches(mine: list[Extent], theirs: list[Extent]) -> list[tuple[int, int,
     start = sides = 0
     for at, step in sorted(edges):
         if sides and at > start:
-            in_place = sides == 2 and at - start >= IN_PLACE
+            in_place = viewable and sides == 2 and at - start >= IN_PLACE
             joins = found and found[-1][1:] == (start, False)
             if joins and not in_place:
                 start = found.pop()[0]

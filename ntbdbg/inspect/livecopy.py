@@ -6,7 +6,8 @@ alone. The work is shared out among forked processes that live from the first pa
 so that the last one, for which guests stand still, finds all mappings made and warm.
 
 Sources are looked at where they lie, as far as they have pages (holes are neither looked at nor
-allocated); copies are read by pread, which does not allocate their holes either.
+allocated; where nobody knows holes, sources are read); copies are read by pread, which does not
+allocate their holes either.
 """
 
 from __future__ import annotations
@@ -182,9 +183,10 @@ class LiveCopy:
     def _source(self, pair: int, start: int, end: int) -> tuple[memoryview, int, int]:
         """Memory with these bytes of the source, its address, and what they begin at in it.
 
-        Where they lie if this is a worker, as a truncated file would end it; else a copy.
+        Where they lie if this is a worker, as a truncated file would end it, and if holes are
+        known, as they would be allocated; else a copy.
         """
-        if not self._alone:
+        if not self._alone and self.pairs[pair].source.knows_holes:
             return *self._mapped(pair), 0
         view, address = self._buffer("source")
         self.pairs[pair].source.file.readinto(start, view[: end - start])

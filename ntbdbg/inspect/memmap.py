@@ -21,7 +21,8 @@ class Area(NamedTuple):
     :ivar kind: ``RAM``, ``VGA hole``, ``PCI hole`` or ``hole``
     :ivar offset: of its first byte in the backing, None for a hole, and where that has no bytes
         as they are: compressed, or zeros that are not stored
-    :ivar allocated: bytes of it that the host has given memory to, None for a hole
+    :ivar allocated: bytes of it that the host has given memory to; None for a hole, and for RAM
+        if nobody knows
     """
 
     range: AddressRange
@@ -38,7 +39,8 @@ def memory_map(memory: PhysicalMemory) -> list[Area]:
         if segment.start > at:
             areas.append(_hole(AddressRange(at, segment.start)))
         used = sum(extent.size for extent in memory.extents(segment.range))
-        areas.append(Area(segment.range, RAM, memory.file_offset(segment.start), used))
+        known = used if memory.knows_holes else None
+        areas.append(Area(segment.range, RAM, memory.file_offset(segment.start), known))
         at = segment.end
     return areas
 

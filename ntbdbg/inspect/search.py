@@ -154,7 +154,8 @@ def _literal_matches(
     wholes = [region.whole for region in regions]
     scanner = choose_scanner(memory, needle, wholes)
     parallel = sum(whole.size for whole in wholes) >= PARALLEL and may_share_out()
-    batches = list(in_batches(_split(regions, reach, parallel and scanner.in_place), BATCH))
+    in_place = parallel and scanner.in_place and memory.knows_holes
+    batches = list(in_batches(_split(regions, reach, in_place), BATCH))
     buffer = bytearray(CHUNK + reach)
 
     def work(batch: Batch[_Chunk]) -> Iterator[int]:

@@ -29,6 +29,7 @@ class VirtualMemory(PhysicalMemory):
         self.physical = tables.memory
         self.name = self.physical.name
         self.is_live = self.physical.is_live
+        self.knows_holes = self.physical.knows_holes
         self.segments = SegmentMap([])
         self._limit = self.physical.segments.total
 

@@ -30,10 +30,12 @@ class PhysicalMemory(ABC):
     :ivar name: what messages call it, e.g. ``qemu1``
     :ivar is_live: whether a running guest may change it between two reads
     :ivar segments: where there is RAM, sorted and disjoint
+    :ivar knows_holes: whether `extents` tells holes from data, so that a view of one costs nothing
     """
 
     name: str
     is_live: bool
+    knows_holes: bool = True
     segments: SegmentMap
 
     @abstractmethod

@@ -16,6 +16,9 @@ from typing import NamedTuple
 
 from ntbdbg.errors import TargetError, UsageError
 
+LEAST_HUGE_PAGE = 1 << 16
+"""Bytes; on arm64. Those of x86-64 have 2 MiB or 1 GiB."""
+
 
 class FileIdentity(NamedTuple):
     """What tells one file from another that later has the same path.
@@ -34,6 +37,7 @@ class CheckedFile:
     :param owner: who needs it, for messages: ``qemu1``
     :param what: what it is to the owner: ``RAM file``
     :param identity: the file it must be, by default whichever is there now
+    :ivar huge_page: bytes of its pages on hugetlbfs (see `hugepages`), 0 on other file systems
     :raises TargetError: no such file, not a regular file, no permission, or not `identity`
     """
 
@@ -47,6 +51,7 @@ class CheckedFile:
         status = os.fstat(self.fd)
         actual = FileIdentity(status.st_dev, status.st_ino, status.st_size)
         self.identity = actual if identity is None else identity
+        self.huge_page = _huge_page(self.fd)
         try:
             self.check()
         except TargetError:
@@ -118,8 +123,8 @@ class CheckedFile:
     def data_ranges(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """Parts of `[start, end)` that have pages allocated; the others read as zeros."""
         status = os.fstat(self.fd)
-        if status.st_blocks * 512 >= status.st_size:
-            # No hole, so the kernel need not walk over all the pages to look for one.
+        if self.huge_page or status.st_blocks * 512 >= status.st_size:
+            # No hole, or nobody tells; so the kernel need not walk over all the pages for one.
             if start < min(end, status.st_size):
                 yield start, min(end, status.st_size)
             return
@@ -182,6 +187,15 @@ class CheckedFile:
         except OSError:
             owner = "its owner"
         return self._error(f"may not be {doing}: no permission", f"run ntbdbg as {owner}")
+
+
+def _huge_page(fd: int) -> int:
+    """As `hugepages.huge_page`, asked only where blocks are large: nearly nowhere."""
+    if os.fstatvfs(fd).f_bsize < LEAST_HUGE_PAGE:
+        return 0
+    from ntbdbg.memory.hugepages import huge_page
+
+    return huge_page(fd)
 
 
 def sync(path: str) -> None:

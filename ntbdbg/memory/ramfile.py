@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class RamFile(PhysicalMemory):
     """Guest RAM in the file at `path`, opened read-only; only `write` opens it otherwise.
 
-    Everything but `view` copies by pread. The mapping is made by the first `view`.
+    Everything but `view` copies by pread. The mapping is made by the first `view`; on hugetlbfs,
+    where it would take pages from the host, a view is a copy.
 
     :param segments: where its pieces lie
     :param name: what messages call it, by default the file's own name
@@ -46,6 +47,7 @@ class RamFile(PhysicalMemory):
         self.segments = SegmentMap(segments)
         self.file = file or CheckedFile(path, self.name, "RAM file", identity)
         self.segments.check_backing(self.file.identity.size, self.name)
+        self.knows_holes = not self.file.huge_page
         self._mapping: mmap.mmap | None = None
 
     def close(self) -> None:
@@ -75,6 +77,8 @@ class RamFile(PhysicalMemory):
     def view(self, address: int, size: int) -> memoryview:
         segment = self.check_view(address, size)
         self.check_backing()
+        if self.file.huge_page:
+            return memoryview(self.file.read(_offset(segment, address), size))
         if self._mapping is None:
             self._mapping = self._map()
         offset = _offset(segment, address)
@@ -85,20 +89,42 @@ class RamFile(PhysicalMemory):
         self.check_backing()
         if not self.writable:
             raise never_changed(self.name)
-        old = self.read(address, len(data))
         fd = self.file.open_writable()
+        try:
+            if self.file.huge_page:
+                self._store_in_huge_pages(fd, address, data)
+            else:
+                self._store(fd, address, data)
+        finally:
+            os.close(fd)
+
+    def _store(self, fd: int, address: int, data: bytes) -> None:
+        old = self.read(address, len(data))
         try:
             self._pwrite(fd, address, data)
         except OSError as error:
             # All or none. Putting back what already went out needs no new room.
             with contextlib.suppress(OSError):
                 self._pwrite(fd, address, old)
-            raise TargetError(
-                f"{self.name}: cannot write to RAM file {self.file.path}: {error.strerror}",
-                hint=f"'df {os.path.dirname(self.file.path)}' shows whether it is full",
-            ) from error
-        finally:
-            os.close(fd)
+            hint = f"'df {os.path.dirname(self.file.path)}' shows whether it is full"
+            raise self._unwritable(error, hint) from error
+
+    def _store_in_huge_pages(self, fd: int, address: int, data: bytes) -> None:
+        from ntbdbg.memory.hugepages import store
+
+        pieces = []
+        for segment, start, size in self.segments.pieces(address, len(data)):
+            at = start - address
+            pieces.append((_offset(segment, start), data[at : at + size]))
+        try:
+            store(fd, self.file.huge_page, pieces)
+        except OSError as error:
+            hint = "it is on hugetlbfs: 'grep Huge /proc/meminfo' shows whether huge pages are left"
+            raise self._unwritable(error, hint) from error
+
+    def _unwritable(self, error: OSError, hint: str) -> TargetError:
+        problem = f"cannot write to RAM file {self.file.path}: {error.strerror}"
+        return TargetError(f"{self.name}: {problem}", hint=hint)
 
     def extents(self, within: AddressRange | None = None) -> Iterator[AddressRange]:
         """Ranges with pages allocated to them; the others are holes, which read as zeros."""

@@ -39,7 +39,7 @@ class MemoryMap:
 
     def _rows(self) -> Iterator[tuple[str, ...]]:
         for area in self.areas:
-            used = "" if area.allocated is None else format_size(area.allocated)
+            used = _allocated(area)
             offset = "" if area.offset is None else f"{area.offset:#x}"
             yield (*_ends(area.range), format_size(area.range.size), used, offset, area.kind)
             for window in self.windows:
@@ -50,6 +50,12 @@ class MemoryMap:
         closed = f", closed: {printable(window.closed)}" if window.closed else ""
         what = f"  reached by {window.window}{closed}"
         return (*_ends(window.range), format_size(window.range.size), "", "", what)
+
+
+def _allocated(area: Area) -> str:
+    if area.allocated is None:
+        return "unknown" if area.kind == RAM else ""
+    return format_size(area.allocated)
 
 
 def map_facts(areas: Sequence[Area], windows: Sequence[Inbound]) -> dict[str, Any]:

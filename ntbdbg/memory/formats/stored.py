@@ -47,6 +47,10 @@ class StoredMemory(ImageMemory):
         else:
             super().readinto(address, buffer)
 
+    @property
+    def knows_holes(self) -> bool:  # type: ignore[override]
+        return self._file.knows_holes
+
     def file_offset(self, address: int) -> int | None:
         return self._file.file_offset(address)
 
