@@ -29,6 +29,7 @@ class Kind(enum.Enum):
 
     PANIC = "panic"
     OOPS = "oops"
+    CORRUPTION = "corruption"
     HARD_LOCKUP = "hard lockup"
     SOFT_LOCKUP = "soft lockup"
     WORKQUEUE = "workqueue lockup"
@@ -51,8 +52,9 @@ PATTERNS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     (Kind.RCU_STALL, re.compile(r"INFO: rcu\w* (self-)?detected (expedited )?stall")),  # rcu/
     (Kind.HUNG_TASK, re.compile(r"^INFO: task .{1,80} blocked for more than ")),  # hung_task.c
     (Kind.OUT_OF_MEMORY, re.compile(r"^(Memory cgroup )?[Oo]ut of memory: ")),  # mm/oom_kill.c
+    (Kind.CORRUPTION, re.compile(r"^(list_(add|del) (double add|corruption)|BUG: Bad page )")),
     (Kind.OOPS, re.compile(r"^(BUG: |general protection fault|Oops: |kernel BUG at )")),  # x86
-    (Kind.WARNING, re.compile(r"^WARNING: CPU: ")),  # kernel/panic.c
+    (Kind.WARNING, re.compile(r"^WARNING: (CPU: |\S+:\d+ at .{1,99}, CPU#)")),  # panic.c
 )
 
 END_OF_PANIC = re.compile(r"^---\[ end Kernel panic")
@@ -77,7 +79,7 @@ def troubles(records: Sequence[LogRecord]) -> list[Trouble]:
     found = []
     for record in records:
         for line in record.text.split("\n"):
-            kind = _kind(line)
+            kind = trouble_of(line)
             if kind is not None:
                 found.append(Trouble(kind, record.time_ns, line))
                 break
@@ -106,14 +108,15 @@ def _start_of_story(records: Sequence[LogRecord], panic: int) -> int:
         record = records[index]
         if record.time_ns < earliest:
             break
-        if START_OF_STORY.match(record.text) or _kind(record.text) not in (None, Kind.PANIC):
+        if START_OF_STORY.match(record.text) or trouble_of(record.text) not in (None, Kind.PANIC):
             start = index
     return start
 
 
 def _is_panic(record: LogRecord) -> bool:
-    return _kind(record.text) is Kind.PANIC
+    return trouble_of(record.text) is Kind.PANIC
 
 
-def _kind(line: str) -> Kind | None:
+def trouble_of(line: str) -> Kind | None:
+    """What a line of a log tells of; None for an ordinary one."""
     return next((kind for kind, pattern in PATTERNS if pattern.search(line[:1000])), None)

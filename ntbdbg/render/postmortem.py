@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A postmortem as text, the page that a person reads first, and as JSON."""
+"""A postmortem as text, the page that a person reads first, and as JSON.
+
+Verdicts first; then of each guest its stacks and log, and only then what it is; then the link.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from rich.text import Text
 
 from ntbdbg.render.table import facts_table
 from ntbdbg.render.text import printable
+from ntbdbg.render.verdicts import VerdictLines, verdict_facts, verdict_lines
 from ntbdbg.render.windows import WindowMap
 from ntbdbg.target.postmortem import Condition
 
@@ -41,9 +45,8 @@ class PostmortemView:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         story = self.story
-        yield Text(printable(story.source), style="bold")
-        yield _facts(story.facts)
-        for guest in story.guests:
+        yield VerdictLines(story.verdicts)
+        for guest in sorted(story.guests, key=self._rank):
             yield Text()
             yield from self._guest(guest)
         yield Text()
@@ -52,19 +55,27 @@ class PostmortemView:
             yield Text()
             yield Text("what differs between the guests", style="bold")
             yield from _indented(_words(story.differences))
+        yield Text()
+        yield Text(printable(story.source), style="bold")
+        yield _facts(story.facts)
+
+    def _rank(self, guest: GuestStory) -> int:
+        """Those that the worst is told of come first."""
+        order = [verdict.who for verdict in self.story.verdicts]
+        return order.index(guest.name) if guest.name in order else len(order)
 
     def _guest(self, guest: GuestStory) -> Iterator[RenderableType]:
         title = Text(f"{printable(guest.name)}: ", style="bold")
         yield title.append(guest.condition.value, style=STYLES[guest.condition])
-        yield from _indented(_words(guest.why))
-        yield _facts(guest.facts)
+        yield from verdict_lines(self.story.verdicts, guest.name)
         yield from _indented(_words(guest.problems, style="red"))
-        yield from _part("panic", _words(guest.panic))
         for one in (*guest.cpus, *guest.stuck):
             yield from _stack(one)
         shown = _log_without_panic(guest)[-self.log_lines :] if self.log_lines else []
-        before = " before it" if guest.panic else ""
+        before = " before its panic" if guest.panic else ""
         yield from _part(f"last messages{before}", _words(shown, style="dim"))
+        yield from _part("panic, as logged", _words(guest.panic))
+        yield _facts(guest.facts)
 
 
 def _log_without_panic(guest: GuestStory) -> list[str]:
@@ -126,6 +137,7 @@ def _indented(lines: Iterable[Text], by: int = 2) -> Iterator[RenderableType]:
 def postmortem_facts(story: Postmortem) -> dict[str, Any]:
     """The document of ``postmortem --json`` (docs/json.md)."""
     return {
+        "verdicts": verdict_facts(story.verdicts),
         "source": story.source,
         "facts": dict(story.facts),
         "guests": [_guest_facts(guest) for guest in story.guests],

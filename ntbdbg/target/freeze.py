@@ -307,10 +307,13 @@ def _leave(number: int, _: object) -> NoReturn:
     raise SystemExit(128 + number)
 
 
-def states(lab: Lab) -> dict[str, str]:
+def states(lab: Lab, *only: GuestRecord) -> dict[str, str]:
     """Run state of each recorded guest: QEMU's word for it, ``dead``, or ``alive`` (and a note)
-    where its monitor does not answer. While `frozen` holds the lab, those from before that."""
-    records = lab.manifest.guests if lab.manifest else ()
+    where its monitor does not answer. While `frozen` holds the lab, those from before that.
+
+    :param only: whose, by default all guests'
+    """
+    records = only or (lab.manifest.guests if lab.manifest else ())
     if lab.still is not None:
         return {record.name: lab.still.states.get(record.name, "dead") for record in records}
     return {record.name: _state(lab, record) for record in records}

@@ -7,26 +7,19 @@ the answer, with its reason.
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from ntbdbg.target.condition import Condition
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.modules import Module
     from ntbdbg.ntb.findings import Finding
     from ntbdbg.ntb.model import Link
     from ntbdbg.target.backtraces import Stack
+    from ntbdbg.target.verdict import Verdict
 
-
-class Condition(enum.Enum):
-    """How a guest is, in the word that a person would use."""
-
-    RUNNING = "running"
-    PAUSED = "paused"
-    HUNG = "hung"
-    PANICKED = "panicked"
-    DEAD = "dead"
-    UNKNOWN = "unknown"
+__all__ = ["Condition", "GuestStory", "LinkStory", "Notable", "Postmortem"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +79,15 @@ class LinkStory:
     problem: str = ""
 
     @property
+    def level(self) -> str:
+        """``up``, ``partly up``, ``down``; empty if the link cannot be read."""
+        if self.link is None:
+            return ""
+        parts = [port.partition for port in self.link.ports if port.partition in self.names]
+        states = {self.link.sees_up(a, b) for a in parts for b in parts if a != b}
+        return "up" if states == {True} else "partly up" if True in states else "down"
+
+    @property
     def good_news(self) -> list[str]:
         """What was looked at and found to be in order, a sentence each."""
         told = [] if self.findings or self.link is None else ["nothing waits, is masked or refused"]
@@ -100,6 +102,7 @@ class Postmortem:
     """All of it.
 
     :ivar source: what was looked at: a capture's path, a lab's name
+    :ivar verdicts: what is to be told first, the worst first
     :ivar facts: name and value: when it was taken, how long the guests stood still, …
     :ivar differences: what differs between the guests and should perhaps not
     :ivar notes: what was assumed
@@ -111,3 +114,4 @@ class Postmortem:
     facts: tuple[tuple[str, str], ...] = ()
     differences: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()

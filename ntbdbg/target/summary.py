@@ -92,6 +92,21 @@ def summarize(lab: Lab) -> LabSummary:
     )
 
 
+def state_of(guest: Guest) -> str:
+    """Of one guest, as `GuestSummary.state`; of one in a capture, what it was then."""
+    if isinstance(guest.memory, ImageMemory):
+        return _image_state(guest.memory)
+    if guest.record is None:
+        return "unknown"
+    if guest.lab.capture:
+        return guest.record.state or "unknown"
+    return freeze.states(guest.lab, guest.record)[guest.record.name]
+
+
+def _image_state(memory: ImageMemory) -> str:
+    return f"dump ({memory.facts.format})"
+
+
 def _captured_states(capture: Capture) -> dict[str, str]:
     return {record.name: record.state or "unknown" for record in capture.manifest.guests}
 
@@ -145,7 +160,7 @@ def _readable(guest: Guest, state: str) -> GuestSummary:
     if isinstance(memory, ImageMemory):
         size = sum(segment.size for segment in memory.segments)
         path = memory.source.path
-        kind = f"dump ({memory.facts.format})"
+        kind = _image_state(memory)
         return GuestSummary(guest.name, kind, path, size, os.stat(path).st_blocks * 512, None)
     if isinstance(memory, PackedMemory):
         return GuestSummary(guest.name, state, "", 0, memory.allocated(), None)

@@ -14,6 +14,7 @@ from ntbdbg.ntb.findings import link_findings
 from ntbdbg.target.backtraces import Stack
 from ntbdbg.target.postmortem import Condition, GuestStory, LinkStory, Notable, Postmortem
 from ntbdbg.target.reported import Dump, GuestPages
+from ntbdbg.target.verdict import LINK, Severity, Verdict
 from tests.support.fakeswitch import FakeSwitch
 
 NAMES = {0: "qemu1", 1: "qemu2"}
@@ -80,6 +81,19 @@ def story() -> Postmortem:
         facts=(("taken", "2026-11-26 16:00:01"), ("standstill", "3.2 ms")),
         differences=("qemu1 has module ntb_tool, qemu2 has not",),
         notes=("qemu2 had no registers",),
+        verdicts=(
+            Verdict(
+                Severity.PANICKED,
+                "qemu1",
+                "panic at 131.2 s: sysrq triggered crash",
+                place="pp_ping+0x42/0x80 [ntb_pingpong]",
+                details=("RIP: pp_ping+0x42/0x80 [ntb_pingpong]",),
+            ),
+            Verdict(Severity.WARNED, "qemu1", f"warning at 1.2 s: {HOSTILE}"),
+            Verdict(Severity.WRONG, LINK, "qemu1: driver against device: masks differ"),
+            Verdict(Severity.NOTABLE, LINK, "up"),
+            Verdict(Severity.FINE, "qemu2", "it runs, its log tells of no trouble"),
+        ),
     )
 
 

@@ -48,15 +48,19 @@ def command(app: AppContext, target: str | None) -> None:
 
 
 def _show_guest(app: AppContext, target: str) -> None:
-    from ntbdbg.kernel.system import system_info
     from ntbdbg.render.system import SystemView, system_facts
+    from ntbdbg.render.verdicts import VerdictsOfOne, verdict_facts
+    from ntbdbg.target.examine import examine_guest
 
     guest = app.guest(target)
     with app.stillness():
-        info = system_info(guest.kernel)
+        info, found = examine_guest(guest)
     if app.json:
-        app.emit("info-guest", {"guest": guest.name, **system_facts(info)})
+        facts = system_facts(info)
+        app.emit("info-guest", {"guest": guest.name, "verdicts": verdict_facts(found), **facts})
         return
-    app.console().print(SystemView(guest.name, info))
+    console = app.console()
+    console.print(VerdictsOfOne(found, guest.name))
+    console.print(SystemView(guest.name, info))
     for note in info.notes:
         app.note(f"{guest.name}: {note}")

@@ -36,17 +36,25 @@ def command(app: AppContext, target: str | None, everything: bool, page: str | N
     was a moment between two reads.
     """
     from ntbdbg.render.ntb import NtbPanel, ntb_facts
+    from ntbdbg.render.verdicts import VerdictLines, verdict_facts
+    from ntbdbg.target.examine import examine_ntb
     from ntbdbg.target.ntbview import view_ntb
+    from ntbdbg.target.verdict import LINK
 
     guests = [app.guest(name) for name in ([target] if target else app.lab.names)]
-    source = _page(app, page, target)
+    source, problem = _page(app, page, target)
     with app.stillness():
         views = view_ntb(guests, source)
+        found = examine_ntb(app.lab, guests, views, problem)
     if target and views.guests[0].problem is not None:
         raise views.guests[0].problem
+    if not app.json:
+        app.console().print(VerdictLines(found))
+        app.write("")
     for view in views.guests:
         if app.json:
-            app.emit("ntb", ntb_facts(view))
+            told = [one for one in found if one.who in (view.guest, LINK)]
+            app.emit("ntb", {**ntb_facts(view), "verdicts": verdict_facts(told)})
             continue
         if view.driver is None:
             app.note(f"{view.problem}")
@@ -58,9 +66,10 @@ def command(app: AppContext, target: str | None, everything: bool, page: str | N
     return ExitStatus.DIFFERENT if differ else ExitStatus.OK
 
 
-def _page(app: AppContext, path: str | None, target: str | None) -> SharedPage | None:
+def _page(app: AppContext, path: str | None, target: str | None) -> tuple[SharedPage | None, str]:
+    """The page, or None and why there is none."""
     try:
-        return open_page(app, path, target)[0]
+        return open_page(app, path, target)[0], ""
     except NtbError as error:
         app.note(f"{error.message}; only the drivers' side is shown")
-        return None
+        return None, error.message

@@ -37,7 +37,11 @@ def test_both_sides_of_all_guests(lab: LinuxLab, ntbdbg: Run) -> None:
     done = ntbdbg("ntb")
     assert (done.returncode, done.stderr) == (0, "")
     lines = [line.rstrip() for line in done.stdout.splitlines()]
-    assert lines[:8] == [
+    assert lines[:12] == [
+        "qemu1: it runs; its log cannot be read",
+        "qemu2: it runs; its log cannot be read",
+        "link: up; nothing waits, is masked or refused; driver and device agree in qemu1 and qemu2",
+        "",
         "qemu1   89HPES24NT6AG2 at 0000:00:02.0, port 0, partition 0",
         "peer 0  port 2, partition 1, 13 windows",
         "mapped  BAR 0 0xfeb00000, BAR 2 0xfe000000, BAR 4 0xfe400000",
@@ -47,7 +51,7 @@ def test_both_sides_of_all_guests(lab: LinuxLab, ntbdbg: Run) -> None:
         "13 windows are not translated",
         "driver and device agree",
     ]
-    assert lines[8].startswith("qemu2   89HPES24NT6AG2")
+    assert lines[12].startswith("qemu2   89HPES24NT6AG2")
 
 
 def test_a_disagreement_is_named(lab: LinuxLab, ntbdbg: Run) -> None:
@@ -89,7 +93,12 @@ def test_a_guest_whose_driver_is_not_there(lab: LinuxLab, ntbdbg: Run) -> None:
     assert alone.returncode == 5
     both = ntbdbg("ntb")
     assert both.returncode == 0
-    assert both.stdout.startswith("qemu1 ")
+    first, second, link, empty, panel = both.stdout.splitlines()[:5]
+    assert (first, empty) == ("qemu1: it runs; its log cannot be read", "")
+    assert second.startswith("qemu2: it runs")
+    assert link.startswith("link: up;")
+    assert link.endswith("driver and device could not be compared in qemu2")
+    assert panel.startswith("qemu1 ")
     assert "note: the types of this kernel have no struct pci_bus" in both.stderr
 
 

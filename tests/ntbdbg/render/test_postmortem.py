@@ -20,17 +20,13 @@ def shown(story: Postmortem, width: int = 100) -> str:
 
 
 PICTURE = r"""
-before.cap
-  taken       2026-11-26 16:00:01
-  standstill  3.2 ms
+qemu1: panic at 131.2 s: sysrq triggered crash (+1 more)
+link: qemu1: driver against device: masks differ
+qemu2: it runs, its log tells of no trouble
 
 qemu1: panicked
-  panic: sysrq triggered crash
-  kernel  6.1.0-56-amd64
-  uptime  132 s
-  panic
-    Kernel panic - not syncing: sysrq triggered crash
-    <script>alert(1)</script> \x1b[31m & \x00
+    RIP: pp_ping+0x42/0x80 [ntb_pingpong]
+  warning at 1.2 s: <script>alert(1)</script> \x1b[31m & \x00
   CPU 0: pid 0 swapper/0  idle
       pp_ping+0x42 [ntb_pingpong]
       worker_thread+0xaf
@@ -42,11 +38,15 @@ qemu1: panicked
       kthread+0xda
       ret_from_fork+0x22
       the stack is damaged
-  last messages before it
+  last messages before its panic
     [    1.000000] hello
+  panic, as logged
+    Kernel panic - not syncing: sysrq triggered crash
+    <script>alert(1)</script> \x1b[31m & \x00
+  kernel  6.1.0-56-amd64
+  uptime  132 s
 
 qemu2: running
-  kernel  6.1.0-56-amd64
   modules: the list is damaged after 3
   pid 33 kworker/0:1 [D]  has waited for 140 s
       pp_ping+0x42 [ntb_pingpong]
@@ -55,6 +55,7 @@ qemu2: running
       ret_from_fork+0x22
   last messages
     [    2.000000] needle in qemu2's log
+  kernel  6.1.0-56-amd64
 
 link
   qemu2: doorbells 0x10 are set but masked (INDBELLMSK 0x000000f0)
@@ -65,6 +66,10 @@ link
 
 what differs between the guests
   qemu1 has module ntb_tool, qemu2 has not
+
+before.cap
+  taken       2026-11-26 16:00:01
+  standstill  3.2 ms
 """
 
 
@@ -74,7 +79,7 @@ def test_golden_picture() -> None:
 
 def test_a_link_that_cannot_be_read() -> None:
     story = Postmortem("x.cap", (), LinkStory(None, problem="the page is gone"))
-    assert shown(story) == "x.cap\n\nlink: the page is gone"
+    assert shown(story) == "\nlink: the page is gone\n\nx.cap"
 
 
 def test_what_is_in_order_is_told_only_where_it_was_looked_at() -> None:
