@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ntbdbg.budget import Budget
     from ntbdbg.memory.base import PhysicalMemory
+    from ntbdbg.memory.segments import AddressRange
     from ntbdbg.target.guest import Guest, Place
     from ntbdbg.target.lab import Lab
 
@@ -182,13 +183,16 @@ class AppContext:
         if text:
             self.note(text)
 
-    def note_left_out(self, name: str, memory: PhysicalMemory) -> None:
-        """Tell that parts of what was looked through cannot be read."""
-        size = memory.left_out()
+    def note_left_out(self, name: str, memory: PhysicalMemory, *within: AddressRange) -> None:
+        """Tell, after it was looked through, that parts of it cannot be read.
+
+        :param within: where was looked; all of it by default
+        """
+        size = sum(map(memory.left_out, within or (None,)))
         if size:
             from ntbdbg.memory.number import format_size
 
-            self.note(f"{format_size(size)} of {name} cannot be read, and were passed over")
+            self.lab.note(f"{format_size(size)} of {name} cannot be read, and were passed over")
 
     def note_partial(self, guest: Guest, partial: str | None) -> None:
         """Tell that more may exist than was shown, and why."""

@@ -206,7 +206,6 @@ def _image(app: AppContext, path: str, other: Guest | None) -> PhysicalMemory:
 
 def _note_uncommon(app: AppContext, sides: list[Side], common: int) -> None:
     for side in sides:
-        app.note_left_out(side.name, side.memory)
         size = sum(run.size for run in side.memory.readable())
         if size > common:
             app.note(f"{format_size(size - common)} are in {side.name} alone and not compared")

@@ -6,16 +6,18 @@ A zero is in a guest's RAM two hundred million times; numpy counts them a chunk 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ntbdbg.errors import FaultError
 from ntbdbg.inspect.search import CHUNK, Progress, regions_of, runs_to_search, search
+from ntbdbg.memory.segments import AddressRange
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ntbdbg.inspect.value import Pattern
     from ntbdbg.memory.base import PhysicalMemory
-    from ntbdbg.memory.segments import AddressRange
 
 LONGEST = 16
 """Bytes of a literal that is counted so; one look at all memory for each of them. Longer ones are
@@ -44,13 +46,28 @@ def count(
     found = done = 0
     for region in regions:
         for address in range(region.start, region.end, CHUNK):
-            data = buffer[: min(len(buffer), region.end - address)]
-            memory.readinto(address, data.data)
-            found += _count(data, needle, -address % align, align)
+            part = AddressRange(address, min(address + len(buffer), region.end))
+            for at, data in _filled(memory, part, buffer):
+                found += _count(data, needle, -at % align, align)
             done += min(CHUNK, region.end - address)
             if progress is not None:
                 progress(done, total)
     return found
+
+
+def _filled(
+    memory: PhysicalMemory, part: AddressRange, buffer: np.ndarray
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Address and bytes of what can be read of `part`, which fits into `buffer`."""
+    import numpy as np
+
+    data = buffer[: part.size]
+    try:
+        memory.readinto(part.start, data.data)
+        yield part.start, data
+    except FaultError:
+        for at, raw in memory.read_sound(part):
+            yield at, np.frombuffer(raw, np.uint8)
 
 
 def _count(data: np.ndarray, needle: bytes, first: int, align: int) -> int:

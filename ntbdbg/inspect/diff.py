@@ -18,6 +18,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ntbdbg.errors import FaultError
 from ntbdbg.inspect.rawbytes import Pinned, memcmp
 from ntbdbg.inspect.workers import Batch, in_batches, in_workers, may_share_out
 from ntbdbg.memory.base import AddressRange, PhysicalMemory
@@ -211,11 +212,7 @@ def _compare_in_workers(
 
     def compare(batch: Batch[_Chunk]) -> Iterator[tuple[int, int, bytes, bytes]]:
         for chunk in batch.parts:
-            if chunk.in_place:
-                pages = _compare_in_place(a, b, chunk)
-            else:
-                pages = _compare_copies(a, b, chunk, *buffers)
-            for page in pages:
+            for page in _compare_anyhow(a, b, chunk, *buffers):
                 short = page.trimmed()
                 yield short.a, short.b, short.old, short.new
 
@@ -224,11 +221,40 @@ def _compare_in_workers(
             yield (PageDiff(*page) for page in pages)
 
 
+def _compare_anyhow(
+    a: PhysicalMemory, b: PhysicalMemory, chunk: _Chunk, left: bytearray, right: bytearray
+) -> Iterator[PageDiff]:
+    """In place, if that is allowed and possible."""
+    if chunk.in_place:
+        try:
+            yield from _compare_in_place(a, b, chunk)
+            return
+        except FaultError:  # before the first page: a dump turned out to be damaged
+            pass
+    yield from _compare_copies(a, b, chunk, left, right)
+
+
+def bytes_compared(a: PhysicalMemory, b: PhysicalMemory, spans: Sequence[Span]) -> int:
+    """Bytes of `spans` that both could give, once all of them were looked at."""
+    return sum(part.size for span in spans for part in _both(a.readable, b.readable, span))
+
+
 def common_spans(a: PhysicalMemory, b: PhysicalMemory) -> tuple[Span, ...]:
     """What both have at the same addresses, and can be read."""
     return tuple(
         Span(part.start, part.start, part.size) for part in overlaps(a.readable(), b.readable())
     )
+
+
+Parts = Callable[[AddressRange], Iterator[AddressRange]]
+
+
+def _both(mine: Parts, theirs: Parts, span: Span) -> Iterator[AddressRange]:
+    """The parts of a span that both sides give, by addresses of the first."""
+    shift = span.b - span.a
+    there = theirs(AddressRange(span.b, span.b + span.size))
+    moved = (AddressRange(part.start - shift, part.end - shift) for part in there)
+    return overlaps(mine(AddressRange(span.a, span.a + span.size)), moved)
 
 
 class _Chunk(NamedTuple):
@@ -275,13 +301,28 @@ def _compare_copies(
     start = 0
     while start < chunk.size:
         size = min(BLOCK - (chunk.a + start) % PAGE, chunk.size - start)
-        a.readinto(chunk.a + start, mine[:size])
-        b.readinto(chunk.b + start, theirs[:size])
+        try:
+            a.readinto(chunk.a + start, mine[:size])
+            b.readinto(chunk.b + start, theirs[:size])
+        except FaultError:
+            for part in _around_damage(a, b, Span(chunk.a + start, chunk.b + start, size)):
+                yield from _compare_copies(a, b, part, left, right)
+            start += size
+            continue
         for low, high in unequal_pages(equal, 0, size, chunk.a + start):
             where = start + low
             old, new = bytes(mine[low:high]), bytes(theirs[low:high])
             yield PageDiff(chunk.a + where, chunk.b + where, old, new)
         start += size
+
+
+def _around_damage(a: PhysicalMemory, b: PhysicalMemory, span: Span) -> Iterator[_Chunk]:
+    """What of a span can be read on both sides; raises FaultError if that should be all of it."""
+    for part in _both(a.sound, b.sound, span):
+        if part.size == span.size:
+            a.read(span.a, span.size)
+            b.read(span.b, span.size)
+        yield _Chunk(part.start, part.start - span.a + span.b, part.size, False)
 
 
 def unequal_pages(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ntbdbg.inspect.diff import common_spans, differing_pages
+from ntbdbg.memory.formats.content import padded
 from ntbdbg.memory.segments import AddressRange
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def page_usage(memory: PhysicalMemory, progress: Progress | None = None) -> list
     for run in runs:
         cells = _cells(run, cell)
         for part in _blocks(memory, run):
-            kinds = _classify(memory.read(part.start, part.size))
+            kinds = _classify(padded(memory, part.start, part.end))
             pages = (part.start - run.start) // PAGE + np.arange(len(kinds))
             np.maximum.at(cells, pages * PAGE // cell, kinds)
             if progress:

@@ -9,10 +9,13 @@ and the faster one is taken. The matches are the same.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+from ntbdbg.errors import FaultError
 
 if TYPE_CHECKING:
     from ntbdbg.memory.base import PhysicalMemory
@@ -136,7 +139,8 @@ def _sample(memory: PhysicalMemory, regions: list[AddressRange], total: int) -> 
         for region in regions:
             if skip < region.size:
                 size = min(SAMPLE_SIZE, region.size - skip)
-                pieces.append(memory.read(region.start + skip, size))
+                with contextlib.suppress(FaultError):  # a dump's page may be damaged
+                    pieces.append(memory.read(region.start + skip, size))
                 break
             skip -= region.size
-    return bytearray().join(pieces)
+    return bytearray().join(pieces) or bytearray(SAMPLE_SIZE)

@@ -158,21 +158,37 @@ def _literal_matches(
     batches = list(in_batches(_split(regions, reach, in_place), BATCH))
     buffer = bytearray(CHUNK + reach)
 
+    def look(chunk: _Chunk) -> Iterator[int]:
+        length = min(chunk.size + reach, chunk.region.end - chunk.address)
+        data: bytearray | memoryview = buffer
+        if chunk.in_place:
+            data = memory.view(chunk.address, length)
+        else:
+            memory.readinto(chunk.address, memoryview(buffer)[:length])
+        for at in _aligned(scanner, data, length, chunk.address, align):
+            yield chunk.address + at
+
     def work(batch: Batch[_Chunk]) -> Iterator[int]:
         for chunk in batch.parts:
-            length = min(chunk.size + reach, chunk.region.end - chunk.address)
-            data: bytearray | memoryview = buffer
-            if chunk.in_place:
-                data = memory.view(chunk.address, length)
-            else:
-                memory.readinto(chunk.address, memoryview(buffer)[:length])
-            for at in _aligned(scanner, data, length, chunk.address, align):
-                yield chunk.address + at
+            try:
+                yield from look(chunk)
+            except FaultError:  # before the first match: it is what reading may end in
+                for part in _around_damage(memory, chunk, reach):
+                    yield from look(part)
 
     results = in_workers(work, batches, memory) if parallel else (work(b) for b in batches)
     with contextlib.closing(results):
         for found in _reported(results, batches, progress):
             yield from (Match(address, needle) for address in found)
+
+
+def _around_damage(memory: PhysicalMemory, chunk: _Chunk, reach: int) -> Iterator[_Chunk]:
+    """What can be read of a chunk that cannot be read as a whole."""
+    end = min(chunk.address + chunk.size + reach, chunk.region.end)
+    for part in memory.sound(AddressRange(chunk.address, end)):
+        for at in range(part.start, min(part.end, chunk.address + chunk.size), CHUNK):
+            last = min(at + CHUNK, part.end, chunk.address + chunk.size)
+            yield _Chunk(part, at, last - at)
 
 
 def _aligned(
@@ -208,14 +224,15 @@ def _regex_matches(
     free = 0  # address from which on the next match may start
     chunks = [c for part in regions for c in _cut(part, part.start, part.end, REGEX_CHUNK)]
     for region, address, size, _ in _reported(chunks, chunks, progress):
-        start = max(region.start, address - SPAN)
-        end = min(region.end, address + size + SPAN)
-        data = memory.read(start, end - start)
-        begin = max(address, free) - start
-        for at, found in _regex_scan(regex, data, begin, address + size - start):
-            free = start + at + len(found)
-            if (start + at) % align == 0:
-                yield Match(start + at, found)
+        around = AddressRange(
+            max(region.start, address - SPAN), min(region.end, address + size + SPAN)
+        )
+        for start, data in memory.read_sound(around):
+            begin, end = max(address, free, start), min(address + size, start + len(data))
+            for at, found in _regex_scan(regex, data, begin - start, end - start):
+                free = start + at + len(found)
+                if (start + at) % align == 0:
+                    yield Match(start + at, found)
 
 
 def _regex_scan(

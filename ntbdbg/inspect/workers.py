@@ -129,7 +129,7 @@ class _Worker:
             fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
         self._pid = os.fork()
         if self._pid == 0:
-            _live(work, chunks, writing)
+            _live(work, chunks, memories, writing)
         os.close(writing)
         self._pipe = open(reading, "rb")  # noqa: SIM115
 
@@ -141,6 +141,8 @@ class _Worker:
             except EOFError:
                 raise self._death() from None
             if kind == _END:
+                for memory, losses in zip(self._memories, values, strict=True):
+                    memory.learn_losses(losses)
                 return
             if kind == _ERROR:
                 raise _error_of(*values)
@@ -196,7 +198,10 @@ def _bug_of(words: str, traceback: str) -> RuntimeError:
 
 
 def _live(
-    work: Callable[[Chunk], Iterable[Any]], chunks: Sequence[Chunk], writing: int
+    work: Callable[[Chunk], Iterable[Any]],
+    chunks: Sequence[Chunk],
+    memories: Sequence[PhysicalMemory],
+    writing: int,
 ) -> NoReturn:
     """The life of a worker; it must not run anything that the parent left to be run at exit."""
     try:
@@ -209,7 +214,7 @@ def _live(
                 for chunk in chunks:
                     for item in work(chunk):
                         marshal.dump((_FOUND, item), pipe)
-                    marshal.dump((_END,), pipe)
+                    marshal.dump((_END, *(memory.take_losses() for memory in memories)), pipe)
                     pipe.flush()
             except NtbdbgError as error:
                 marshal.dump((_ERROR, type(error).__name__, vars(error)), pipe)

@@ -16,6 +16,7 @@ from ntbdbg.kernel.locate import find_vmcoreinfo, implausible, page_tables, scan
 from ntbdbg.kernel.symbolizer import Symbolizer
 from ntbdbg.kernel.symbols import Symbol, SymbolTable, nearest
 from ntbdbg.kernel.virtual import VirtualMemory
+from ntbdbg.memory.number import format_size
 
 if TYPE_CHECKING:
     import drgn
@@ -91,6 +92,9 @@ class Kernel:
         :raises KernelError: there is none, or not one whose page tables hold
         """
         found = find_vmcoreinfo(memory)
+        if notify and memory.left_out():
+            size = format_size(memory.left_out())
+            notify(f"{size} of {memory.name} cannot be read, and were passed over")
         if not found:
             raise _none(memory)
         kernels = [

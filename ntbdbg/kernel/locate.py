@@ -11,6 +11,7 @@ from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.paging import PageTables
 from ntbdbg.kernel.virtual import VirtualMemory
 from ntbdbg.kernel.vmcoreinfo import FIRST_KEY, PAGE, Vmcoreinfo
+from ntbdbg.memory.segments import AddressRange
 
 if TYPE_CHECKING:
     from ntbdbg.memory.base import PhysicalMemory
@@ -110,12 +111,25 @@ def _hits(memory: PhysicalMemory, progress: Progress | None) -> Iterator[int]:
     for extent in extents:
         start = -(-extent.start // PAGE) * PAGE
         while (size := min(CHUNK, (extent.end - start) // PAGE * PAGE)) > 0:
-            memory.readinto(start, view[:size])
-            yield from (start + offset for offset in _page_starts(words[: size // 8]))
+            for at, length in _filled(memory, AddressRange(start, start + size), view):
+                yield from (at + offset for offset in _page_starts(words[: length // 8]))
             start += size
             done += size
             if progress is not None:
                 progress(done, total)
+
+
+def _filled(
+    memory: PhysicalMemory, part: AddressRange, view: memoryview
+) -> Iterator[tuple[int, int]]:
+    """Address and size of what can be read of `part`, each while its bytes are in `view`."""
+    try:
+        memory.readinto(part.start, view[: part.size])
+        yield part.start, part.size
+    except FaultError:
+        for at, data in memory.read_sound(part):
+            view[: len(data)] = data
+            yield at, len(data) // PAGE * PAGE
 
 
 def _page_starts(words: memoryview) -> Iterator[int]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ntbdbg.errors import UsageError
 from ntbdbg.kernel.virtual import VirtualMemory
 from ntbdbg.memory.base import PhysicalMemory
-from ntbdbg.memory.segments import AddressRange, Segment, SegmentMap
+from ntbdbg.memory.segments import AddressRange, Segment, SegmentMap, joined
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.paging import PageTables, Run
@@ -46,10 +46,14 @@ class MappedRange(VirtualMemory):
             self.check(within.start, 1)
         self.segments = SegmentMap(segments)
 
-    def extents(self, within: AddressRange | None = None) -> Iterator[AddressRange]:
-        """Parts that may hold something other than zeros; FaultError if one is mapped no more."""
+    def readable(self, within: AddressRange | None = None) -> Iterator[AddressRange]:
+        yield from joined(super().readable(within))
+
+    left_out = PhysicalMemory.left_out
+
+    def _placed(self, within: AddressRange | None) -> Iterator[tuple[int, int, int]]:
         for part in PhysicalMemory.extents(self, within):
-            yield from super().extents(part)
+            yield from super()._placed(part)
 
     def _mapped(self, within: AddressRange) -> Iterator[Segment]:
         """Stretches of the range that are RAM, holes and devices left out."""

@@ -4,16 +4,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, NtbdbgError, UsageError
-from ntbdbg.memory.base import ADDRESS_LIMIT, PhysicalMemory
+from ntbdbg.memory.base import ADDRESS_LIMIT, Losses, PhysicalMemory
 from ntbdbg.memory.segments import AddressRange, Segment, SegmentMap
 
 if TYPE_CHECKING:
     from ntbdbg.budget import Budget
     from ntbdbg.kernel.paging import PageTables
+
+
+Parts = Callable[[AddressRange], Iterator[AddressRange]]
 
 
 class VirtualMemory(PhysicalMemory):
@@ -55,9 +58,15 @@ class VirtualMemory(PhysicalMemory):
     def read(self, address: int, size: int) -> bytes:
         if self._budget is not None:
             self._budget.step()
-        return b"".join(
-            self.physical.read(gpa, length) for gpa, length in self._some(address, size)
-        )
+        parts = []
+        done = 0
+        for gpa, length in self._some(address, size):
+            try:
+                parts.append(self.physical.read(gpa, length))
+            except FaultError as error:  # a page of a dump that is damaged
+                raise self._not_ram(error, address + done - gpa, size) from None
+            done += length
+        return b"".join(parts)
 
     def readinto(self, address: int, buffer: memoryview) -> None:
         done = 0
@@ -90,12 +99,37 @@ class VirtualMemory(PhysicalMemory):
 
         :raises FaultError: a byte of the range is not mapped to RAM
         """
+        yield from self._physically(within, self.physical.extents)
+
+    def readable(self, within: AddressRange | None = None) -> Iterator[AddressRange]:
+        """What of a mapped range can be read; without a range nothing, as for `extents`."""
+        yield from self._physically(within, self.physical.readable)
+
+    def sound(self, within: AddressRange) -> Iterator[AddressRange]:
+        yield from self._physically(within, self.physical.sound)
+
+    def left_out(self, within: AddressRange | None = None) -> int:
+        return 0 if within is None else within.size - sum(p.size for p in self.readable(within))
+
+    def take_losses(self) -> Losses:
+        return self.physical.take_losses()
+
+    def learn_losses(self, losses: Losses) -> None:
+        self.physical.learn_losses(losses)
+
+    def _physically(self, within: AddressRange | None, parts: Parts) -> Iterator[AddressRange]:
+        """What `parts` gives of the physical memory behind a range, by VA."""
+        for virtual, gpa, size in self._placed(within):
+            for low, high in parts(AddressRange(gpa, gpa + size)):
+                yield AddressRange(low - gpa + virtual, high - gpa + virtual)
+
+    def _placed(self, within: AddressRange | None) -> Iterator[tuple[int, int, int]]:
+        """VA, GPA and size of each contiguous piece of a mapped range."""
         if within is None:
             return
         at = within.start
         for gpa, size in self.pieces(within.start, within.size):
-            for extent in self.physical.extents(AddressRange(gpa, gpa + size)):
-                yield AddressRange(extent.start - gpa + at, extent.end - gpa + at)
+            yield at, gpa, size
             at += size
 
     def check(self, address: int, size: int) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from ntbdbg.errors import FaultError, UsageError
 from ntbdbg.memory.number import ADDRESS_LIMIT
-from ntbdbg.memory.segments import VGA_HOLE, AddressRange, Segment, SegmentMap
+from ntbdbg.memory.segments import VGA_HOLE, AddressRange, Segment, SegmentMap, overlaps
 
 __all__ = [
     "ADDRESS_LIMIT",
@@ -22,6 +22,10 @@ __all__ = [
     "Segment",
     "SegmentMap",
 ]
+
+
+Losses = dict[int, int]
+"""Pages as bits: of block number → a bit for each page of it. Fit for `marshal`."""
 
 
 class PhysicalMemory(ABC):
@@ -70,13 +74,43 @@ class PhysicalMemory(ABC):
         else:
             yield from self.segments.within(within)
 
-    def readable(self) -> Iterator[AddressRange]:
-        """RAM without what cannot be read, as it was left out of a dump or is damaged."""
-        yield from self.segments.runs()
+    def readable(self, within: AddressRange | None = None) -> Iterator[AddressRange]:
+        """RAM without what is known to be unreadable: left out of a dump, cut off, damaged.
 
-    def left_out(self) -> int:
-        """Bytes of RAM that cannot be read."""
-        return sum(run.size for run in self.segments) - sum(run.size for run in self.readable())
+        What is damaged may show only when it is read; from then on it is known.
+        """
+        runs = self.segments.runs()
+        yield from runs if within is None else overlaps(runs, iter([within]))
+
+    def sound(self, within: AddressRange) -> Iterator[AddressRange]:
+        """As `readable`, but what may be damaged is looked at: for where `read` failed."""
+        yield from self.readable(within)
+
+    def read_sound(self, within: AddressRange) -> Iterator[tuple[int, bytes]]:
+        """Address and bytes of all that can be read of a range: what a scan shall look at.
+
+        :raises FaultError: it has what is not RAM at all, or is gone by now
+        """
+        try:
+            yield within.start, self.read(within.start, within.size)
+        except FaultError:
+            parts = list(self.sound(within))
+            if parts == [within]:
+                raise
+            yield from ((part.start, self.read(part.start, part.size)) for part in parts)
+
+    def left_out(self, within: AddressRange | None = None) -> int:
+        """Bytes of RAM that cannot be read, as far as is known by now."""
+        ram = self.segments if within is None else self.segments.within(within)
+        return sum(run.size for run in ram) - sum(run.size for run in self.readable(within))
+
+    def take_losses(self) -> Losses:
+        """What was found to be unreadable since the last call, for `learn_losses`."""
+        return {}
+
+    def learn_losses(self, losses: Losses) -> None:
+        """What another process found to be unreadable in the same memory."""
+        return
 
     def file_offset(self, address: int) -> int | None:
         """Where the byte at `address` lies in the backing; None if nowhere as it is."""

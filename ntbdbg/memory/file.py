@@ -138,6 +138,11 @@ class CheckedFile:
                 yield start, stop
             start = stop
 
+    def present(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """The part of `[start, end)` that lies in the file."""
+        if start < min(end, self.size):
+            yield start, min(end, self.size)
+
     def shrunk(self) -> TargetError:
         """The error for a file that ends too early."""
         return self._error(

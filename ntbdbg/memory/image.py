@@ -39,6 +39,9 @@ class ByteSource(Protocol):
     def data_ranges(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """Parts of `[start, end)` that may hold something other than zeros."""
 
+    def present(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Parts of `[start, end)` that the file was not cut short of."""
+
     def check(self) -> None:
         """Raise TargetError if the file vanished, shrank or was replaced."""
 

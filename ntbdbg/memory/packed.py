@@ -56,8 +56,8 @@ class PackedMemory(PhysicalMemory):
         """Ranges in whole frames that hold something other than zeros."""
         yield from self._in_frames(within, (_DATA,))
 
-    def readable(self) -> Iterator[AddressRange]:
-        yield from joined(self._in_frames(None, (_DATA, _ZEROS)))
+    def readable(self, within: AddressRange | None = None) -> Iterator[AddressRange]:
+        yield from joined(self._in_frames(within, (_DATA, _ZEROS)))
 
     def _in_frames(
         self, within: AddressRange | None, kinds: tuple[int, ...]

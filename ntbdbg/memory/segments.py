@@ -83,6 +83,35 @@ def overlaps(
             right = next(theirs, None)
 
 
+def merged(ranges: Iterable[AddressRange]) -> Iterator[AddressRange]:
+    """The union of ranges in any order that may overlap, in order, those that adjoin as one."""
+    start = end = -1
+    for part in sorted(ranges):
+        if part.start > end:
+            if start >= 0:
+                yield AddressRange(start, end)
+            start = part.start
+        end = max(end, part.end)
+    if start >= 0:
+        yield AddressRange(start, end)
+
+
+def without(mine: Iterable[AddressRange], theirs: Iterable[AddressRange]) -> Iterator[AddressRange]:
+    """What of `mine` is in none of `theirs`; both in order and disjoint."""
+    cuts = iter(theirs)
+    cut = next(cuts, None)
+    for start, end in mine:
+        while cut and cut.start < end:
+            if start < cut.start:
+                yield AddressRange(start, cut.start)
+            start = max(start, cut.end)
+            if cut.end > end:
+                break
+            cut = next(cuts, None)
+        if start < end:
+            yield AddressRange(start, end)
+
+
 class SegmentMap(Sequence[Segment]):
     """Sorted, disjoint segments, and the arithmetic between addresses and offsets."""
 

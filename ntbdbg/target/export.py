@@ -62,6 +62,11 @@ class Export:
             return write_kdump(self.content, sink, tell, method)
         return _WRITERS[form](self.content, sink, tell)
 
+    def left_out(self) -> str | None:
+        """What to say of memory that could not be read, once it is written; None if it could."""
+        size = self.content.memory.left_out()
+        return f"{format_size(size)} cannot be read, and are zeros in it" if size else None
+
 
 _WRITERS: dict[str, Callable[[Content, Sink, Tell], int]] = {
     "elf": write_elf,
@@ -93,8 +98,6 @@ def prepare(guest: Guest, *, now: float | None = None) -> Export:
         notes.append(f"without what the kernel says of itself: {error.message}")
     if isinstance(memory, ImageMemory):
         notes += memory.facts.notes
-    if memory.left_out():
-        notes.append(f"{format_size(memory.left_out())} cannot be read, and are zeros in it")
     return Export(guest, content, vcpus, tuple(notes))
 
 

@@ -58,8 +58,12 @@ def kdump(
     split: int = 0,
     level: int = 0,
     max_mapnr: int | None = None,
+    bitmaps: int = 2,
 ) -> bytes:
-    """A dump of `pages` by number; those in `absent` exist and were left out."""
+    """A dump of `pages` by number; those in `absent` exist and were left out.
+
+    :param bitmaps: 1 has a single one, which must have room for fewer pages than twice these
+    """
     highest = max([*pages, *absent]) + 1
     half = -(-highest // (8 * PAGE)) * PAGE
     extra = notes + vmcoreinfo
@@ -67,8 +71,8 @@ def kdump(
     flag, compress = METHODS[method]
     header = struct.pack("<8si", b"KDUMP   ", version) + bytes(390 + 6 + 16)
     header += struct.pack(
-        "<IiiIIIIIIi", status | flag, PAGE, sub_blocks, half * 2 // PAGE, min(highest, 2**32 - 1),
-        0, 0, len(pages), 0, 1,
+        "<IiiIIIIIIi", status | flag, PAGE, sub_blocks, half * bitmaps // PAGE,
+        min(highest, 2**32 - 1), 0, 0, len(pages), 0, 1,
     )  # fmt: skip
     at = PAGE + 104
     sub = struct.pack(
@@ -76,7 +80,7 @@ def kdump(
         0, 0, 0, 0, highest if max_mapnr is None else max_mapnr,
     )  # fmt: skip
     front = header.ljust(PAGE, b"\0") + (sub + extra).ljust(sub_blocks * PAGE, b"\0")
-    front += bitmap([*pages, *absent], half) + bitmap(pages, half)
+    front += b"".join([bitmap([*pages, *absent], half), bitmap(pages, half)][:bitmaps])
     return front + _pages(pages, len(front), flag, compress)
 
 

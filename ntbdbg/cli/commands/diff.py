@@ -14,8 +14,9 @@ from ntbdbg.cli.options import complete_guest, lab_command
 from ntbdbg.cli.params import LENGTH, NUMBER
 from ntbdbg.cli.status import ExitStatus
 from ntbdbg.errors import UsageError
-from ntbdbg.inspect.diff import DiffSummary, differing_pages
+from ntbdbg.inspect.diff import DiffSummary, bytes_compared, differing_pages
 from ntbdbg.memory.number import parse_size
+from ntbdbg.memory.segments import AddressRange
 from ntbdbg.render.diff import (
     DiffLayout,
     heading,
@@ -102,6 +103,8 @@ def command(
         listed = 0 if only_summary else _list(app, compared, labels, pages, limit, progress)
         for _ in pages:
             pass
+    summary.compared = bytes_compared(compared.a.memory, compared.b.memory, compared.spans)
+    _note_left_out(app, compared)
     _conclude(app, compared, summary, listed, only_summary)
     return ExitStatus.DIFFERENT if summary.different else ExitStatus.OK
 
@@ -191,6 +194,17 @@ def _emit_runs(app: AppContext, labels: PairLabels, page: PageDiff, most: int | 
         app.emit("diff-run", run_facts(run) | labels.facts(run.a, run.b, len(run.old)))
         number += 1
     return number
+
+
+def _note_left_out(app: AppContext, compared: Comparison) -> None:
+    """Of whole memories all that cannot be read, of places what lies there."""
+    for side in (compared.a, compared.b):
+        ranges: list[AddressRange] = []
+        if side.spot is not None:
+            starts = (span.a if side is compared.a else span.b for span in compared.spans)
+            sizes = (span.size for span in compared.spans)
+            ranges = [AddressRange(at, at + size) for at, size in zip(starts, sizes, strict=True)]
+        app.note_left_out(side.name, side.memory, *ranges)
 
 
 def _conclude(

@@ -7,6 +7,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -64,6 +65,10 @@ def command(
             app.note(text)
         with _sink(app, export, form, output, force) as sink:
             size = export.write(sink, form, progress, method=method or METHOD_NAMES[0])
+    left_out = export.left_out()
+    if left_out:
+        app.note(left_out)
+        export = replace(export, notes=(*export.notes, left_out))
     torn = guest.is_live and guest.record is not None and not app.freeze
     if torn:
         app.note(f"{guest.name} ran meanwhile, so the dump is torn; --freeze holds the lab still")

@@ -36,3 +36,4 @@ def command(app: AppContext, target: str) -> None:
         app.emit("map", {"guest": guest.name, **map_facts(areas, windows)})
     else:
         app.console().print(MemoryMap(areas, windows))
+    app.note_left_out(guest.name, guest.memory)

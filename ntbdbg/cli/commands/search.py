@@ -78,6 +78,7 @@ def command(
             span = area.span
             found = count(area.memory, pattern, within=span, align=align, progress=progress)
             _tell(app, area.guest.name, pattern, found)
+            _note_left_out(app, area)
             return ExitStatus.OK if found else ExitStatus.DIFFERENT
         matches = search(
             area.memory, pattern, within=area.span, align=align, limit=limit, progress=progress
@@ -85,6 +86,7 @@ def command(
         found = _print(app, area, pattern, matches, counts, limit, context, progress)
     if counts and not app.json:
         app.write(str(found))
+    _note_left_out(app, area)
     if found == limit:
         app.note(f"stopped at --limit {limit}")
     return ExitStatus.OK if found else ExitStatus.DIFFERENT
@@ -103,7 +105,6 @@ def _area(app: AppContext, target: str, within: str | None) -> Area:
     guest = app.guest(target)
     if within is None:
         app.note_tearing(guest)
-        app.note_left_out(guest.name, guest.memory)
         return Area(guest, guest.memory, None)
     place, memory, span = resolve_range(guest, within)
     if place.via:
@@ -111,6 +112,10 @@ def _area(app: AppContext, target: str, within: str | None) -> Area:
         guest = place.guest
     app.note_tearing(guest)
     return Area(guest, memory, span)
+
+
+def _note_left_out(app: AppContext, area: Area) -> None:
+    app.note_left_out(area.guest.name, area.memory, *([area.span] if area.span else []))
 
 
 def _print(

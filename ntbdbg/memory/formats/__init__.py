@@ -17,7 +17,7 @@ _READERS = {
     b"\x7fELF": "elfcore",
     b"KDUMP   ": "kdump",
     b"DISKDUMP": "kdump",
-    b"makedumpfile\0\0\0\0": "kdump",
+    b"makedumpfile\0\0\0\0": "flatdump",
     b"EMiL": "lime",
 }
 

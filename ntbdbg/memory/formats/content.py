@@ -55,13 +55,16 @@ def held(memory: PhysicalMemory) -> int:
 
 
 def chunks(memory: PhysicalMemory, within: AddressRange) -> Iterator[tuple[int, bytes]]:
-    """What may be other than zeros in a range of RAM, by address, at most `CHUNK` at a time."""
+    """What may be other than zeros in a range of RAM, by address, at most `CHUNK` at a time.
+
+    What turns out to be damaged is passed over.
+    """
     for extent in memory.extents(within):
         at = extent.start
         while at < extent.end:
-            size = min(CHUNK - at % CHUNK, extent.end - at)
-            yield at, memory.read(at, size)
-            at += size
+            end = min(extent.end, at + CHUNK - at % CHUNK)
+            yield from memory.read_sound(AddressRange(at, end))
+            at = end
 
 
 def filled(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -73,15 +76,11 @@ def filled(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def padded(memory: PhysicalMemory, start: int, end: int) -> bytes:
-    """Bytes of `[start, end)`, with zeros where there is no RAM or a page was left out."""
+    """Bytes of `[start, end)`, with zeros where there is no RAM or a page cannot be had."""
     try:
         return memory.read(start, end - start)
     except FaultError:
         data = bytearray(end - start)
-        for extent in memory.extents(AddressRange(start, end)):
-            data[extent.start - start : extent.end - start] = memory.read(*_sized(extent))
+        for part in memory.sound(AddressRange(start, end)):
+            data[part.start - start : part.end - start] = memory.read(part.start, part.size)
         return bytes(data)
-
-
-def _sized(extent: AddressRange) -> tuple[int, int]:
-    return extent.start, extent.size

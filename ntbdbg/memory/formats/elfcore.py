@@ -12,12 +12,17 @@ from collections.abc import Iterator
 from ntbdbg.errors import FormatError
 from ntbdbg.memory.file import CheckedFile
 from ntbdbg.memory.formats import elfformat as elf
+from ntbdbg.memory.formats.claims import Claims, Settled
+from ntbdbg.memory.formats.flattened import FlattenedFile
 from ntbdbg.memory.formats.notes import MAX_NOTES, read_notes
-from ntbdbg.memory.formats.stored import Claims, StoredMemory
-from ntbdbg.memory.image import ImageFacts
+from ntbdbg.memory.formats.stored import StoredMemory
+from ntbdbg.memory.image import ByteSource, ImageFacts
 from ntbdbg.memory.number import ADDRESS_LIMIT, format_size
 
 MAX_PROGRAM_HEADERS = 1 << 18
+
+PHYSICAL_LIMIT = 1 << 56
+"""No machine has memory beyond: RISC-V addresses 56 bits, x86-64 and arm64 52."""
 
 _NO_ADDRESS = ADDRESS_LIMIT - 1
 """p_paddr of what has no physical address (/proc/kcore)."""
@@ -25,30 +30,34 @@ _NO_ADDRESS = ADDRESS_LIMIT - 1
 
 def open_image(path: str, name: str) -> StoredMemory:
     """The memory in the core at `path`; errors as `ntbdbg.memory.formats.open_image`."""
-    source = CheckedFile(path, name, "ELF core")
+    file = CheckedFile(path, name, "ELF core")
     try:
-        return _open(source, name)
+        return open_core(file, name)
     except BaseException:
-        source.close()
+        file.close()
         raise
 
 
-def _open(source: CheckedFile, name: str) -> StoredMemory:
+def open_core(source: ByteSource, name: str) -> StoredMemory:
+    """The memory in the core `source`; raises FormatError."""
     header = _header(source)
     programs = [p for p in _programs(source, header) if p.type in (elf.PT_LOAD, elf.PT_NOTE)]
-    claims = Claims(source.size)
-    for program in _memory(source.path, programs):
-        claims.add(program.paddr, program.memsz, program.offset, program.filesz)
-    stored, zeros = claims.settle()
-    if not stored:
-        raise _bad(source, None, "is an ELF core that holds no physical memory")
+    loads = _memory(source.path, programs)
+    absurd = [load for load in loads if load.paddr + load.memsz > PHYSICAL_LIMIT]
+    claims = Claims(source)
+    for load in loads:
+        if load.paddr + load.memsz <= PHYSICAL_LIMIT:
+            claims.add(load.paddr, load.memsz, load.offset, load.filesz)
+    settled = claims.settle()
+    if not settled.stored:
+        reason = _absurdity(absurd) if absurd else "is an ELF core that holds no physical memory"
+        raise _bad(source, None, reason)
     data, whole = _note_data(source, programs)
-    notes = tuple(_remarks(claims, whole))
-    facts = ImageFacts("ELF core", *read_notes(data), notes)
-    return StoredMemory(source, stored, zeros, name, facts)
+    notes = tuple(_remarks(source, settled, absurd, whole))
+    return StoredMemory(source, settled, name, ImageFacts("ELF core", *read_notes(data), notes))
 
 
-def _header(source: CheckedFile) -> elf.Header:
+def _header(source: ByteSource) -> elf.Header:
     if source.size < elf.HEADER_SIZE:
         raise _bad(source, source.size, "ends within the ELF header")
     header = elf.Header.parse(source.read(0, elf.HEADER_SIZE))
@@ -64,7 +73,7 @@ def _header(source: CheckedFile) -> elf.Header:
     return header
 
 
-def _programs(source: CheckedFile, header: elf.Header) -> Iterator[elf.ProgramHeader]:
+def _programs(source: ByteSource, header: elf.Header) -> Iterator[elf.ProgramHeader]:
     count = header.phnum
     if count == elf.PN_XNUM:
         count = _extended_count(source, header)
@@ -78,13 +87,13 @@ def _programs(source: CheckedFile, header: elf.Header) -> Iterator[elf.ProgramHe
     return elf.ProgramHeader.parse_table(source.read(header.phoff, size))
 
 
-def _extended_count(source: CheckedFile, header: elf.Header) -> int:
+def _extended_count(source: ByteSource, header: elf.Header) -> int:
     if header.shoff + elf.SECTION_SIZE > source.size or not header.shoff:
         raise _bad(source, 40, "has more than 65534 program headers, but no section that counts")
     return elf.section_info(source.read(header.shoff, elf.SECTION_SIZE))
 
 
-def _memory(path: str, programs: list[elf.ProgramHeader]) -> Iterator[elf.ProgramHeader]:
+def _memory(path: str, programs: list[elf.ProgramHeader]) -> list[elf.ProgramHeader]:
     """PT_LOADs with a physical address."""
     loads = [p for p in programs if p.type == elf.PT_LOAD and p.memsz and p.paddr != _NO_ADDRESS]
     if len(loads) > 1 and not any(load.paddr for load in loads):
@@ -94,15 +103,19 @@ def _memory(path: str, programs: list[elf.ProgramHeader]) -> Iterator[elf.Progra
             "is the core of a process, not of a machine: all its segments claim address 0",
             hint="'gdb -c' opens cores of processes",
         )
-    for load in loads:
-        if load.paddr + load.memsz > ADDRESS_LIMIT:
-            raise FormatError(
-                path, None, f"claims {load.memsz:#x} bytes of memory at {load.paddr:#x}"
-            )
-        yield load
+    return loads
 
 
-def _note_data(source: CheckedFile, programs: list[elf.ProgramHeader]) -> tuple[bytes, bool]:
+def _absurdity(absurd: list[elf.ProgramHeader]) -> str:
+    first = absurd[0]
+    which = "a PT_LOAD that" if len(absurd) == 1 else f"{len(absurd)} PT_LOADs, the first of which"
+    return (
+        f"has {which} claims {first.memsz:#x} bytes of memory at {first.paddr:#x}, "
+        "where no machine has any"
+    )
+
+
+def _note_data(source: ByteSource, programs: list[elf.ProgramHeader]) -> tuple[bytes, bool]:
     """Contents of the note segments, and whether that is all of them."""
     parts: list[bytes] = []
     room, wanted = MAX_NOTES, 0
@@ -116,15 +129,20 @@ def _note_data(source: CheckedFile, programs: list[elf.ProgramHeader]) -> tuple[
     return b"".join(parts), room == MAX_NOTES - wanted
 
 
-def _remarks(claims: Claims, whole_notes: bool) -> Iterator[str]:
-    if claims.missing:
-        yield f"the file is truncated: {format_size(claims.missing)} of memory are missing"
-    if claims.zeros:
-        size = format_size(claims.zeros)
+def _remarks(
+    source: ByteSource, settled: Settled, absurd: list[elf.ProgramHeader], whole_notes: bool
+) -> Iterator[str]:
+    if isinstance(source, FlattenedFile) and source.truncated:
+        yield "the file is truncated: its end mark is missing"
+    yield from settled.remarks()
+    if absurd:
+        yield f"it {_absurdity(absurd)}; that was passed over"
+    if settled.zeros:
+        size = format_size(sum(part.size for part in settled.zeros))
         yield f"{size} are not in the file and read as zeros; makedumpfile may have left them out"
     if not whole_notes:
         yield "not all of its notes were read: too large, or beyond the end of the file"
 
 
-def _bad(source: CheckedFile, offset: int | None, reason: str) -> FormatError:
+def _bad(source: ByteSource, offset: int | None, reason: str) -> FormatError:
     return FormatError(source.path, offset, reason, hint="was it copied as a whole?")

@@ -11,17 +11,20 @@ import heapq
 import struct
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
+from itertools import islice, pairwise
 
 from ntbdbg.errors import FormatError
 from ntbdbg.memory.file import CheckedFile
+from ntbdbg.memory.segments import AddressRange, joined
 
 SIGNATURE = b"makedumpfile\0\0\0\0"
 HEADER_SIZE = 4096
 TYPE = VERSION = 1
 END = -1
 MAX_RECORDS = 1 << 22
+MOST_PARTS = 1 << 16
+"""Stretches without a gap that are told of a file that is cut short."""
 
 _HEADER = struct.Struct(">16sqq")
 _RECORD = struct.Struct(">qq")
@@ -81,6 +84,16 @@ class FlattenedFile:
         """Parts of `[start, end)` that the file has bytes for."""
         return ((low, high) for low, high, _ in self._pieces(start, end))
 
+    def present(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Parts of `[start, end)` that the file was not cut short of, `MOST_PARTS` at most.
+
+        What a whole file leaves out is zeros; of one without end mark nobody knows.
+        """
+        if self.truncated:
+            yield from islice(_joined(self.data_ranges(start, end)), MOST_PARTS)
+        elif start < min(end, self.size):
+            yield start, min(end, self.size)
+
     def _pieces(self, start: int, end: int) -> Iterator[tuple[int, int, int]]:
         """`(low, high, position)` of what the file has of `[start, end)`."""
         index = max(0, bisect_right(self._offsets, start) - 1)
@@ -111,6 +124,10 @@ class FlattenedFile:
             if have > 0:
                 yield offset, have, at
             at += size
+
+
+def _joined(parts: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    return ((low, high) for low, high in joined(AddressRange(*part) for part in parts))
 
 
 def _check_header(file: CheckedFile) -> None:

@@ -55,13 +55,13 @@ def read_header(source: ByteSource) -> KdumpHeader:
         raise _bad(source, block + 12, "is one part of a dump that makedumpfile split")
     pages = sub.max_mapnr_64 or header.max_mapnr
     bitmaps = (1 + header.sub_blocks) * block
-    half = _half(source, header, pages)
+    second = _second_bitmap(source, header, pages)
     facts = _facts(source, sub)
     return KdumpHeader(
         page_size=block,
         pages=pages,
         exist=bitmaps,
-        dumped=bitmaps + half,
+        dumped=bitmaps + second,
         descriptors=bitmaps + header.bitmap_blocks * block,
         filtered=f" (makedumpfile's dump level {sub.dump_level})" if sub.dump_level else "",
         vmcoreinfo=facts.vmcoreinfo,
@@ -85,18 +85,22 @@ def _header(source: ByteSource) -> layout.Header:
     return header
 
 
-def _half(source: ByteSource, header: layout.Header, pages: int) -> int:
-    """Bytes of one bitmap; they are checked to hold `pages` bits and to lie in the file."""
+def _second_bitmap(source: ByteSource, header: layout.Header, pages: int) -> int:
+    """Bytes from the first bitmap to that of pages in the dump; 0 where one serves as both.
+
+    That one cannot be both halves shows in its size: both must hold `pages` bits and lie in the
+    file. (crash and libkdumpfile go by the same.)
+    """
     if not 0 < pages <= MAX_PAGES:
         size = format_size(pages * header.block_size)
         raise _bad(source, header.block_size, f"claims {size} of memory")
-    both = header.bitmap_blocks * header.block_size
-    if both // 2 * 8 < pages:
-        raise _bad(source, 436, f"has {both} bytes of bitmaps, too few for {pages} pages")
+    whole = header.bitmap_blocks * header.block_size
+    if whole * 8 < pages:
+        raise _bad(source, 436, f"has {whole} bytes of bitmaps, too few for {pages} pages")
     start = (1 + header.sub_blocks) * header.block_size
-    if start + both > source.size:
+    if start + whole > source.size:
         raise _bad(source, start, "ends within its bitmaps")
-    return both // 2
+    return whole // 2 if whole // 2 * 8 >= pages else 0
 
 
 def _facts(source: ByteSource, sub: layout.SubHeader) -> NoteFacts:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,104 @@ def test_an_export_says_what_it_has_not(ntbdbg: Run, filtered: Path, dumps: Path
     done = ntbdbg("export", filtered, "--format", "raw", "-o", dumps / "x.raw")
     assert done.returncode == 0
     assert "note: 8 KiB cannot be read, and are zeros in it" in done.stderr
+
+
+def damaged_kdumps() -> dict[str, tuple[bytes, int]]:
+    """Dumps of four pages in which one or more cannot be had, and how many."""
+    pages = {n: bytes([65 + n]) * 8 + os.urandom(PAGE - 8) for n in range(4)}
+    whole = kdump(pages, "none")
+    bad = kdump({n: data[:8].ljust(PAGE, b".") for n, data in pages.items()})
+    zlib = bad.rindex(b"\x78\x01", 0, bad.rindex(b"\x78\x01"))
+    table = 4 * PAGE
+    return {
+        "bad page": (bad[: zlib + 4] + b"\xff" * 6 + bad[zlib + 10 :], 1),
+        "incomplete": (whole[: table + 48] + bytes(48) + whole[table + 96 :], 2),
+        "cut": (whole[:-PAGE], 1),
+        "flattened and cut": (flattened(whole, PAGE)[:-40], 1),
+    }
+
+
+DAMAGED = damaged_kdumps()
+
+
+@pytest.fixture(params=DAMAGED, ids=str)
+def damaged(dumps: Path, request: pytest.FixtureRequest) -> tuple[Path, int]:
+    """A damaged dump, and how many of its pages cannot be had."""
+    content, lost = DAMAGED[request.param]
+    path = dumps / "damaged"
+    path.write_bytes(content)
+    return path, lost
+
+
+def passed_over(path: Path, lost: int) -> str:
+    return f"note: {4 * lost} KiB of {path} cannot be read, and were passed over\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["str:AAAAAAAA"], ["str:AAAAAAAA", "--count"], ["re:A{8}"], ["u64:0x4141414141414141"]],
+)
+def test_a_search_passes_over_damage(
+    ntbdbg: Run, damaged: tuple[Path, int], words: list[str]
+) -> None:
+    path, lost = damaged
+    done = ntbdbg("search", path, *words)
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stderr.count(passed_over(path, lost)) == 1
+
+
+def test_a_search_by_workers_passes_over_damage(ntbdbg: Run, dumps: Path) -> None:
+    """Of so much memory that several processes share the work, and tell what each found."""
+    pages = {n: bytes(PAGE - 4) + n.to_bytes(4, "little") for n in range(1, (80 << 20) // PAGE)}
+    content = bytearray(kdump(pages, "zlib"))
+    content[-8:] = bytes(8)
+    path = dumps / "large"
+    path.write_bytes(content)
+    assert ntbdbg("search", path, "u32:0x4001").stdout.startswith("04001ffc")
+    done = ntbdbg("search", path, "u32:0x4fff")
+    assert done.returncode == 1
+    assert passed_over(path, 1) in done.stderr
+
+
+def test_what_is_damaged_is_not_compared(ntbdbg: Run, damaged: tuple[Path, int]) -> None:
+    path, lost = damaged
+    done = ntbdbg("diff", path, path)
+    assert done.returncode == 0
+    assert done.stderr.count(passed_over(path, lost)) >= 1
+    assert f"are identical: {16 - 4 * lost} KiB compared" in done.stderr
+
+
+@pytest.mark.parametrize("form", ["raw", "elf", "lime", "kdump"])
+def test_what_is_damaged_is_exported_as_zeros(
+    ntbdbg: Run, damaged: tuple[Path, int], form: str
+) -> None:
+    path, lost = damaged
+    made = path.parent / "made"
+    done = ntbdbg("export", path, "--format", form, "-o", made)
+    assert done.returncode == 0, done.stderr
+    assert f"note: {4 * lost} KiB cannot be read, and are zeros in it" in done.stderr
+    where = [str(made)] if form != "raw" else ["--segments", "0:16K:0", str(made)]
+    words = [*where[:-1], "dump", where[-1], "0", "8"]
+    assert ntbdbg(*words).stdout.endswith("AAAAAAAA\n")
+    assert ntbdbg(*where[:-1], "search", where[-1], "str:AAAAAAAA", "--count").stdout == "1\n"
+
+
+def test_what_is_damaged_is_told_by_map_and_info(ntbdbg: Run, damaged: tuple[Path, int]) -> None:
+    path, lost = damaged
+    assert ntbdbg("map", path).returncode == 0
+    done = ntbdbg("info", path)
+    assert done.returncode == 5
+    assert passed_over(path, lost) in done.stderr
+    assert "no Linux kernel" in done.stderr
+
+
+def test_a_damaged_page_is_a_fault_at_its_address(ntbdbg: Run, damaged: tuple[Path, int]) -> None:
+    path, lost = damaged
+    answers = [ntbdbg("dump", path, f"{4 * n}K", "8") for n in range(4)]
+    assert [done.returncode for done in answers].count(4) == lost
+    assert all(
+        f"0x{n}000 cannot be read: " in done.stderr
+        for n, done in enumerate(answers)
+        if done.returncode
+    )

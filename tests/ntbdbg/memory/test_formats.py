@@ -144,6 +144,77 @@ def test_a_truncated_lime_dump_has_what_is_left(opened: Open) -> None:
     assert "truncated: 96 B" in memory.facts.notes[0]
 
 
+def test_lime_ranges_may_be_empty_or_padded(opened: Open) -> None:
+    first, empty = lime([(0x1000, page(65))]), lime([(0x5000, b"")])
+    memory = opened(first + empty + bytes(100) + lime([(0x8000, page(66))]))
+    assert (memory.read(0x1000, 2), memory.read(0x8000, 2)) == (b"AA", b"BB")
+    assert [str(run) for run in memory.segments.runs()] == ["[0x1000, 0x2000)", "[0x8000, 0x9000)"]
+    assert memory.facts.notes == (
+        "damaged at offset 0x1040: no LiME header where the next range should begin",
+    )
+
+
+@pytest.mark.parametrize("rest", [bytes(512), b"garbage" * 9, b"EMiL", lime([(0x9000, b"")])[:30]])
+def test_what_follows_a_lime_range_spoils_nothing(opened: Open, rest: bytes) -> None:
+    memory = opened(lime([(0x1000, page(65))]) + rest)
+    assert memory.read(0x1000, 2) == b"AA"
+    assert "damaged at offset 0x1020" in memory.facts.notes[0]
+
+
+def test_bytes_in_the_file_win_over_zeros_that_are_only_claimed(opened: Open) -> None:
+    low = Load(0, page(65), memsz=0x4000)
+    for loads in ([low, Load(0x2000, page(66))], [Load(0x2000, page(66)), low]):
+        memory = opened(elf_core(loads))
+        assert memory.read(0, 0x4000) == page(65) + page(0) + page(66) + page(0)
+        assert "8 KiB are not in the file" in memory.facts.notes[0]
+    memory = opened(elf_core([low._replace(data=b""), Load(0x2000, page(66))]))
+    assert memory.read(0x1FFF, 2) == b"\0B"
+
+
+def test_what_one_load_was_cut_short_of_another_may_have(opened: Open) -> None:
+    loads = [Load(0x3000, page(84) * 2, vaddr=1), Load(0, page(1) * 8)]
+    memory = opened(elf_core(loads)[: -8 * PAGE + 0x1800])
+    assert memory.read(0x3000, 8) == b"T" * 8
+    assert memory.facts.notes == ("the file is truncated: 18 KiB of memory are missing",)
+    assert memory.left_out() == 18 << 10
+    assert [str(run) for run in memory.readable()] == ["[0x0, 0x1800)", "[0x3000, 0x5000)"]
+    with pytest.raises(FaultError, match="0x5000 cannot be read: the dump was cut short before"):
+        memory.read(0x4FFF, 2)
+
+
+def test_zeros_are_not_taken_for_what_a_file_was_cut_short_of(opened: Open) -> None:
+    loads = [Load(0, page(1)), Load(0x4000, b"", memsz=0x1000), Load(0x4000, page(2))]
+    memory = opened(elf_core(loads)[:-PAGE])
+    with pytest.raises(FaultError, match="cut short"):
+        memory.read(0x4000, 1)
+
+
+def test_one_absurd_load_spoils_no_other(opened: Open) -> None:
+    loads = [Load(0, page(1)), Load((1 << 63) + 5, page(2), memsz=1 << 62)]
+    memory = opened(elf_core(loads))
+    assert memory.read(0, 2) == b"\1\1"
+    assert (
+        "claims 0x4000000000000000 bytes of memory at 0x8000000000000005" in memory.facts.notes[0]
+    )
+    assert len(memory.segments) == 1
+
+
+@pytest.mark.parametrize("piece", [PAGE, 100])
+def test_a_flattened_core_is_read(opened: Open, piece: int) -> None:
+    core = elf_core([Load(0x1000, page(65) + page(0) + page(66), memsz=0x4000)], NOTES)
+    memory = opened(flattened(core, piece))
+    assert memory.read(0x1FFF, 0x1002) == b"A" + page(0) + b"B"
+    assert bytes(memory.view(0x3FFF, 1)) == b"B"
+    assert memory.facts.vmcoreinfo == VMCOREINFO
+    assert memory.file_offset(0x1000) is None
+    assert sum(extent.size for extent in memory.extents()) >= 2 * PAGE
+    cut = opened(flattened(core, piece)[: -PAGE - 16])
+    assert cut.read(0x1000, 2) == b"AA"
+    assert "end mark" in cut.facts.notes[0]
+    with pytest.raises(FaultError, match="cut short"):
+        cut.read(0x3FFF, 1)
+
+
 def test_a_page_that_was_left_out_is_a_fault_that_says_so(opened: Open) -> None:
     memory = opened(kdump({0: page(1), 3: page(3)}, absent=[1, 2], level=31))
     assert [str(run) for run in memory.segments.runs()] == ["[0x0, 0x4000)"]
@@ -185,8 +256,45 @@ def test_a_damaged_page_spoils_no_other(opened: Open) -> None:
     content[at + 5 : at + 9] = b"\xff" * 4
     memory = opened(bytes(content))
     assert memory.read(0, 4) == b"\1" * 4
-    with pytest.raises(FormatError, match="cannot be decompressed"):
-        memory.read(2 * PAGE, 1)
+    with pytest.raises(FaultError, match=r"0x2000 cannot be read.*cannot be decompressed"):
+        memory.read(PAGE, 2 * PAGE)
+    assert list(memory.readable()) == [AddressRange(0, 2 * PAGE)]
+    assert memory.left_out() == PAGE
+
+
+def test_what_a_kdump_was_cut_short_of_is_missing_page_by_page(opened: Open) -> None:
+    whole = kdump({n: os.urandom(PAGE) for n in range(4)})
+    memory = opened(whole[:-10])
+    with pytest.raises(FaultError, match="0x3000 cannot be read: the dump was cut short before it"):
+        memory.read(0x2FFF, 2)
+    assert memory.left_out() == PAGE
+    memory = opened(whole[: -5 * PAGE - 24])
+    assert list(memory.extents()) == []
+    assert memory.left_out() == 4 * PAGE, "three have no data, one not even a descriptor"
+
+
+def test_pages_that_were_never_written_are_missing(opened: Open) -> None:
+    whole = kdump({n: os.urandom(PAGE) for n in range(4)}, status=8)
+    at = 4 * PAGE
+    memory = opened(whole[: at + 24] + bytes(2 * 24) + whole[at + 72 :])
+    with pytest.raises(FaultError, match=r"0x1000 cannot be read: makedumpfile left it incomplete"):
+        memory.read(0x1000, 8)
+    assert list(memory.extents()) == [AddressRange(0, 0x1000), AddressRange(0x3000, 0x4000)]
+    assert list(memory.readable()) == list(memory.extents())
+
+
+def test_pages_of_a_flattened_dump_that_is_cut_short_are_missing(opened: Open) -> None:
+    whole = flattened(kdump({n: os.urandom(PAGE) for n in range(8)}), PAGE)
+    memory = opened(whole[: -2 * PAGE])
+    assert memory.read(0, 1)
+    with pytest.raises(FaultError, match="was cut short before it"):
+        memory.read(7 * PAGE, 1)
+
+
+def test_one_bitmap_may_serve_as_both(opened: Open) -> None:
+    memory = opened(kdump({0: page(1), 40_000: page(2)}, bitmaps=1))
+    assert memory.read(40_000 * PAGE, 2) == b"\2\2"
+    assert [run.start for run in memory.readable()] == [0, 40_000 * PAGE]
 
 
 def test_notes_beyond_the_end_are_missed(opened: Open) -> None:
@@ -263,7 +371,6 @@ LIES = {
     "elf: data beyond the end": (patched(CORE, 64 + 56 + 8, "<Q", 1 << 62), "no physical"),
     "lime: backwards": (patched(lime([(0, page(1))]), 8, "<QQ", 9, 3), "back to"),
     "lime: version": (patched(lime([(0, page(1))]), 4, "<I", 7), "version 7"),
-    "lime: garbage behind": (lime([(0, page(1))]) + b"garbage" * 9, "no LiME header"),
     "lime: empty": (lime([(0, page(1))])[:32], "no memory"),
     "kdump: short": (DUMP[:99], "within its headers"),
     "kdump: byte order": (patched(DUMP, 8, ">I", 6), "byte order"),
@@ -291,7 +398,7 @@ def test_a_lie_is_a_clear_error(opened: Open, content: bytes, words: str) -> Non
 PAGES = 2 * PAGE + 2 * PAGE  # of DUMP: where its descriptors begin
 
 PAGE_LIES = {
-    "data beyond the end": (0, "<Q", 1 << 50, "claims 0x"),
+    "data beyond the end": (0, "<Q", 1 << 50, "cut short"),
     "no data": (8, "<I", 0, "decompressed|makes 0 bytes"),
     "much data": (8, "<I", 1 << 30, "claims 0x40000000"),
     "not compressed": (12, "<I", 0, "makes"),
@@ -307,7 +414,7 @@ def test_a_lying_page_descriptor_is_a_clear_error(
 ) -> None:
     offset, form, value, words = lie
     memory = opened(patched(DUMP, PAGES + offset, form, value))
-    with pytest.raises(FormatError, match=words):
+    with pytest.raises(FaultError, match=words):
         memory.read(0, 1)
     assert memory.read(PAGE, 1) == b"\0"
 
@@ -324,7 +431,7 @@ def test_a_page_never_becomes_more_than_a_page(opened: Open, flag: int, data: by
     content = patched(DUMP, PAGES, "<QII", len(DUMP), min(len(data), 2 * PAGE), flag) + data
     memory = opened(content)
     tracemalloc.start()
-    with pytest.raises(FormatError, match=r"decompressed|makes"):
+    with pytest.raises(FaultError, match=r"decompressed|makes"):
         memory.read(0, 1)
     assert tracemalloc.get_traced_memory()[1] < MIB
     tracemalloc.stop()
