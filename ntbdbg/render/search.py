@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
+from ntbdbg.memory.segments import AddressRange
 from ntbdbg.render.hexdump import HexLayout, format_color, format_plain, offset_digits
 from ntbdbg.render.json import document
 
@@ -32,11 +33,18 @@ def context_dump(memory: PhysicalMemory, match: Match, context: int, color: bool
     end = min(run.end, match.address + (len(match.data) + context if context else shown))
     layout = HexLayout(digits=offset_digits(run.end), color=color)
     data = match.data if not context and len(match.data) == shown else b""
-    data = data or memory.read(start, end - start)
+    if not data:
+        start, data = _around(memory, match.address, AddressRange(start, end))
     if not context:
         data = match.data[:shown] + data[len(match.data) :]
     text = (format_color if color else format_plain)(start, data, layout)
     return text + b"--\n" if context else text
+
+
+def _around(memory: PhysicalMemory, address: int, within: AddressRange) -> tuple[int, bytes]:
+    """Where what can be read around `address` begins, and its bytes: a dump may be damaged."""
+    parts = memory.read_sound(within)
+    return next((at, data) for at, data in parts if at <= address < at + len(data))
 
 
 def json_matches(

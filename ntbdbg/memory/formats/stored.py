@@ -58,7 +58,7 @@ class StoredMemory(ImageMemory):
 
     @property
     def knows_holes(self) -> bool:  # type: ignore[override]
-        return self._file.knows_holes
+        return self._pieces.knows_holes
 
     def file_offset(self, address: int) -> int | None:
         return self._pieces.file_offset(address)

@@ -169,6 +169,7 @@ def test_a_search_passes_over_damage(
     done = ntbdbg("search", path, *words)
     assert done.returncode == 0
     assert len(done.stdout.splitlines()) == 1
+    assert ntbdbg("search", path, *words, "--context", "16K").returncode == 0
     assert done.stderr.count(passed_over(path, lost)) == 1
 
 
