@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 
 import pytest
 from hypothesis import given
@@ -50,7 +52,13 @@ class Guest:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self._greeting = greeting
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self.listener.shutdown(socket.SHUT_RDWR)  # closing alone would not end accept()
+        self.listener.close()
+        self._thread.join(5)
 
     def _serve(self) -> None:
         client, _ = self.listener.accept()
@@ -61,6 +69,12 @@ class Guest:
                 client.sendall(b"got it")
                 if b"bye" in data:
                     return
+
+
+@pytest.fixture
+def guest_saying() -> Iterator[Callable[[bytes], Guest]]:
+    with ExitStack() as stack:
+        yield lambda greeting: stack.enter_context(closing(Guest(greeting)))
 
 
 def pump(guest: Guest, typed: bytes, *, escape: bool, linger: float = 0.3) -> bytes:
@@ -77,20 +91,20 @@ def pump(guest: Guest, typed: bytes, *, escape: bool, linger: float = 0.3) -> by
     return b"".join(shown)
 
 
-def test_input_from_a_pipe():
-    guest = Guest(GREETING + b"login: ")
+def test_input_from_a_pipe(guest_saying):
+    guest = guest_saying(GREETING + b"login: ")
     assert pump(guest, b"root\n", escape=False) == b"login: got it"
     assert guest.received == b"root\n"
 
 
-def test_escape_key():
-    guest = Guest(GREETING)
+def test_escape_key(guest_saying):
+    guest = guest_saying(GREETING)
     pump(guest, b"\x1d", escape=True)
     assert guest.received == b""
 
 
-def test_the_guest_hangs_up():
-    assert pump(Guest(GREETING), b"bye", escape=True) == b"got it"
+def test_the_guest_hangs_up(guest_saying):
+    assert pump(guest_saying(GREETING), b"bye", escape=True) == b"got it"
 
 
 def test_nobody_listens(free_port):
@@ -98,7 +112,7 @@ def test_nobody_listens(free_port):
         console.connect(free_port, "qemu1")
 
 
-def test_somebody_else_is_at_the_console(monkeypatch):
+def test_somebody_else_is_at_the_console(guest_saying, monkeypatch):
     monkeypatch.setattr(console, "GREETING", 0.1)
     with pytest.raises(RunError, match="one client at a time"):
-        console.connect(Guest(b"").port, "qemu1")
+        console.connect(guest_saying(b"").port, "qemu1")

@@ -51,7 +51,8 @@ class FakeQemu:
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(path))
         self.listener.listen(1)
-        threading.Thread(target=self._serve, daemon=True).start()
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
 
     def _serve(self) -> None:
         while True:
@@ -74,7 +75,10 @@ class FakeQemu:
                 client.sendall(json.dumps(message).encode() + b"\n")
 
     def close(self) -> None:
+        # Closing alone would leave the thread in accept().
+        self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
+        self.thread.join(5)
 
 
 @pytest.fixture
