@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["tests.support.order"]
+
 settings.register_profile("ntbdbg", deadline=None)
 # Where nobody looks for new counterexamples, the same examples are tried each time.
 settings.register_profile("ci", parent=settings.get_profile("ntbdbg"), derandomize=True)

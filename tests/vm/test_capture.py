@@ -20,7 +20,7 @@ from ntbdbg.ntb.driver import read_driver
 from ntbdbg.ntb.page import PORT_OFF, PORT_STRIDE, layout
 from tests.vm.support import CHECKOUT, Lab
 
-pytestmark = pytest.mark.vm
+pytestmark = [pytest.mark.vm, pytest.mark.in_order]
 
 CAPTURES = 20
 

@@ -17,7 +17,7 @@ from tests.vm import traces
 from tests.vm.support import Lab
 
 MIB = 1 << 20
-pytestmark = pytest.mark.vm
+pytestmark = [pytest.mark.vm, pytest.mark.in_order]
 
 EVERY_STACK = 'for p in /proc/[0-9]*; do echo "== ${p#/proc/}"; cat $p/stack; done 2>/dev/null'
 SHOW_TASKS = "echo t > /proc/sysrq-trigger; dmesg"

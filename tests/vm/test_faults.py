@@ -15,7 +15,7 @@ from ntbdbg.target.qmp import Qmp
 from run.demo import tool
 from tests.device.soak import REPETITIONS
 
-pytestmark = pytest.mark.vm
+pytestmark = [pytest.mark.vm, pytest.mark.in_order]
 
 ROUNDS = range(REPETITIONS)
 SIZE = 0x10000

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-pytestmark = pytest.mark.vm
+pytestmark = [pytest.mark.vm, pytest.mark.in_order]
 
 HWMON = 'cd "$(dirname /sys/class/hwmon/*/temp1_reset_history)"'
 

@@ -26,7 +26,7 @@ from run.argv import RAM_ID
 from run.console import TelnetFilter
 from tests.vm.support import CHECKOUT, START_TIMEOUT
 
-pytestmark = pytest.mark.vm
+pytestmark = [pytest.mark.vm, pytest.mark.in_order]
 
 TRACE = "idt_ntb_db_set"
 

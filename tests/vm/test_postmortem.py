@@ -17,7 +17,7 @@ from tests.vm import traces
 from tests.vm.conftest import StartLab
 from tests.vm.support import CHECKOUT, Lab
 
-pytestmark = pytest.mark.vm
+pytestmark = [pytest.mark.vm, pytest.mark.in_order]
 
 ENDLESS = "hex:ebfe"
 """An x86 instruction that jumps to itself."""

@@ -16,7 +16,7 @@ from ntbdbg.target.lab import Lab as TargetLab
 from ntbdbg.target.qmp import Qmp
 from tests.vm import facts
 
-pytestmark = pytest.mark.vm
+pytestmark = [pytest.mark.vm, pytest.mark.in_order]
 
 SOURCE = Path(__file__).parent / "guest" / "kexec.c"
 BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
