@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -17,6 +18,7 @@ from run.errors import RunError
 from run.host.install import Policy, require
 from run.qemu import wrynose
 from run.steps import Steps
+from run.suite import exit_code, run_whole
 from run.testtools import install_test_tools
 
 
@@ -27,6 +29,7 @@ from run.testtools import install_test_tools
 @build_options
 @install_options
 @click.option("--no-build", is_flag=True, help="Take the builds as they are.")
+@click.option("--seed", type=int, help="Repeat the order of an earlier run, which told it.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[PYTEST ARGUMENTS]...")
 def command(
     build_dir: str | None,
@@ -35,15 +38,18 @@ def command(
     yes: bool,
     no_install: bool,
     no_build: bool,
+    seed: int | None,
     arguments: tuple[str, ...],
 ) -> int:
     """Run the project's tests, all of them unless told otherwise.
 
     Installs what they need, builds QEMU and a guest or takes them from the cache, and hands
     the rest of the line to pytest, whose exit code it ends with. Options of our own come first.
+    The order is another one each time; it is told, and --seed repeats it.
 
     \b
     python3 run test
+    python3 run test --seed 1234
     python3 run test tests/run -x
     python3 run test --no-build -k doorbell
     """
@@ -57,10 +63,17 @@ def command(
         request = Request(jobs=jobs, mirror=debian_mirror, policy=policy)
         make_for_tests(steps, paths, request)
         wrynose.fetch(steps, paths, jobs=jobs, mirror=debian_mirror)
-    return _pytest(paths, list(arguments))
+    environment = {**os.environ, "NTBDBG_BUILD_DIR": str(paths.build)}
+    try:
+        if not arguments:
+            return run_whole(paths.logs, environment, seed)
+        order = [] if seed is None else [f"--seed={seed}"]
+        return _pytest(environment, [*order, *arguments])
+    except OSError as error:
+        raise RunError(f"cannot run pytest: {error.strerror}") from error
 
 
-def _pytest(paths: Paths, arguments: list[str]) -> int:
+def _pytest(environment: Mapping[str, str], arguments: list[str]) -> int:
     """Run pytest where the user is if that is in the checkout, else at its root."""
     here = Path.cwd()
     inside = here.is_relative_to(CHECKOUT)
@@ -68,12 +81,8 @@ def _pytest(paths: Paths, arguments: list[str]) -> int:
     tests = [] if any(_is_test(word, here if inside else CHECKOUT) for word in named) else ["tests"]
     argv = [sys.executable, "-m", "pytest", "-c", str(CHECKOUT / "pyproject.toml"), *arguments]
     argv += [str(CHECKOUT / name) for name in tests]
-    environment = {**os.environ, "NTBDBG_BUILD_DIR": str(paths.build)}
-    try:
-        done = subprocess.run(argv, cwd=here if inside else CHECKOUT, env=environment, check=False)
-    except OSError as error:
-        raise RunError(f"cannot run pytest: {error.strerror}") from error
-    return done.returncode if done.returncode >= 0 else 128 - done.returncode
+    done = subprocess.run(argv, cwd=here if inside else CHECKOUT, env=environment, check=False)
+    return exit_code(done)
 
 
 def _is_test(word: str, folder: Path) -> bool:

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: MIT
+"""The whole suite: tests with guests beside all others, as two runs of pytest whose outcome is one.
+
+Guests keep two processors busy while they boot and hardly one afterwards, other tests keep one
+busy all the time: side by side they take two thirds of the time. Each run has its own order, which
+one seed makes, and nothing of the other's; so the seed repeats both.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from run.config import CHECKOUT
+
+#: what is added to pytest's words: which tests
+GUESTS, OTHERS = "vm", "not vm"
+
+#: modules that are told at the end, those that took longest
+SLOWEST = 15
+
+LARGEST_SEED = 1 << 32
+
+
+@dataclass(frozen=True)
+class Part:
+    """One run of pytest.
+
+    :param marks: which tests, as pytest's -m
+    :param folder: where its output and its results are put
+    """
+
+    name: str
+    marks: str
+    folder: Path
+
+    @property
+    def log(self) -> Path:
+        return self.folder / f"tests-{self.name}.log"
+
+    @property
+    def results(self) -> Path:
+        return self.folder / f"tests-{self.name}.xml"
+
+    def argv(self, seed: int) -> list[str]:
+        words = [sys.executable, "-m", "pytest", "-c", str(CHECKOUT / "pyproject.toml")]
+        words += ["-m", self.marks, f"--seed={seed}", f"--junitxml={self.results}"]
+        return [*words, str(CHECKOUT / "tests")]
+
+
+def run_whole(folder: Path, environment: Mapping[str, str], seed: int | None) -> int:
+    """Run all tests; gives pytest's exit code, of the part that is worse off.
+
+    :param folder: for logs and results
+    :param seed: of an earlier run; None for another order
+    """
+    if seed is None:
+        seed = random.SystemRandom().randrange(LARGEST_SEED)
+    guests, others = Part("guests", GUESTS, folder), Part("others", OTHERS, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    print(f"tests with guests run beside these; their output follows, and is in {guests.log}")
+    codes = _side_by_side(guests, others, environment, seed)
+    for line in summary([guests.results, others.results]):
+        print(line)
+    return max(codes)
+
+
+def _side_by_side(
+    guests: Part, others: Part, environment: Mapping[str, str], seed: int
+) -> tuple[int, int]:
+    with guests.log.open("wb") as output:
+        aside = subprocess.Popen(
+            guests.argv(seed),
+            cwd=CHECKOUT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        done = subprocess.run(others.argv(seed), cwd=CHECKOUT, env=environment, check=False)
+        _follow(guests.log, aside)
+    finally:
+        # However this ends: it stops its labs before it goes.
+        if aside.poll() is None:
+            aside.send_signal(signal.SIGINT)
+            aside.wait()
+    return exit_code(aside), exit_code(done)
+
+
+def _follow(log: Path, process: subprocess.Popen[bytes]) -> None:
+    """Show a file until the process that writes it ends."""
+    with log.open(encoding="utf-8", errors="replace") as file:
+        ended = False
+        while not ended:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.5)
+            ended = process.poll() is not None
+            print(file.read(), end="", flush=True)
+
+
+def exit_code(ended: subprocess.CompletedProcess[bytes] | subprocess.Popen[bytes]) -> int:
+    """As a shell tells it: 128 and the signal's number if one ended it."""
+    return ended.returncode if ended.returncode >= 0 else 128 - ended.returncode
+
+
+def summary(results: Sequence[Path]) -> Iterable[str]:
+    """Where the time went, and how many tests there were."""
+    cases = [case for path in results for case in _cases(path)]
+    spent: Counter[str] = Counter()
+    for case in cases:
+        spent[case.get("classname", "")] += float(case.get("time", 0))  # type: ignore[assignment]
+    yield "modules that took longest, in seconds"
+    for module, seconds in spent.most_common(SLOWEST):
+        yield f"{seconds:8.1f}  {module}"
+    outcomes = Counter(_outcome(case) for case in cases)
+    yield ", ".join(f"{outcomes[kind]} {kind}" for kind in ("passed", "failed", "skipped"))
+
+
+def _cases(path: Path) -> list[ElementTree.Element]:
+    """The tests of a run; none if it ended before it wrote them down."""
+    try:
+        return list(ElementTree.parse(path).iter("testcase"))
+    except (OSError, ElementTree.ParseError):
+        return []
+
+
+def _outcome(case: ElementTree.Element) -> str:
+    if case.find("failure") is not None or case.find("error") is not None:
+        return "failed"
+    return "passed" if case.find("skipped") is None else "skipped"
