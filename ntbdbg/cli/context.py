@@ -41,6 +41,7 @@ class AppContext:
         self.machine: str | None = None
         self.segments: str | None = None
         self.symbols: str | None = None
+        self.which_kernel: int | None = None
         self._lab: Lab | None = None
         self.is_session = False
         self._budget: Budget | None = None
@@ -64,6 +65,7 @@ class AppContext:
             "machine": self.machine,
             "segments": self.segments,
             "symbols": self.symbols,
+            "which_kernel": self.which_kernel,
             "notify": self.note,
             "budget": self.budget,
         }

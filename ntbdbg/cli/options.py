@@ -128,6 +128,13 @@ _LAB_OPTIONS = (
         help="Debug information (DWARF) of the guests' kernel: a vmlinux.",
     ),
     _shared(
+        "--which-kernel",
+        "which_kernel",
+        metavar="N",
+        type=click.IntRange(1),
+        help="Of several kernels in one RAM, that of this number in 'info TARGET'.",
+    ),
+    _shared(
         "--color",
         "color_mode",
         type=click.Choice(["auto", "always", "never"]),

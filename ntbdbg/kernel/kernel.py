@@ -12,11 +12,11 @@ from ntbdbg.budget import Budget
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.cache import KernelCache, is_enabled
 from ntbdbg.kernel.limits import MOST_CPUS
-from ntbdbg.kernel.locate import find_vmcoreinfo, implausible, page_tables, scan
+from ntbdbg.kernel.linear import DIRECT_MAP, LinearMap
+from ntbdbg.kernel.locate import page_tables
 from ntbdbg.kernel.symbolizer import Symbolizer
 from ntbdbg.kernel.symbols import Symbol, SymbolTable, nearest
 from ntbdbg.kernel.virtual import VirtualMemory
-from ntbdbg.memory.number import format_size
 
 if TYPE_CHECKING:
     import drgn
@@ -36,9 +36,6 @@ Roots = Callable[[], Sequence[int]]
 
 MOST_BTF_BYTES = 64 << 20
 
-MOST_KERNELS = 8
-"""In one RAM, of which the live one is looked for; a hostile guest may show any number."""
-
 
 class Kernel:
     """One kernel; everything about it is found out when it is first asked for.
@@ -46,6 +43,8 @@ class Kernel:
     :ivar memory: the guest's memory by GPA
     :ivar info: what the kernel says of itself
     :ivar others: further kernels in this RAM, left behind by a reboot or kexec
+    :ivar number: of this one among all of them, from 1 on, and `other_numbers` of the others
+    :ivar lost: why its page tables cannot be used, as a clause; None if they can
     :ivar debug_file: with debug information of it, None if none was given
     :ivar roots: gives CR3 of each processor as it is now, as far as that is known
     """
@@ -61,10 +60,14 @@ class Kernel:
         notify: Callable[[str], None] | None = None,
         roots: Roots | None = None,
         budget: Budget | None = None,
+        lost: str | None = None,
     ) -> None:
         self.memory = memory
         self.info = info
         self.others = list(others)
+        self.number = 1
+        self.other_numbers = list(range(2, 2 + len(self.others)))
+        self.lost = lost
         self.debug_file = symbols
         self._use_cache = cache and is_enabled()
         self._notify = notify or (lambda text: None)
@@ -81,24 +84,24 @@ class Kernel:
         notify: Callable[[str], None] | None = None,
         roots: Roots | None = None,
         budget: Budget | None = None,
+        which: int | None = None,
     ) -> Kernel:
-        """The live kernel in `memory`.
+        """The live kernel in `memory`, or the one of that number.
 
         :param symbols: file with debug information of this kernel, to be used as well
         :param cache: whether what was found out may be kept on disk (never guest bytes)
         :param notify: called with what the user should know
         :param roots: gives CR3 of each processor; asked only if that decides something
         :param budget: what all its walks may spend together; by default each has its own
-        :raises KernelError: there is none, or not one whose page tables hold
+        :param which: a kernel's `number`, where there are several
+        :raises KernelError: there is none, or not one whose page tables hold or whose image is
+            in its place
+        :raises UsageError: there is none of that number
         """
-        found = find_vmcoreinfo(memory)
-        if notify and memory.left_out():
-            size = format_size(memory.left_out())
-            notify(f"{size} of {memory.name} cannot be read, and were passed over")
-        if not found:
-            raise _none(memory)
-        kernels = [
-            cls(
+        from ntbdbg.kernel.opening import open_kernel
+
+        def make(info: Vmcoreinfo, lost: str | None) -> Kernel:
+            return cls(
                 memory,
                 info,
                 symbols=symbols,
@@ -106,10 +109,10 @@ class Kernel:
                 notify=notify,
                 roots=roots,
                 budget=budget,
+                lost=lost,
             )
-            for info in found[:MOST_KERNELS]
-        ]
-        return kernels[0] if len(kernels) == 1 else _live(kernels)
+
+        return open_kernel(memory, make, notify or (lambda text: None), which)
 
     def __repr__(self) -> str:
         return f"<Kernel {self.info.release} in {self.memory.name}>"
@@ -128,8 +131,20 @@ class Kernel:
 
     @cached_property
     def tables(self) -> PageTables:
-        """Its own page tables."""
+        """Its own page tables, or what stands for them where they are gone."""
+        if self.lost is not None:
+            return LinearMap(self.memory, self.info, self._direct_map)
         return page_tables(self.memory, self.info)
+
+    def _direct_map(self) -> int | None:
+        """Where it maps all RAM in one piece, by its own word."""
+        try:
+            found = self.table.named("page_offset_base")
+            raw = self.virtual.read(found[0].address, 8) if found else None
+        except (KernelError, FaultError):
+            return None
+        fixed = DIRECT_MAP[self.info.pgtable_l5]
+        return fixed if raw is None else int.from_bytes(raw, "little")
 
     @cached_property
     def virtual(self) -> VirtualMemory:
@@ -360,38 +375,3 @@ class Kernel:
         if not found:
             raise KernelError(f"Linux {self.info.release} has no symbol {name}", hint=why_not)
         return found[0].address
-
-
-def _live(kernels: list[Kernel]) -> Kernel:
-    """The one of several that lives; it knows the others, and so does the user."""
-    from ntbdbg.kernel.liveness import by_liveness
-
-    ordered, reason = by_liveness(kernels)
-    live = ordered[0]
-    live.others = [kernel.info for kernel in ordered[1:]]
-    names = ", ".join(f"{info.release} (VMCOREINFO at {info.address:#x})" for info in live.others)
-    live._notify(
-        f"{live.memory.name}: {len(kernels)} kernels are in its RAM; taken: {live.info.release} "
-        f"(VMCOREINFO at {live.info.address:#x}), {reason}; not {names}"
-    )
-    return live
-
-
-def _none(memory: PhysicalMemory) -> KernelError:
-    """Why there is no kernel to be understood."""
-    for info in scan(memory):
-        try:
-            problem = implausible(memory, info)
-        except FaultError as error:
-            problem = error.message
-        return KernelError(
-            f"{memory.name}: Linux {info.release} left its VMCOREINFO at {info.address:#x}, "
-            f"but {problem}",
-            hint="it does not run any more, or its memory is damaged; "
-            "guest-physical addresses still work",
-        )
-    return KernelError(
-        f"{memory.name}: no Linux kernel that keeps VMCOREINFO is in its RAM",
-        hint="it may still be in its firmware or boot loader, or be built without CONFIG_KEXEC "
-        "or CONFIG_CRASH_DUMP; guest-physical addresses work all the same",
-    )

@@ -54,7 +54,7 @@ def scan(memory: PhysicalMemory, *, progress: Progress | None = None) -> list[Vm
             found.setdefault(info.text, info)
             if len(found) == MOST_TEXTS:
                 break
-    return sorted(found.values(), key=lambda info: info.address)
+    return sorted(found.values(), key=lambda info: info.address or 0)
 
 
 def read_text(memory: PhysicalMemory, address: int) -> Vmcoreinfo | None:

@@ -52,7 +52,8 @@ class SystemInfo:
     :ivar in_use: whether a processor uses its page tables, None if nobody knows
     :ivar panic_cpu: the CPU that panicked, None if none has
     :ivar trouble: the newest lines of its log that tell of panics, oopses, hangs, warnings
-    :ivar others: further kernels in this RAM
+    :ivar number: of this kernel among all in this RAM, from 1 on
+    :ivar others: further kernels in this RAM, and their `other_numbers`
     :ivar notes: a clause for each thing that is not known
     """
 
@@ -75,7 +76,9 @@ class SystemInfo:
     panic_cpu: int | None
     oops_in_progress: bool | None
     trouble: tuple[Trouble, ...]
+    number: int
     others: tuple[Vmcoreinfo, ...]
+    other_numbers: tuple[int, ...]
     notes: tuple[str, ...]
 
 
@@ -112,7 +115,9 @@ def system_info(kernel: Kernel, log: KernelLog | None = None) -> SystemInfo:
         panic_cpu=None if panic == NO_CPU else panic,
         oops_in_progress=None if oops is None else bool(oops),
         trouble=asked.of("log", lambda: _trouble(log or read_log(kernel))) or (),
+        number=kernel.number,
         others=tuple(kernel.others),
+        other_numbers=tuple(kernel.other_numbers),
         notes=tuple(asked.notes),
     )
 

@@ -32,31 +32,35 @@ _RELEASE = re.compile(r"(\d{1,3})\.(\d{1,5})(?:\.\d{1,5})?[\w.+~-]*")
 class Vmcoreinfo:
     """What one kernel says of itself.
 
-    :ivar address: GPA of the text
+    :ivar address: GPA of the text, None where a dump has it as a note
     :ivar values: every line, key to value: ``{"SYMBOL(_stext)": "ffffffff81000000", …}``
     :ivar text: the lines as they are in RAM, without what follows them
     """
 
-    address: int
+    address: int | None
     values: Mapping[str, str]
     text: bytes = field(repr=False, compare=False, default=b"")
 
     @classmethod
-    def parse(cls, address: int, page: bytes) -> Vmcoreinfo | None:
+    def parse(cls, address: int | None, page: bytes) -> Vmcoreinfo | None:
         """The text at the start of `page`, or None if it is none.
+
+        Vendors add lines of their own, which are passed over if they are not understood; and the
+        kernel cuts the last one where its page is full (``vmcoreinfo_append_str``).
 
         :param page: at most 4096 bytes are looked at; the text ends at the first NUL
         """
         text = page[:PAGE].partition(b"\0")[0]
-        if not text.startswith(FIRST_KEY) or not text.endswith(b"\n"):
-            return None
-        values: dict[str, str] = {}
-        for line in text.decode("latin-1").splitlines():
-            match = _LINE.fullmatch(line)
-            if match is None or len(match[2]) > LONGEST_VALUE:
-                return None
-            values[match[1]] = match[2]
-        return cls(address, values, text) if _RELEASE.fullmatch(values["OSRELEASE"]) else None
+        text = text[: text.rfind(b"\n") + 1]
+        matches = map(_LINE.fullmatch, text.decode("latin-1").split("\n"))
+        values = {m[1]: m[2] for m in matches if m is not None and len(m[2]) <= LONGEST_VALUE}
+        whole = text.startswith(FIRST_KEY) and _RELEASE.fullmatch(values.get("OSRELEASE", ""))
+        return cls(address, values, text) if whole else None
+
+    @property
+    def place(self) -> str:
+        """Where the text is, in words."""
+        return "in the dump's notes" if self.address is None else f"at {self.address:#x}"
 
     @property
     def release(self) -> str:
@@ -150,7 +154,7 @@ class Vmcoreinfo:
 
     def _lacks(self, key: str) -> KernelError:
         return KernelError(
-            f"VMCOREINFO of Linux {self.release} at {self.address:#x} lacks {key}",
+            f"VMCOREINFO of Linux {self.release} {self.place} lacks {key}",
             hint="only x86-64 kernels since 4.13 tell it",
         )
 

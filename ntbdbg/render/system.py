@@ -52,8 +52,9 @@ class SystemView:
         yield "state", _state(info)
         for trouble in info.trouble:
             yield "", f"[{trouble.time_ns / NS:12.6f}] {printable(trouble.text)}"
-        for other in info.others:
-            yield "also in RAM", f"Linux {other.release}, VMCOREINFO at {other.address:#x}"
+        for number, other in zip(info.other_numbers, info.others, strict=True):
+            what = f"Linux {other.release}, VMCOREINFO {other.place}"
+            yield "also in RAM", f"{what}: --which-kernel {number}"
 
 
 def uptime_words(info: SystemInfo) -> str:
@@ -114,12 +115,15 @@ def system_facts(info: SystemInfo) -> dict[str, Any]:
         "realtime_ns": info.clocks.realtime_ns if info.clocks else None,
         "cpus": [asdict(cpu) for cpu in info.cpus],
         "trouble": [{**asdict(one), "kind": one.kind.value} for one in info.trouble],
-        "others": [{"release": one.release, "address": one.address} for one in info.others],
+        "others": [
+            {"number": number, "release": one.release, "address": one.address}
+            for number, one in zip(info.other_numbers, info.others, strict=True)
+        ],
     }
 
 
 _PLAIN = (
     "release", "version", "nodename", "banner", "command_line", "build_id", "kernel_offset",
     "phys_base", "memory_total", "memory_free", "cpus_online", "taints",
-    "system_state", "in_use", "panic_cpu", "oops_in_progress", "notes",
+    "system_state", "in_use", "number", "panic_cpu", "oops_in_progress", "notes",
 )  # fmt: skip

@@ -26,13 +26,16 @@ class CaptureLabs:
     """Captures by path, opened when they are first named.
 
     :param notify: called with each note of theirs
-    :param budget: as of `Lab`
+    :param budget: as of `Lab`, and so `which_kernel`
     """
 
     def __init__(
-        self, notify: Callable[[str], None] | None = None, budget: BudgetOf = no_budget
+        self,
+        notify: Callable[[str], None] | None = None,
+        budget: BudgetOf = no_budget,
+        which_kernel: int | None = None,
     ) -> None:
-        self._notify, self._budget = notify, budget
+        self._notify, self._budget, self._which_kernel = notify, budget, which_kernel
         self._labs: dict[str, Lab] = {}
 
     def guest(self, name: str) -> Guest | None:
@@ -62,7 +65,11 @@ class CaptureLabs:
 
             found = captured(path, f"capture {path}")
             self._labs[path] = Lab(
-                found, notify=self._notify, prefix=f"{path}:", budget=self._budget
+                found,
+                notify=self._notify,
+                prefix=f"{path}:",
+                budget=self._budget,
+                which_kernel=self._which_kernel,
             )
         return self._labs[path]
 

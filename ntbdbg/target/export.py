@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, NtbdbgError, TargetError
+from ntbdbg.kernel.linear import DIRECT_MAP
 from ntbdbg.memory.formats.content import Content, Mapped, Tell, held
 from ntbdbg.memory.formats.kdumpformat import UTSNAME_FIELDS, UTSNAME_SIZE
 from ntbdbg.memory.formats.kdumpwrite import METHODS, write_kdump
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
 FORMATS = ("elf", "kdump", "lime", "raw")
 METHOD_NAMES = tuple(METHODS)
-
-DIRECT_MAP = {False: 0xFFFF_8880_0000_0000, True: 0xFF11_0000_0000_0000}
-"""``__PAGE_OFFSET_BASE_L4`` and ``_L5``, where KASLR does not move it."""
 
 _OVERHEAD = 1 << 20
 """Bytes that are more than enough for headers of a plain dump."""

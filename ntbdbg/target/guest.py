@@ -96,6 +96,7 @@ class Guest:
                 notify=self.lab.note,
                 roots=self._page_table_roots,
                 budget=self._budget(),
+                which=self.lab.which_kernel,
             )
         return self._kernel
 

@@ -41,6 +41,7 @@ class Lab:
     :ivar still: what holds all guests, while `frozen` does
     :ivar budget: gives what a command may spend on the guests' word; None: each walk for itself
     :ivar symbols: file with debug information of the guests' kernel, None if there is none
+    :ivar which_kernel: number of the kernel that is meant where a RAM holds several
     :ivar notes: what was assumed, and what the user should know
     """
 
@@ -54,13 +55,15 @@ class Lab:
         notify: Callable[[str], None] | None = None,
         prefix: str = "",
         budget: BudgetOf = no_budget,
+        which_kernel: int | None = None,
     ) -> None:
         self.symbols = symbols
+        self.which_kernel = which_kernel
         self.budget = budget
         self.manifest: Manifest | None = found.manifest
         self.capture = found.capture
         self.prefix = prefix
-        self._captures = CaptureLabs(notify, budget)
+        self._captures = CaptureLabs(notify, budget, which_kernel)
         self.path: str | None = found.path
         self.how = found.how
         self.still: Standstill | None = None
@@ -87,6 +90,7 @@ class Lab:
         symbols: str | None = None,
         notify: Callable[[str], None] | None = None,
         budget: BudgetOf = no_budget,
+        which_kernel: int | None = None,
     ) -> Lab:
         """The lab at `where`, else ``$NTBDBG_FROM``, else the named or only one.
 
@@ -98,6 +102,8 @@ class Lab:
         :param notify: called with each note as it arises; `notes` keeps them too
         :param budget: gives what all that is asked of the guests' kernels may spend together; by
             default each walk has a budget of its own
+        :param which_kernel: where a guest's RAM holds several kernels, the number of the one that
+            is meant, as ``info`` tells it
         :raises UsageError: several labs run and none is named
         :raises TargetError, FormatError: what was named is absent or unusable
         """
@@ -109,6 +115,7 @@ class Lab:
             symbols=symbols,
             notify=notify,
             budget=budget,
+            which_kernel=which_kernel,
         )
 
     def __enter__(self) -> Lab:
@@ -367,7 +374,13 @@ class Lab:
         )
         if found is self._found:
             return self.guest(record.name)
-        lab = Lab(found, symbols=self.symbols, notify=self._notify, budget=self.budget)
+        lab = Lab(
+            found,
+            symbols=self.symbols,
+            notify=self._notify,
+            budget=self.budget,
+            which_kernel=self.which_kernel,
+        )
         self._owners.append(lab)
         return lab.guest(record.name)
 

@@ -114,6 +114,7 @@ def _quietly(
 ) -> ExitStatus:
     """Only whether there is a difference; what comes behind it is not looked at."""
     differs = next(pages, None) is not None
+    _note_left_out(app, compared)
     if app.json:
         a, b = compared.a.name, compared.b.name
         unknown = dict.fromkeys(("compared", "different", "pages", "last")) if differs else {}

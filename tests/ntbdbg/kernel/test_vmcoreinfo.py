@@ -58,16 +58,41 @@ def test_what_is_not_told_is_none(asked):
     [
         b"",
         TEXT[1:],
-        TEXT[:-1],
-        TEXT.replace(b"=4096", b"=4096\xff"),
-        TEXT.replace(b"PAGESIZE=", b"PAGESIZE "),
+        TEXT[:20],
         TEXT.replace(b"6.1.0-56-amd64", b"%s"),
-        TEXT.replace(b"4096", b"4" * 300),
-        TEXT.replace(b"PAGESIZE", b"\n"),
+        TEXT.replace(b"6.1.0", b"6.1.0\xff"),
     ],
 )
-def test_a_text_that_is_not_whole_is_none(text):
+def test_a_text_without_a_release_is_none(text):
     assert parse(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TEXT + b"vendor_build=7\n",
+        TEXT.replace(b"=4096", b"=4096\xff"),
+        TEXT.replace(b"PAGESIZE=", b"PAGESIZE "),
+        TEXT.replace(b"4096", b"4" * 300),
+        TEXT.replace(b"PAGESIZE", b"\n"),
+        TEXT.replace(b"PAGESIZE", b"a\rPAGESIZE"),
+    ],
+)
+def test_lines_that_are_not_understood_are_passed_over(text):
+    info = parse(text)
+    assert info is not None
+    assert set(info.values) - {"PAGESIZE"} == set(parse(TEXT).values) - {"PAGESIZE"}
+    assert info.text == text
+
+
+def test_a_last_line_that_the_page_cuts_is_dropped():
+    full = TEXT + b"".join(b"NUMBER(n%d)=1234567\n" % n for n in range(300))
+    info = Vmcoreinfo.parse(0, full[:4096])
+    assert info is not None
+    assert len(full) > 4096 > len(info.text) > 4096 - 30
+    assert info.text.endswith(b"\n")
+    assert info.kernel_offset == 0x2E600000
+    assert all(value == "1234567" for key, value in info.values.items() if key[7:8] == "n")
 
 
 @pytest.mark.parametrize("value", [b"", b"0x", b"12345678901234567", b"-1", b"1 2"])
