@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 import ntbdbg
-from ntbdbg.errors import TargetError
+from ntbdbg.errors import QmpError, TargetError
 from ntbdbg.memory.layout import qemu_segments
 from ntbdbg.target.manifest import (
     GuestRecord,
@@ -49,12 +50,17 @@ class Machine:
             self.process = subprocess.Popen(
                 [*argv, *options], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        eventually(Path(f"{folder / name}.launcher").exists, f"QEMU {name}", 60)
-        self.ask("query-status")  # answered when the machine is made, RAM file and all
+        # answered when the machine is made, RAM file and all
+        eventually(self._answers, f"QEMU {name}", 60)
 
     def ask(self, command: str, **arguments: Any) -> Any:
         with Qmp(f"{self.folder / self.name}.launcher", timeout=60, who=self.name) as qmp:
             return qmp.execute(command, **arguments)
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(QmpError):
+            return bool(self.state)
+        return False
 
     @property
     def state(self) -> str:
