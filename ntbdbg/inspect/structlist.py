@@ -8,7 +8,7 @@ from typing import Any
 from ntbdbg.errors import UsageError
 from ntbdbg.inspect.structs import StructDef
 
-_PAGE_SOURCE = "qemu_src/include/hw/misc/idt_ntb_shm.h, docs/shared-page.md"
+_PAGE_SOURCE = "qemu_src/include/hw/ntb/ntb_shm.h, docs/shared-page.md"
 _BOOT_SOURCE = "Linux arch/x86/include/uapi/asm/bootparam.h, Documentation/x86/zero-page.rst"
 
 

@@ -36,20 +36,23 @@ _RESTART = "restart the lab, or name the page of another one with --page"
 
 
 def decode_header(data: bytes, source: str) -> PageHeader:
-    """Check the first `0x50` bytes of the page.
+    """Check the page's header, of either layout.
+
+    :param data: the page's first bytes, 0x60 of them or more
 
     :param source: what errors call the page
     :raises NtbError: not such a page, of another version, or sizes that make no sense
     """
     if len(data) < page.layout("little").header.sizeof():
         raise NtbError(f"{source}: {len(data)} bytes are too few for a shared page", hint=_RESTART)
-    raw = page.layout(_endian(data, source)).header.parse(data)
-    _check_version(raw, source)
-    _check_sizes(raw, source)
+    endian = _endian(data, source)
+    layout = page.layout(endian, _major(data, endian, source))
+    raw = layout.header.parse(data)
+    _check_sizes(raw, layout, source)
     return PageHeader(
         major=raw.major,
         minor=raw.minor,
-        endian=_endian(data, source),
+        endian=endian,
         nports=raw.nports,
         model=raw.model,
         nonce=raw.switch_nonce,
@@ -118,17 +121,19 @@ def _endian(data: bytes, source: str) -> page.Endian:
     return order
 
 
-def _check_version(raw: Any, source: str) -> None:
-    if raw.major != page.MAJOR:
+def _major(data: bytes, endian: page.Endian, source: str) -> int:
+    """Which layout it is; the words that say so are in every one at the same place."""
+    major, minor = (int.from_bytes(data[at : at + 4], endian) for at in (8, 12))
+    if major not in page.MAJORS:
+        known = " and ".join(f"{one}.x" for one in page.MAJORS)
         raise NtbError(
-            f"{source}: has layout version {raw.major}.{raw.minor}, "
-            f"this ntbdbg reads {page.MAJOR}.x",
+            f"{source}: has layout version {major}.{minor}, this ntbdbg reads {known}",
             hint="use the ntbdbg of the checkout that built this QEMU",
         )
+    return major
 
 
-def _check_sizes(raw: Any, source: str) -> None:
-    layout = page.layout("little")
+def _check_sizes(raw: Any, layout: page.PageLayout, source: str) -> None:
     wrong = None
     if raw.hdr_size < layout.header.sizeof():
         wrong = f"hdr_size {raw.hdr_size:#x} is less than {layout.header.sizeof():#x}"
@@ -148,7 +153,7 @@ def _decode_port(
     data: bytes, header: PageHeader, part: int, alive: bool | None, torn: bool
 ) -> NtPort:
     start = header.port_off + part * header.port_stride
-    struct = page.layout(header.endian).port
+    struct = page.layout(header.endian, header.major).port
     raw = struct.parse(data[start : start + struct.sizeof()])
     problems: list[str] = []
     state = _state(raw, problems)

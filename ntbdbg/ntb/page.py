@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Layout of the page that the NT ports of one switch share.
 
-The C side of the contract is ``qemu_src/include/hw/misc/idt_ntb_shm.h``; names, order and
-sizes here are the same, and a test compares the two field by field. `docs/shared-page.md`
-is the prose.
+The C side of the contract are ``qemu_src/include/hw/ntb/ntb_shm.h`` and, for the part of a block
+that only an IDT port has, ``idt_ntb_shm.h`` beside it; names, order and sizes here are the same,
+and a test compares the two field by field. `docs/shared-page.md` is the prose.
 
 Numbers are in the byte order of the host that runs the guests; the `endian` word tells
 which. Layouts are therefore made per byte order, by `layout`.
@@ -17,18 +17,25 @@ from typing import Any, Literal
 
 from construct import Int32ub, Int32ul, Int64ub, Int64ul, Struct
 
+from ntbdbg.ntb import layout1
+
 MAGIC = 0x4944544E54425357
-MAJOR = 1
-MINOR = 1
+MAJOR = 2
+MINOR = 0
+MAJORS = (layout1.MAJOR, MAJOR)
+"""The layouts that can be read."""
 ENDIAN = 0x01020304
 MODEL = 0x8091
 MIN_SIZE = 0x10000
 PORT_OFF = 0x2000
 PORT_STRIDE = 0x1000
+DEVICE_OFF = 0x600
+"""Where the device area of a block begins; what is below it, every model has."""
 MIN_PORTS = 2
 MAX_PORTS = 6
 MAX_SEGS = 16
 NUM_MSG = 4
+NUM_SPAD = 64
 NUM_BARS = 6
 LUT_BARS = 2
 LUT_ENTRIES = 24
@@ -47,45 +54,61 @@ Endian = Literal["little", "big"]
 
 @dataclass(frozen=True)
 class PageLayout:
-    """The structures of the page in one byte order: `construct.Struct` each."""
+    """The structures of the page in one byte order: `construct.Struct` each.
+
+    :ivar common: the part of a block that every model has; None in layout 1
+    :ivar idt: the device area of an IDT port; None in layout 1
+    :ivar port: all that a block of an IDT port holds
+    """
 
     endian: Endian
     header: Any
     segment: Any
     lut: Any
     port: Any
+    common: Any = None
+    idt: Any = None
 
 
 @functools.cache
-def layout(endian: Endian) -> PageLayout:
-    """The layouts for a host of byte order `endian`."""
+def layout(endian: Endian, major: int = MAJOR) -> PageLayout:
+    """The layouts for a host of byte order `endian`, of one of `MAJORS`."""
     little = endian == "little"
     u32, u64 = (Int32ul, Int64ul) if little else (Int32ub, Int64ub)
     segment, lut = _segment(u64), _lut(u32)
-    return PageLayout(endian, _header(u32, u64), segment, lut, _port(u32, u64, segment, lut))
+    if major == layout1.MAJOR:
+        port = layout1.port(u32, u64, segment, lut)
+        return PageLayout(endian, layout1.header(u32, u64), segment, lut, port)
+    common, idt = _common(u32, u64, segment), _idt(u32, lut)
+    port = Struct(*common.subcons, *idt.subcons)
+    return PageLayout(endian, _header(u32, u64), segment, lut, port, common, idt)
 
 
 def _header(u32: Any, u64: Any) -> Any:
-    """``struct idt_ntb_shm_header``, at offset 0."""
+    """``struct ntb_shm_header``, at offset 0."""
     return Struct(
         "magic" / u64 * '"IDTNTBSW", high byte first',
-        "major" / u32 * "readers refuse any other",
+        "major" / u32 * "readers refuse any that they do not know",
         "minor" / u32 * "fields are only ever added",
         "endian" / u32 * "0x01020304 in host order",
         "hdr_size" / u32 * "bytes of this structure",
         "port_off" / u32 * "offset of the block of partition 0",
         "port_stride" / u32 * "bytes from one block to the next",
         "nports" / u32 * "configured ports",
-        "model" / u32 * "PCI device id of the switch",
+        "model" / u32 * "PCI device id of every port; says what device areas hold",
         "switch_nonce" / u64 * "random, names this power cycle",
         "port_bitmap" / u32 * "bit n: switch port n is an NT port",
         "cfg_flags" / u32 * "bit 0: doorbells also reach their sender; 1: windows are mirrored",
-        "barsetup" / u32[NUM_BARS] * "BARSETUP registers, alike on every port",
+        "barsetup" / u32[NUM_BARS] * "how each BAR is set up, alike on every port: BARSETUP",
+        "ring_off" / u32 * "offset of the event ring of partition 0; 0: nothing is recorded",
+        "ring_stride" / u32 * "bytes from one event ring to the next",
+        "ring_entries" / u32 * "entries of each event ring",
+        "rsvd_05c" / u32[1],
     )
 
 
 def _segment(u64: Any) -> Any:
-    """``struct idt_ntb_shm_seg``: [gpa, gpa + len) lies in the RAM file at off."""
+    """``struct ntb_shm_seg``: [gpa, gpa + len) lies in the RAM file at off."""
     return Struct(
         "gpa" / u64 * "guest-physical address",
         "len" / u64 * "bytes",
@@ -102,11 +125,11 @@ def _lut(u32: Any) -> Any:
     )
 
 
-def _port(u32: Any, u64: Any, segment: Any, lut: Any) -> Any:
-    """``struct idt_ntb_shm_port``, at port_off + partition * port_stride."""
+def _common(u32: Any, u64: Any, segment: Any) -> Any:
+    """``struct ntb_shm_port`` below its device area, at port_off + partition * port_stride."""
     return Struct(
         "state" / u32 * "0 free, 1 claimed, 2 attached",
-        "port" / u32 * "switch port: 0, 2, 4, 6, 8, 12",
+        "port" / u32 * "switch port",
         "part" / u32 * "partition",
         "ivshmem_id" / u32 * "id that ivshmem-server gave",
         "incarnation" / u64 * "random, new at each attach",
@@ -116,22 +139,53 @@ def _port(u32: Any, u64: Any, segment: Any, lut: Any) -> Any:
         "server_pid" / u32 * "pid of ivshmem-server; ivshmem_id is of this one",
         "rsvd_030" / u32[4],
         "linkup" / u32 * "1: on the link and out of reset",
-        "pcicmd" / u32 * "PCI command register",
-        "ntctl" / u32 * "NTCTL",
-        "mtbl" / u32 * "mapping-table entry of this partition",
-        "pcielctlsts" / u32 * "PCIELCTLSTS",
+        "admits" / u32 * "1: peers may write into this guest's RAM",
         "down_epoch" / u32 * "rises when windows into here must close",
-        "rsvd_058" / u32[10],
+        "pcicmd" / u32 * "PCI command register",
+        "rsvd_050" / u32[12],
         "ack" / u32[8] * "by port q: its windows into here are closed up to this epoch",
         "rsvd_0a0" / u32[8],
-        "indbellsts" / u32 * "INDBELLSTS",
-        "ev_linkup" / u32 * "events not taken yet; bit: switch port",
-        "ev_linkdn" / u32 * "events not taken yet; bit: switch port",
+        "indbellsts" / u32 * "doorbells that are set",
+        "ev_linkup" / u32 * "events not taken yet; bit: partition",
+        "ev_linkdn" / u32 * "events not taken yet; bit: partition",
         "ev_gsig" / u32 * "events not taken yet; bit: partition",
         "kick_pending" / u32 * "1: the eventfd has been written",
         "rsvd_0d4" / u32[11],
         "inmsg" / u64[NUM_MSG] * "data | source << 32 | FULL (bit 63)",
         "rsvd_120" / u64[4],
+        "spad" / u32[NUM_SPAD] * "scratchpads",
+        "ram_seq" / u32 * "odd while the RAM table is being written",
+        "nseg" / u32 * "segments in use",
+        "ram_dev" / u64 * "st_dev of the RAM file",
+        "ram_ino" / u64 * "st_ino of the RAM file",
+        "ram_size" / u64 * "bytes of the RAM file",
+        "seg" / segment[MAX_SEGS] * "this guest's RAM",
+        "rsvd_3e0" / u64[4],
+        "bar_addr" / u64[NUM_BARS] * "where the guest mapped its BARs, all-ones: nowhere",
+        "mw_open" / u32 * "bit n: window n reaches the peer now",
+        "mw_trapped" / u32 * "bit n: window n is open, and some of it is copied by the device",
+        "rsvd_438" / u64[9],
+        "db_tx" / u64 * "doorbell writes",
+        "db_rx" / u64 * "wake-ups that brought doorbell bits",
+        "kicks" / u64 * "eventfd writes",
+        "msi" / u64 * "interrupts raised, MSI or INTx",
+        "msg_tx" / u64 * "messages sent",
+        "msg_fail" / u64 * "messages refused by the receiver",
+        "win_map" / u64 * "windows opened",
+        "win_unmap" / u64 * "windows closed",
+        "win_trap" / u64 * "accesses that trapped, closed or copied",
+        "quiesce_timeouts" / u64 * "peers that did not close their windows in time",
+        "rsvd_4d0" / u64[38],
+    )
+
+
+def _idt(u32: Any, lut: Any) -> Any:
+    """``struct idt_ntb_shm_area``, the device area of model 0x8091."""
+    return Struct(
+        "ntctl" / u32 * "NTCTL",
+        "mtbl" / u32 * "mapping-table entry of this partition",
+        "pcielctlsts" / u32 * "PCIELCTLSTS",
+        "rsvd_60c" / u32[1],
         "indbellmsk" / u32 * "INDBELLMSK",
         "msgstsmsk" / u32 * "MSGSTSMSK",
         "ntintsts" / u32 * "NTINTSTS as the guest would read it",
@@ -145,35 +199,13 @@ def _port(u32: Any, u64: Any, segment: Any, lut: Any) -> Any:
         "selinkdnmsk" / u32 * "SELINKDNMSK",
         "segsigsts" / u32 * "SEGSIGSTS",
         "segsigmsk" / u32 * "SEGSIGMSK",
-        "mw_open" / u32 * "bit n: window n reaches the peer now",
-        "mw_trapped" / u32 * "bit n: window n is open, and some of it is copied by the device",
-        "rsvd_17c" / u32[1],
-        "ram_seq" / u32 * "odd while the RAM table is being written",
-        "nseg" / u32 * "segments in use",
-        "ram_dev" / u64 * "st_dev of the RAM file",
-        "ram_ino" / u64 * "st_ino of the RAM file",
-        "ram_size" / u64 * "bytes of the RAM file",
-        "seg" / segment[MAX_SEGS] * "this guest's RAM",
-        "rsvd_320" / u32[16],
         "swpmsgctl" / u32[NUM_MSG] * "message routes",
         "tmpctl" / u32 * "TMPCTL",
         "tmpsts" / u32 * "TMPSTS",
         "tmpalarm" / u32 * "TMPALARM",
         "tmpadj" / u32 * "TMPADJ",
-        "bar_addr" / u64[NUM_BARS] * "where the guest mapped its BARs, all-ones: nowhere",
-        "rsvd_3b0" / u32[20],
+        "rsvd_664" / u32[39],
         "image" / u32[IMAGE_SIZE // 4] * "registers 0x400-0x4ff",
-        "db_tx" / u64 * "doorbell writes",
-        "db_rx" / u64 * "wake-ups that brought doorbell bits",
-        "kicks" / u64 * "eventfd writes",
-        "msi" / u64 * "interrupts raised, MSI or INTx",
-        "msg_tx" / u64 * "messages sent",
-        "msg_fail" / u64 * "messages refused by the receiver",
-        "win_map" / u64 * "windows opened",
-        "win_unmap" / u64 * "windows closed",
-        "win_trap" / u64 * "accesses that trapped, closed or copied",
-        "quiesce_timeouts" / u64 * "peers that did not close their windows in time",
-        "rsvd_550" / u64[22],
         "lut" / lut[LUT_ENTRIES][LUT_BARS] * "lookup tables of BAR2 and BAR4",
     )
 
@@ -189,7 +221,7 @@ def offset_of(struct: Any, name: str) -> int:
 
 
 @functools.cache
-def port_member(endian: Endian, name: str) -> tuple[int, int]:
+def port_member(endian: Endian, name: str, major: int = MAJOR) -> tuple[int, int]:
     """Offset and size in bytes of member `name` of a port block."""
-    struct = layout(endian).port
+    struct = layout(endian, major).port
     return offset_of(struct, name), int(getattr(struct, name).sizeof())

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ntbdbg.ntb.model import Link, PageHeader
 
-HEADER_SIZE = 0x50
+HEADER_SIZE = 0x60
 RETRIES = 8
 """Reads of the page before a RAM table that is always being rewritten is given up."""
 
@@ -123,6 +123,6 @@ class PageBytes(SharedPage):
 
 def word(data: bytes, header: PageHeader, part: int, name: str) -> int:
     """One number of a port block by its C name, without decoding the block; 0 beyond the end."""
-    at, size = page.port_member(header.endian, name)
+    at, size = page.port_member(header.endian, name, header.major)
     start = header.port_off + part * header.port_stride + at
     return int.from_bytes(data[start : start + size], header.endian)

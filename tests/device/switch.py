@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """ivshmem-server and the page it hands out, as a test sees them.
 
-Offsets are those of qemu_src/include/hw/misc/idt_ntb_shm.h.
+Offsets are those of qemu_src/include/hw/ntb/, by the toolkit's layout, which a test compares.
 """
 
 from __future__ import annotations
@@ -14,79 +14,32 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ntbdbg.ntb.page import MIN_SIZE, PORT_OFF, PORT_STRIDE, layout, port_member
 from tests.device.deadline import eventually
 
 if TYPE_CHECKING:
     from tests.device.qtest import Build
 
-SHM_SIZE = 0x10000
-PORT_OFF = 0x2000
-PORT_STRIDE = 0x1000
-PORT_SIZE = 0x840
+SHM_SIZE = MIN_SIZE
+HEADER_SIZE = layout("little").header.sizeof()
+PORT_SIZE = layout("little").port.sizeof()
 
-FIELDS: dict[str, tuple[int, str]] = {
-    "state": (0x000, "<I"),
-    "port": (0x004, "<I"),
-    "part": (0x008, "<I"),
-    "ivshmem_id": (0x00C, "<I"),
-    "incarnation": (0x010, "<Q"),
-    "pid": (0x018, "<Q"),
-    "start_ns": (0x020, "<Q"),
-    "flags": (0x028, "<I"),
-    "server_pid": (0x02C, "<I"),
-    "linkup": (0x040, "<I"),
-    "pcicmd": (0x044, "<I"),
-    "ntctl": (0x048, "<I"),
-    "mtbl": (0x04C, "<I"),
-    "pcielctlsts": (0x050, "<I"),
-    "down_epoch": (0x054, "<I"),
-    "ack": (0x080, "<8I"),
-    "indbellsts": (0x0C0, "<I"),
-    "ev_linkup": (0x0C4, "<I"),
-    "ev_linkdn": (0x0C8, "<I"),
-    "ev_gsig": (0x0CC, "<I"),
-    "kick_pending": (0x0D0, "<I"),
-    "inmsg": (0x100, "<4Q"),
-    "indbellmsk": (0x140, "<I"),
-    "msgstsmsk": (0x144, "<I"),
-    "ntintsts": (0x148, "<I"),
-    "ntintmsk": (0x14C, "<I"),
-    "outmsgsts": (0x150, "<I"),
-    "semsk": (0x154, "<I"),
-    "sepmsk": (0x158, "<I"),
-    "selinkupsts": (0x15C, "<I"),
-    "selinkupmsk": (0x160, "<I"),
-    "selinkdnsts": (0x164, "<I"),
-    "selinkdnmsk": (0x168, "<I"),
-    "segsigsts": (0x16C, "<I"),
-    "segsigmsk": (0x170, "<I"),
-    "mw_open": (0x174, "<I"),
-    "mw_trapped": (0x178, "<I"),
-    "ram_seq": (0x180, "<I"),
-    "nseg": (0x184, "<I"),
-    "ram_dev": (0x188, "<Q"),
-    "ram_ino": (0x190, "<Q"),
-    "ram_size": (0x198, "<Q"),
-    "seg": (0x1A0, "<48Q"),
-    "swpmsgctl": (0x360, "<4I"),
-    "tmpctl": (0x370, "<I"),
-    "tmpsts": (0x374, "<I"),
-    "tmpalarm": (0x378, "<I"),
-    "tmpadj": (0x37C, "<I"),
-    "bar_addr": (0x380, "<6Q"),
-    "image": (0x400, "<64I"),
-    "db_tx": (0x500, "<Q"),
-    "db_rx": (0x508, "<Q"),
-    "kicks": (0x510, "<Q"),
-    "msi": (0x518, "<Q"),
-    "msg_tx": (0x520, "<Q"),
-    "msg_fail": (0x528, "<Q"),
-    "win_map": (0x530, "<Q"),
-    "win_unmap": (0x538, "<Q"),
-    "win_trap": (0x540, "<Q"),
-    "quiesce_timeouts": (0x548, "<Q"),
-    "lut": (0x600, "<144I"),
-}
+_LETTERS = {4: "I", 8: "Q"}
+WIDE = {"inmsg", "seg", "bar_addr"}
+"""Arrays of 64-bit words."""
+
+
+def _fields() -> dict[str, tuple[int, str]]:
+    """Every member of a port block by its C name: offset, and layout as in `struct`."""
+    found = {}
+    for member in layout("little").port.subcons:
+        offset, size = port_member("little", member.name)
+        unit = 8 if member.name in WIDE or size == 8 else 4
+        found[member.name] = offset, f"<{size // unit}{_LETTERS[unit]}"
+    return found
+
+
+FIELDS = {name: place for name, place in _fields().items() if not name.startswith("rsvd_")}
 
 
 class Page:

@@ -17,14 +17,13 @@ from tests.device.conftest import RAM_SIZE, Bench
 from tests.device.deadline import eventually
 from tests.device.port import WINDOW_SIZE, Port
 from tests.device.soak import REPETITIONS
-from tests.device.switch import PORT_OFF, PORT_SIZE, PORT_STRIDE
+from tests.device.switch import HEADER_SIZE, PORT_OFF, PORT_SIZE, PORT_STRIDE
 from tests.device.test_window import digest
 
 pytestmark = pytest.mark.sanitized  # whatever goes wrong shall not go unseen
 
 SEED = 20240607
 OPERATIONS = 20_000
-HEADER_SIZE = 0x50
 # offset, size: the blocks of a port in the shared page
 BLOCKS = {
     "identity": (0x000, 0x040),
@@ -32,11 +31,13 @@ BLOCKS = {
     "acks": (0x080, 0x040),
     "inbox": (0x0C0, 0x040),
     "messages": (0x100, 0x040),
-    "mirror": (0x140, 0x040),
-    "ram": (0x180, 0x1E0),
-    "routes": (0x360, 0x0A0),
-    "image": (0x400, 0x100),
-    "statistics": (0x500, PORT_SIZE - 0x500),
+    "scratchpads": (0x140, 0x100),
+    "ram": (0x240, 0x1C0),
+    "windows": (0x400, 0x080),
+    "statistics": (0x480, 0x180),
+    "mirror": (0x600, 0x100),
+    "image": (0x700, 0x100),
+    "tables": (0x800, PORT_SIZE - 0x800),
 }
 
 # Messages may be sent anywhere in the own RAM; that is no business of this test

@@ -258,7 +258,7 @@ def test_block_that_outlived_its_owner(bench: Bench) -> None:
     """The page says that partition 1 is attached, but nobody holds its lock."""
     a = bench.start(0)
     a.link_enable()
-    levels = {"linkup": 1, "pcicmd": 6, "ntctl": nt.CPEN, "mtbl": 1, "incarnation": 5, "state": 2}
+    levels = {"linkup": 1, "admits": 1, "ntctl": nt.CPEN, "incarnation": 5, "state": 2}
     for name, value in levels.items():
         a.page.put(1, name, value)
     a.page.put(0, "kick_pending", 1)  # taken back when the port has looked
@@ -294,7 +294,7 @@ def silent_owner(bench: Bench) -> None:
     bench.stack.callback(os.close, fd)
     lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, LOCK_PORT1, 1, 0)
     fcntl.fcntl(fd, fcntl.F_OFD_SETLK, lock)
-    levels = {"linkup": 1, "pcicmd": 6, "ntctl": nt.CPEN, "mtbl": 1, "incarnation": 5, "state": 2}
+    levels = {"linkup": 1, "admits": 1, "ntctl": nt.CPEN, "incarnation": 5, "state": 2}
     for name, value in levels.items():
         bench.page.put(1, name, value)
 

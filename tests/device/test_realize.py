@@ -20,7 +20,7 @@ from tests.device.switch import Switch
 if TYPE_CHECKING:
     from tests.device.conftest import Bench
 
-HEADER = {"magic": 0x000, "major": 0x008, "nports": 0x020, "barsetup2": 0x040}
+HEADER = {"magic": 0x000, "major": 0x008, "nports": 0x020, "model": 0x024, "barsetup2": 0x040}
 
 BAD_PROPERTIES = {
     "number=2": "number=2 is out of range",
@@ -92,7 +92,8 @@ def test_small_shared_memory(build: Build, tmp_path: Path) -> None:
 
 DAMAGE = {
     "magic": ("<Q", 1, "header is damaged"),
-    "major": ("<I", 2, "layout version 2, this device speaks 1"),
+    "major": ("<I", 1, "layout version 1, this device speaks 2"),
+    "model": ("<I", 0x0809, "joins ports of model 0x0809, this one is 0x8091"),
     "nports": ("<I", 3, "the switch has 3 ports"),
     "barsetup2": ("<I", 0x8000016C, "BAR2 is set up as"),
 }

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import random
 
-from tests.device.switch import FIELDS, PORT_OFF, PORT_SIZE, PORT_STRIDE, Page
-
-HEADER_SIZE = 0x50
+from tests.device.switch import FIELDS, HEADER_SIZE, PORT_OFF, PORT_SIZE, PORT_STRIDE, Page
 
 
 class Scribbler:

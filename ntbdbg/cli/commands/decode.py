@@ -144,7 +144,7 @@ def _of_page(
 
     source, names = open_page(app, path, target)
     data, link = source.read(), source.link()
-    layouts = layout(link.header.endian)
+    layouts = layout(link.header.endian, link.header.major)
     partition = partition_of(target, link, names)
     wanted = [partition] if definition.name == "nt_port" else range(link.header.nports)
     parts: list[Part] = []

@@ -74,10 +74,21 @@ static void latch_event(IDTNTBState *s, uint32_t se_bit, uint32_t *sts,
     }
 }
 
+/* The page names partitions, the part's registers switch ports */
+static uint32_t switch_ports(const IDTNTBState *s, uint32_t parts)
+{
+    uint32_t ports = 0;
+
+    for (unsigned part = 0; part < s->nports; part++) {
+        ports |= (parts >> part & 1) << idt_ntb_port_of(part);
+    }
+    return ports;
+}
+
 void idt_ntb_event_drain(IDTNTBState *s)
 {
-    uint32_t up = qatomic_xchg(&s->own->ev_linkup, 0) & s->cfg.port_bitmap;
-    uint32_t down = qatomic_xchg(&s->own->ev_linkdn, 0) & s->cfg.port_bitmap;
+    uint32_t up = switch_ports(s, qatomic_xchg(&s->own->ev_linkup, 0));
+    uint32_t down = switch_ports(s, qatomic_xchg(&s->own->ev_linkdn, 0));
     uint32_t sig = qatomic_xchg(&s->own->ev_gsig, 0) & ((1u << s->nports) - 1);
 
     if (s->in_reset) {
@@ -98,7 +109,7 @@ static void post_event(IDTNTBState *s, unsigned part, uint32_t *word,
 
 void idt_ntb_event_post_link(IDTNTBState *s, bool up)
 {
-    uint32_t bit = 1u << idt_ntb_port_of(s->part);
+    uint32_t bit = 1u << s->part;
 
     for (unsigned part = 0; part < s->nports; part++) {
         if (part != s->part) {

@@ -35,7 +35,8 @@ static int part_of_port(const IDTNTBState *s, unsigned port)
 static uint32_t peer_image_read(IDTNTBState *s, unsigned part, unsigned off)
 {
     const IDTNTBPeer *peer = &s->peer[part];
-    const IDTNTBShmPort *block = idt_ntb_shm_port(&s->shm, part);
+    const IDTNTBShmArea *area =
+        idt_ntb_shm_area(idt_ntb_shm_port(&s->shm, part));
     uint32_t image = 0;
 
     switch (off) {
@@ -55,7 +56,7 @@ static uint32_t peer_image_read(IDTNTBState *s, unsigned part, unsigned off)
         return 0;
     }
     if (peer->attached) {
-        image = qatomic_read(&block->image[(off - IDT_NTB_SHM_IMAGE_BASE) / 4]);
+        image = qatomic_read(&area->image[(off - IDT_NTB_SHM_IMAGE_BASE) / 4]);
     }
     if (off >= IDT_NTB_BARSETUP0 && off < IDT_NTB_BAR_END &&
         off % IDT_NTB_BAR_STRIDE == 0) {
@@ -149,6 +150,7 @@ static uint32_t swpmsgctl_read(IDTNTBState *s, uint32_t addr)
 {
     unsigned m = (addr - GASA_SWP0MSGCTL0) / 0x20;
     unsigned part = (addr - GASA_SWP0MSGCTL0) % 0x20 / 4;
+    IDTNTBShmArea *area;
 
     if (part == s->part) {
         return s->swpmsgctl[m];
@@ -156,8 +158,8 @@ static uint32_t swpmsgctl_read(IDTNTBState *s, uint32_t addr)
     if (!idt_ntb_is_peer(s, part) || !s->peer[part].attached) {
         return 0;
     }
-    return qatomic_read(&idt_ntb_shm_port(&s->shm, part)->swpmsgctl[m]) &
-           SWPMSGCTL_MASK;
+    area = idt_ntb_shm_area(idt_ntb_shm_port(&s->shm, part));
+    return qatomic_read(&area->swpmsgctl[m]) & SWPMSGCTL_MASK;
 }
 
 static void swpmsgctl_write(IDTNTBState *s, uint32_t addr, uint32_t val)

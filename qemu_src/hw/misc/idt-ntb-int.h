@@ -43,12 +43,12 @@ OBJECT_DECLARE_SIMPLE_TYPE(IDTNTBState, IDT_NTB)
 #define TYPE_IDT_NTB_PEER_RAM "idt-ntb-peer-ram"
 OBJECT_DECLARE_SIMPLE_TYPE(IDTNTBPeerRam, IDT_NTB_PEER_RAM)
 
-#define IDT_NTB_PORTS       IDT_NTB_SHM_MAX_PORTS
-#define IDT_NTB_BARS        IDT_NTB_SHM_NUM_BARS
-#define IDT_NTB_MSGS        IDT_NTB_SHM_NUM_MSG
+#define IDT_NTB_PORTS       NTB_SHM_MAX_PORTS
+#define IDT_NTB_BARS        NTB_SHM_NUM_BARS
+#define IDT_NTB_MSGS        NTB_SHM_NUM_MSG
 #define IDT_NTB_WINDOW_BARS IDT_NTB_SHM_LUT_BARS        /* BAR2 and BAR4 */
 #define IDT_NTB_MAX_WINDOWS 29          /* IDT_MAX_NR_MWS of the driver */
-#define IDT_NTB_MAX_PIECES  (2 * IDT_NTB_SHM_MAX_SEGS)
+#define IDT_NTB_MAX_PIECES  (2 * NTB_SHM_MAX_SEGS)
 
 /* A peer's RAM file, mapped; lives until the last view of it is gone */
 struct IDTNTBPeerRam {
@@ -67,6 +67,7 @@ typedef struct IDTNTBClient {
 typedef struct IDTNTBPeer {
     bool attached;
     bool linkup;
+    bool admits;                /* it may be written to, its owner says */
     bool dead;                  /* the process of this incarnation is gone */
     uint32_t pcicmd, ntctl, mtbl, pcielctlsts;
     uint32_t flags;
@@ -105,7 +106,7 @@ typedef struct IDTNTBWindow {
     IDTNTBWindowBar *bar;
     unsigned entry;
     uint64_t programmed;        /* the higher, the later; 0: never */
-    MemoryRegion alias[IDT_NTB_SHM_MAX_SEGS];
+    MemoryRegion alias[NTB_SHM_MAX_SEGS];
     unsigned naliases;
     IDTNTBPiece piece[IDT_NTB_MAX_PIECES];
     unsigned npieces;

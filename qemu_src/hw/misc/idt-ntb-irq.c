@@ -22,7 +22,7 @@ uint32_t idt_ntb_msgsts(const IDTNTBState *s)
     uint32_t sts = s->outmsgsts;
 
     for (unsigned m = 0; m < IDT_NTB_MSGS; m++) {
-        if (idt_ntb_shm_get64(&s->own->inmsg[m]) & IDT_NTB_SHM_INMSG_FULL) {
+        if (idt_ntb_shm_get64(&s->own->inmsg[m]) & NTB_SHM_INMSG_FULL) {
             sts |= 1u << (MSGSTS_IN_SHIFT + m);
         }
     }

@@ -154,8 +154,8 @@ static bool check_properties(IDTNTBState *s, Error **errp)
 static void fill_config(IDTNTBState *s)
 {
     s->cfg.nports = s->nports;
-    s->cfg.cfg_flags = (s->db_loopback ? IDT_NTB_SHM_CFG_LOOPBACK : 0) |
-                       (s->mirror_mw ? IDT_NTB_SHM_CFG_MIRROR_MW : 0);
+    s->cfg.cfg_flags = (s->db_loopback ? NTB_SHM_CFG_LOOPBACK : 0) |
+                       (s->mirror_mw ? NTB_SHM_CFG_MIRROR_MW : 0);
     s->cfg.port_bitmap = 0;
     for (unsigned part = 0; part < s->nports; part++) {
         s->cfg.port_bitmap |= 1u << idt_ntb_port_of(part);

@@ -45,12 +45,14 @@ void idt_ntb_link_poll(IDTNTBState *s)
 void idt_ntb_link_publish(IDTNTBState *s)
 {
     IDTNTBShmPort *own = s->own;
+    IDTNTBShmArea *area = idt_ntb_shm_area(own);
 
     qatomic_set(&own->flags, s->flags);
     qatomic_set(&own->pcicmd, idt_ntb_pcicmd(s));
-    qatomic_set(&own->ntctl, s->ntctl);
-    qatomic_set(&own->mtbl, s->mtbl);
-    qatomic_set(&own->pcielctlsts,
+    qatomic_set(&area->ntctl, s->ntctl);
+    qatomic_set(&area->mtbl, s->mtbl);
+    qatomic_set(&own->admits, s->admits);
+    qatomic_set(&area->pcielctlsts,
                 pci_default_read_config(PCI_DEVICE(s), IDT_NTB_PCIELCTLSTS, 4));
     qatomic_store_release(&own->linkup, s->linkup);
 }
@@ -103,7 +105,7 @@ void idt_ntb_link_try_attach(IDTNTBState *s)
     s->admits = idt_ntb_state_admits(true, idt_ntb_pcicmd(s), s->ntctl,
                                      s->mtbl);
     idt_ntb_link_publish(s);
-    qatomic_store_release(&own->state, IDT_NTB_SHM_ATTACHED);
+    qatomic_store_release(&own->state, NTB_SHM_ATTACHED);
     idt_ntb_event_post_link(s, true);
     idt_ntb_event_kick_all(s);
     idt_ntb_link_poll(s);
@@ -134,7 +136,7 @@ void idt_ntb_link_reset_hold(IDTNTBState *s)
     qatomic_xchg(&own->ev_gsig, 0);
     for (unsigned m = 0; m < IDT_NTB_MSGS; m++) {
         idt_ntb_shm_set64(&own->inmsg[m],
-                          (uint64_t)src << IDT_NTB_SHM_INMSG_SRC_SHIFT);
+                          (uint64_t)src << NTB_SHM_INMSG_SRC_SHIFT);
     }
 }
 
@@ -155,7 +157,7 @@ void idt_ntb_link_reset_exit(IDTNTBState *s)
 void idt_ntb_link_rejoined(IDTNTBState *s)
 {
     idt_ntb_link_publish_client(s);
-    s->flags &= ~IDT_NTB_SHM_F_SERVER_LOST;
+    s->flags &= ~NTB_SHM_F_SERVER_LOST;
     idt_ntb_link_publish(s);
     trace_idt_ntb_server_back(s->part, s->server.conn.id);
     /* Others may see this port as down until now, and wait for nothing */
@@ -177,7 +179,7 @@ static void leave(IDTNTBState *s)
     idt_ntb_link_changed(s);
     if (s->own) {
         s->attached = false;
-        qatomic_store_release(&s->own->state, IDT_NTB_SHM_FREE);
+        qatomic_store_release(&s->own->state, NTB_SHM_FREE);
         idt_ntb_event_kick_all(s);
     }
 }

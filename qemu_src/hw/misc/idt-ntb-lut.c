@@ -99,7 +99,7 @@ void idt_ntb_lut_publish(IDTNTBState *s)
     }
     for (unsigned i = 0; i < IDT_NTB_WINDOW_BARS; i++) {
         for (unsigned n = 0; n < s->wbar[i].lut_entries; n++) {
-            IDTNTBShmLut *shown = &s->own->lut[i][n];
+            IDTNTBShmLut *shown = &idt_ntb_shm_area(s->own)->lut[i][n];
 
             qatomic_set(&shown->low, s->lut[i][n].low);
             qatomic_set(&shown->high, s->lut[i][n].high);

@@ -22,15 +22,14 @@ bool idt_ntb_peer_admits(const IDTNTBState *s, unsigned part)
 {
     const IDTNTBPeer *peer = &s->peer[part];
 
-    return peer->attached && idt_ntb_state_admits(peer->linkup, peer->pcicmd,
-                                                  peer->ntctl, peer->mtbl);
+    return peer->attached && peer->linkup && peer->admits;
 }
 
 /* Its kick may be on its way still */
 bool idt_ntb_peer_attached_now(const IDTNTBState *s, unsigned part)
 {
     return qatomic_load_acquire(&idt_ntb_peer_block(s, part)->state) ==
-           IDT_NTB_SHM_ATTACHED;
+           NTB_SHM_ATTACHED;
 }
 
 uint32_t idt_ntb_peer_doorbells(const IDTNTBState *s, unsigned part)
@@ -41,7 +40,7 @@ uint32_t idt_ntb_peer_doorbells(const IDTNTBState *s, unsigned part)
 
 static bool out_of_touch(const IDTNTBState *s, uint32_t flags)
 {
-    return s->server.lost || (flags & IDT_NTB_SHM_F_SERVER_LOST);
+    return s->server.lost || (flags & NTB_SHM_F_SERVER_LOST);
 }
 
 /*
@@ -100,7 +99,8 @@ static void set_client(IDTNTBPeer *peer, IDTNTBClient *client)
 /* A look at another port's block; all it says is bounded here */
 static IDTNTBPeer peer_snapshot(const IDTNTBState *s, unsigned part)
 {
-    const IDTNTBShmPort *block = idt_ntb_peer_block(s, part);
+    IDTNTBShmPort *block = idt_ntb_peer_block(s, part);
+    const IDTNTBShmArea *area = idt_ntb_shm_area(block);
     IDTNTBPeer now = s->peer[part];
 
     now.attached = idt_ntb_peer_attached_now(s, part);
@@ -108,10 +108,11 @@ static IDTNTBPeer peer_snapshot(const IDTNTBState *s, unsigned part)
     /* First the epoch: levels are then at least as new as it is */
     now.down_epoch = qatomic_load_acquire(&block->down_epoch);
     now.linkup = qatomic_load_acquire(&block->linkup) & 1;
+    now.admits = qatomic_read(&block->admits) & 1;
     now.pcicmd = qatomic_read(&block->pcicmd) & 0xffff;
-    now.ntctl = qatomic_read(&block->ntctl) & NTCTL_MASK;
-    now.mtbl = qatomic_read(&block->mtbl) & NTMTBLDATA_MASK;
-    now.pcielctlsts = qatomic_read(&block->pcielctlsts);
+    now.ntctl = qatomic_read(&area->ntctl) & NTCTL_MASK;
+    now.mtbl = qatomic_read(&area->mtbl) & NTMTBLDATA_MASK;
+    now.pcielctlsts = qatomic_read(&area->pcielctlsts);
     now.flags = qatomic_load_acquire(&block->flags);
     now.server_pid = qatomic_read(&block->server_pid);
     now.ivshmem_id = qatomic_read(&block->ivshmem_id);
@@ -120,7 +121,7 @@ static IDTNTBPeer peer_snapshot(const IDTNTBState *s, unsigned part)
 
 static void peer_clear_levels(IDTNTBPeer *peer)
 {
-    peer->attached = peer->linkup = false;
+    peer->attached = peer->linkup = peer->admits = false;
     peer->pcicmd = peer->ntctl = peer->mtbl = peer->pcielctlsts = 0;
 }
 
@@ -289,7 +290,7 @@ void idt_ntb_peer_client_gone(IDTNTBState *s, IDTNTBClient *client)
 
 void idt_ntb_peer_server_lost(IDTNTBState *s)
 {
-    s->flags |= IDT_NTB_SHM_F_SERVER_LOST;
+    s->flags |= NTB_SHM_F_SERVER_LOST;
     trace_idt_ntb_server_lost(s->part);
     /* At its end QEMU closes the connection itself */
     if (!runstate_check(RUN_STATE_SHUTDOWN)) {

@@ -104,7 +104,7 @@ static bool collect_ram(Int128 start, Int128 len, const MemoryRegion *mr,
         last->len += size;
         return false;
     }
-    if (t->nseg == IDT_NTB_SHM_MAX_SEGS) {
+    if (t->nseg == NTB_SHM_MAX_SEGS) {
         c->overflow = true;
         return true;
     }
@@ -133,13 +133,13 @@ void idt_ntb_ram_publish(IDTNTBState *s)
     }
     if (c.overflow) {
         warn_report("idt-ntb: guest RAM has more than %d pieces; windows reach "
-                    "only the first", IDT_NTB_SHM_MAX_SEGS);
+                    "only the first", NTB_SHM_MAX_SEGS);
     }
     c.table.dev = st.st_dev;
     c.table.ino = st.st_ino;
     c.table.size = st.st_size;
     idt_ntb_shm_ram_publish(s->own, &c.table);
-    s->flags |= IDT_NTB_SHM_F_RAM_SHARED;
+    s->flags |= NTB_SHM_F_RAM_SHARED;
     idt_ntb_ram_update_iommu(s);
 }
 
@@ -149,13 +149,13 @@ void idt_ntb_ram_update_iommu(IDTNTBState *s)
     AddressSpace *as = pci_device_iommu_address_space(PCI_DEVICE(s));
 
     if (as != &address_space_memory) {
-        if (!(s->flags & IDT_NTB_SHM_F_IOMMU)) {
+        if (!(s->flags & NTB_SHM_F_IOMMU)) {
             warn_report("idt-ntb: this port is behind an IOMMU; windows into "
                         "this guest stay closed");
         }
-        s->flags |= IDT_NTB_SHM_F_IOMMU;
+        s->flags |= NTB_SHM_F_IOMMU;
     } else {
-        s->flags &= ~IDT_NTB_SHM_F_IOMMU;
+        s->flags &= ~NTB_SHM_F_IOMMU;
     }
 }
 
@@ -282,8 +282,8 @@ void idt_ntb_ram_refresh(IDTNTBState *s, unsigned part)
 {
     IDTNTBPeer *peer = &s->peer[part];
 
-    if (!(peer->flags & IDT_NTB_SHM_F_RAM_SHARED) ||
-        (peer->flags & IDT_NTB_SHM_F_IOMMU)) {
+    if (!(peer->flags & NTB_SHM_F_RAM_SHARED) ||
+        (peer->flags & NTB_SHM_F_IOMMU)) {
         idt_ntb_ram_drop(s, part);
         return;
     }

@@ -65,7 +65,7 @@ static unsigned first_peer(const IDTNTBState *s)
 static uint32_t inmsgsrc_read(IDTNTBState *s, unsigned m)
 {
     unsigned src = (idt_ntb_shm_get64(&s->own->inmsg[m]) >>
-                    IDT_NTB_SHM_INMSG_SRC_SHIFT) & 7;
+                    NTB_SHM_INMSG_SRC_SHIFT) & 7;
 
     return idt_ntb_is_peer(s, src) ? src : first_peer(s);
 }
@@ -377,11 +377,13 @@ void idt_ntb_regs_reset(IDTNTBState *s)
 void idt_ntb_regs_publish(IDTNTBState *s)
 {
     IDTNTBShmPort *own = s->own;
+    IDTNTBShmArea *area;
 
     if (!own) {
         return;
     }
-#define MIRROR(f) qatomic_set(&own->f, s->f)
+    area = idt_ntb_shm_area(own);
+#define MIRROR(f) qatomic_set(&area->f, s->f)
     MIRROR(indbellmsk);
     MIRROR(msgstsmsk);
     MIRROR(ntintmsk);
@@ -395,21 +397,21 @@ void idt_ntb_regs_publish(IDTNTBState *s)
     MIRROR(segsigsts);
     MIRROR(segsigmsk);
 #undef MIRROR
-    qatomic_set(&own->ntintsts, idt_ntb_irq_status(s));
+    qatomic_set(&area->ntintsts, idt_ntb_irq_status(s));
     qatomic_set(&own->mw_open, idt_ntb_mw_open_mask(s));
     qatomic_set(&own->mw_trapped, idt_ntb_mw_trapped_mask(s));
     for (unsigned m = 0; m < IDT_NTB_MSGS; m++) {
-        qatomic_set(&own->swpmsgctl[m], s->swpmsgctl[m]);
+        qatomic_set(&area->swpmsgctl[m], s->swpmsgctl[m]);
     }
     for (unsigned n = 0; n < IDT_NTB_BARS; n++) {
         bool mapped = PCI_DEVICE(s)->io_regions[n].size;
 
         idt_ntb_shm_set64(&own->bar_addr[n],
                           mapped ? pci_get_bar_addr(PCI_DEVICE(s), n)
-                                 : IDT_NTB_SHM_BAR_UNMAPPED);
+                                 : NTB_SHM_BAR_UNMAPPED);
     }
     for (unsigned i = 0; i < IDT_NTB_SHM_IMAGE_SIZE / 4; i++) {
-        qatomic_set(&own->image[i],
+        qatomic_set(&area->image[i],
                     nt_read(s, IDT_NTB_SHM_IMAGE_BASE + 4 * i, 0));
     }
 }

@@ -27,20 +27,20 @@
 
 #define MSG_CAS_RETRIES         16
 
-QEMU_BUILD_BUG_ON(sizeof(IDTNTBShmHeader) != 0x50);
+QEMU_BUILD_BUG_ON(sizeof(IDTNTBShmHeader) != 0x60);
 QEMU_BUILD_BUG_ON(offsetof(IDTNTBShmPort, linkup) != 0x040);
 QEMU_BUILD_BUG_ON(offsetof(IDTNTBShmPort, ack) != 0x080);
 QEMU_BUILD_BUG_ON(offsetof(IDTNTBShmPort, indbellsts) != 0x0c0);
 QEMU_BUILD_BUG_ON(offsetof(IDTNTBShmPort, inmsg) != 0x100);
-QEMU_BUILD_BUG_ON(offsetof(IDTNTBShmPort, indbellmsk) != 0x140);
-QEMU_BUILD_BUG_ON(offsetof(IDTNTBShmPort, ram_seq) != 0x180);
-QEMU_BUILD_BUG_ON(offsetof(IDTNTBShmPort, swpmsgctl) != 0x360);
-QEMU_BUILD_BUG_ON(offsetof(IDTNTBShmPort, image) != 0x400);
-QEMU_BUILD_BUG_ON(offsetof(IDTNTBShmPort, db_tx) != 0x500);
-QEMU_BUILD_BUG_ON(sizeof(IDTNTBShmPort) != 0x840);
-QEMU_BUILD_BUG_ON(IDT_NTB_SHM_PORT_OFF +
-                  IDT_NTB_SHM_MAX_PORTS * IDT_NTB_SHM_PORT_STRIDE >
-                  IDT_NTB_SHM_MIN_SIZE);
+QEMU_BUILD_BUG_ON(offsetof(IDTNTBShmPort, spad) != 0x140);
+QEMU_BUILD_BUG_ON(offsetof(IDTNTBShmPort, ram_seq) != 0x240);
+QEMU_BUILD_BUG_ON(offsetof(IDTNTBShmPort, bar_addr) != 0x400);
+QEMU_BUILD_BUG_ON(offsetof(IDTNTBShmPort, db_tx) != 0x480);
+QEMU_BUILD_BUG_ON(offsetof(IDTNTBShmPort, device) != NTB_SHM_DEVICE_OFF);
+QEMU_BUILD_BUG_ON(sizeof(IDTNTBShmPort) != NTB_SHM_PORT_STRIDE);
+QEMU_BUILD_BUG_ON(NTB_SHM_PORT_OFF +
+                  NTB_SHM_MAX_PORTS * NTB_SHM_PORT_STRIDE >
+                  NTB_SHM_MIN_SIZE);
 
 void idt_ntb_shm_init(IDTNTBShm *shm)
 {
@@ -77,17 +77,17 @@ bool idt_ntb_shm_map(IDTNTBShm *shm, int fd, Error **errp)
         error_setg(errp, "the server's shared memory is not a regular file");
         goto fail;
     }
-    if (st.st_size < IDT_NTB_SHM_MIN_SIZE) {
+    if (st.st_size < NTB_SHM_MIN_SIZE) {
         error_setg(errp, "the server's shared memory has 0x%" PRIx64 " bytes, "
                    "but the switch needs 0x%x: start ivshmem-server with -l 64K"
-                   " or more", (uint64_t)st.st_size, IDT_NTB_SHM_MIN_SIZE);
+                   " or more", (uint64_t)st.st_size, NTB_SHM_MIN_SIZE);
         goto fail;
     }
     shm->lock_fd = reopen(fd, errp);
     if (shm->lock_fd < 0) {
         goto fail;
     }
-    base = mmap(NULL, IDT_NTB_SHM_MIN_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+    base = mmap(NULL, NTB_SHM_MIN_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
                 fd, 0);
     if (base == MAP_FAILED) {
         error_setg_errno(errp, errno, "cannot map the server's shared memory");
@@ -117,7 +117,7 @@ static bool lock_init(IDTNTBShm *shm, Error **errp)
     int64_t end = qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + INIT_LOCK_TIMEOUT_MS;
     int ret;
 
-    while ((ret = qemu_lock_fd(shm->lock_fd, IDT_NTB_SHM_LOCK_INIT, 1, true))) {
+    while ((ret = qemu_lock_fd(shm->lock_fd, NTB_SHM_LOCK_INIT, 1, true))) {
         if ((ret != -EAGAIN && ret != -EACCES) ||
             qemu_clock_get_ms(QEMU_CLOCK_REALTIME) > end) {
             error_setg_errno(errp, -ret, "cannot lock the shared page");
@@ -130,7 +130,7 @@ static bool lock_init(IDTNTBShm *shm, Error **errp)
 
 static void unlock_init(IDTNTBShm *shm)
 {
-    qemu_unlock_fd(shm->lock_fd, IDT_NTB_SHM_LOCK_INIT, 1);
+    qemu_unlock_fd(shm->lock_fd, NTB_SHM_LOCK_INIT, 1);
 }
 
 bool idt_ntb_shm_owner_alive(const IDTNTBShm *shm, unsigned part)
@@ -139,13 +139,13 @@ bool idt_ntb_shm_owner_alive(const IDTNTBShm *shm, unsigned part)
     if (shm->claimed == (int)part) {
         return true;
     }
-    return qemu_lock_fd_test(shm->lock_fd, IDT_NTB_SHM_LOCK_PORT + part, 1,
+    return qemu_lock_fd_test(shm->lock_fd, NTB_SHM_LOCK_PORT + part, 1,
                              true) != 0;
 }
 
 static bool any_owner_alive(const IDTNTBShm *shm)
 {
-    for (unsigned part = 0; part < IDT_NTB_SHM_MAX_PORTS; part++) {
+    for (unsigned part = 0; part < NTB_SHM_MAX_PORTS; part++) {
         if (idt_ntb_shm_owner_alive(shm, part)) {
             return true;
         }
@@ -157,13 +157,13 @@ static void header_write(IDTNTBShm *shm, const IDTNTBSwitchConfig *cfg)
 {
     IDTNTBShmHeader *h = shm->base;
 
-    memset(shm->base, 0, IDT_NTB_SHM_MIN_SIZE);
-    h->major = IDT_NTB_SHM_MAJOR;
-    h->minor = IDT_NTB_SHM_MINOR;
-    h->endian = IDT_NTB_SHM_ENDIAN;
+    memset(shm->base, 0, NTB_SHM_MIN_SIZE);
+    h->major = NTB_SHM_MAJOR;
+    h->minor = NTB_SHM_MINOR;
+    h->endian = NTB_SHM_ENDIAN;
     h->hdr_size = sizeof(*h);
-    h->port_off = IDT_NTB_SHM_PORT_OFF;
-    h->port_stride = IDT_NTB_SHM_PORT_STRIDE;
+    h->port_off = NTB_SHM_PORT_OFF;
+    h->port_stride = NTB_SHM_PORT_STRIDE;
     h->nports = cfg->nports;
     h->model = IDT_NTB_SHM_MODEL;
     qemu_guest_getrandom_nofail(&h->switch_nonce, sizeof(h->switch_nonce));
@@ -171,7 +171,7 @@ static void header_write(IDTNTBShm *shm, const IDTNTBSwitchConfig *cfg)
     h->cfg_flags = cfg->cfg_flags;
     memcpy(h->barsetup, cfg->barsetup, sizeof(h->barsetup));
     smp_wmb();                  /* the magic announces all of the above */
-    idt_ntb_shm_set64(&h->magic, IDT_NTB_SHM_MAGIC);
+    idt_ntb_shm_set64(&h->magic, NTB_SHM_MAGIC);
 }
 
 static bool header_check(const IDTNTBShm *shm, const IDTNTBSwitchConfig *cfg,
@@ -179,18 +179,24 @@ static bool header_check(const IDTNTBShm *shm, const IDTNTBSwitchConfig *cfg,
 {
     const IDTNTBShmHeader *h = shm->base;
 
-    if (idt_ntb_shm_get64(&h->magic) != IDT_NTB_SHM_MAGIC ||
-        h->endian != IDT_NTB_SHM_ENDIAN || h->model != IDT_NTB_SHM_MODEL) {
+    if (idt_ntb_shm_get64(&h->magic) != NTB_SHM_MAGIC ||
+        h->endian != NTB_SHM_ENDIAN) {
         error_setg(errp, "the shared page is in use but holds no switch: its "
                    "header is damaged; restart ivshmem-server and all guests");
         return false;
     }
-    if (h->major != IDT_NTB_SHM_MAJOR ||
-        h->port_off != IDT_NTB_SHM_PORT_OFF ||
-        h->port_stride != IDT_NTB_SHM_PORT_STRIDE) {
+    if (h->major != NTB_SHM_MAJOR ||
+        h->port_off != NTB_SHM_PORT_OFF ||
+        h->port_stride != NTB_SHM_PORT_STRIDE) {
         error_setg(errp, "the shared page has layout version %u, this device "
                    "speaks %u: run all guests on one QEMU version",
-                   h->major, IDT_NTB_SHM_MAJOR);
+                   h->major, NTB_SHM_MAJOR);
+        return false;
+    }
+    if (h->model != IDT_NTB_SHM_MODEL) {
+        error_setg(errp, "the shared page joins ports of model 0x%04x, this "
+                   "one is 0x%04x: give each kind of port an ivshmem-server "
+                   "of its own", h->model, IDT_NTB_SHM_MODEL);
         return false;
     }
     if (h->nports != cfg->nports) {
@@ -203,7 +209,7 @@ static bool header_check(const IDTNTBShm *shm, const IDTNTBSwitchConfig *cfg,
                    "ports'");
         return false;
     }
-    for (int i = 0; i < IDT_NTB_SHM_NUM_BARS; i++) {
+    for (int i = 0; i < NTB_SHM_NUM_BARS; i++) {
         if (h->barsetup[i] != cfg->barsetup[i]) {
             error_setg(errp, "BAR%d is set up as 0x%08x here, but as 0x%08x on "
                        "the other ports: give all ports the same barN-mode and "
@@ -225,7 +231,7 @@ static bool claim_locked(IDTNTBShm *shm, unsigned part, unsigned port,
     } else if (!header_check(shm, cfg, errp)) {
         return false;
     }
-    if (qemu_lock_fd(shm->lock_fd, IDT_NTB_SHM_LOCK_PORT + part, 1, true)) {
+    if (qemu_lock_fd(shm->lock_fd, NTB_SHM_LOCK_PORT + part, 1, true)) {
         error_setg(errp, "port %u (number=%u) is already in use", port, part);
         return false;
     }
@@ -235,7 +241,7 @@ static bool claim_locked(IDTNTBShm *shm, unsigned part, unsigned port,
     own->port = port;
     own->part = part;
     own->pid = getpid();
-    qatomic_store_release(&own->state, IDT_NTB_SHM_CLAIMED);
+    qatomic_store_release(&own->state, NTB_SHM_CLAIMED);
     return true;
 }
 
@@ -257,10 +263,10 @@ void idt_ntb_shm_release(IDTNTBShm *shm)
     if (shm->claimed >= 0) {
         IDTNTBShmPort *own = idt_ntb_shm_port(shm, shm->claimed);
 
-        qatomic_store_release(&own->state, IDT_NTB_SHM_FREE);
+        qatomic_store_release(&own->state, NTB_SHM_FREE);
     }
     if (shm->base) {
-        munmap(shm->base, IDT_NTB_SHM_MIN_SIZE);
+        munmap(shm->base, NTB_SHM_MIN_SIZE);
     }
     if (shm->lock_fd >= 0) {
         close(shm->lock_fd);            /* drops the locks */
@@ -275,14 +281,14 @@ void idt_ntb_shm_release(IDTNTBShm *shm)
 bool idt_ntb_shm_msg_send(IDTNTBShmPort *to, unsigned m, uint32_t data,
                           unsigned src_part)
 {
-    uint64_t word = IDT_NTB_SHM_INMSG_FULL | data |
-                    (uint64_t)src_part << IDT_NTB_SHM_INMSG_SRC_SHIFT;
+    uint64_t word = NTB_SHM_INMSG_FULL | data |
+                    (uint64_t)src_part << NTB_SHM_INMSG_SRC_SHIFT;
     uint64_t old = idt_ntb_shm_get64(&to->inmsg[m]);
 
     for (int i = 0; i < MSG_CAS_RETRIES; i++) {
         uint64_t seen;
 
-        if (old & IDT_NTB_SHM_INMSG_FULL) {
+        if (old & NTB_SHM_INMSG_FULL) {
             return false;
         }
         seen = qatomic_cmpxchg__nocheck(&to->inmsg[m], old, word);
@@ -296,7 +302,7 @@ bool idt_ntb_shm_msg_send(IDTNTBShmPort *to, unsigned m, uint32_t data,
 
 void idt_ntb_shm_msg_done(IDTNTBShmPort *own, unsigned m)
 {
-    qatomic_fetch_and(&own->inmsg[m], ~IDT_NTB_SHM_INMSG_FULL);
+    qatomic_fetch_and(&own->inmsg[m], ~NTB_SHM_INMSG_FULL);
 }
 
 void idt_ntb_shm_ram_publish(IDTNTBShmPort *own, const IDTNTBRamTable *table)
@@ -318,7 +324,7 @@ static bool ram_table_valid(const IDTNTBRamTable *t)
 {
     uint64_t gpa_end = 0;
 
-    if (!t->nseg || t->nseg > IDT_NTB_SHM_MAX_SEGS) {
+    if (!t->nseg || t->nseg > NTB_SHM_MAX_SEGS) {
         return false;
     }
     for (uint32_t i = 0; i < t->nseg; i++) {

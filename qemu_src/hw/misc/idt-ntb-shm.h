@@ -2,7 +2,7 @@
  * IDT NTB port: the page that the ports of one switch share
  *
  * Knows the page and nothing of PCI or registers. The layout itself is in
- * include/hw/misc/idt_ntb_shm.h.
+ * include/hw/ntb/.
  *
  * Copyright (c) 2026 the ntbdbg authors
  *
@@ -13,19 +13,21 @@
 #define HW_MISC_IDT_NTB_SHM_IMPL_H
 
 #include "qemu/atomic.h"
-#include "hw/misc/idt_ntb_shm.h"
+#include "hw/ntb/ntb_shm.h"
+#include "hw/ntb/idt_ntb_shm.h"
 
-typedef struct idt_ntb_shm_header IDTNTBShmHeader;
-typedef struct idt_ntb_shm_port IDTNTBShmPort;
+typedef struct ntb_shm_header IDTNTBShmHeader;
+typedef struct idt_ntb_shm_area IDTNTBShmArea;
+typedef struct ntb_shm_port IDTNTBShmPort;
 typedef struct idt_ntb_shm_lut IDTNTBShmLut;
-typedef struct idt_ntb_shm_seg IDTNTBShmSeg;
+typedef struct ntb_shm_seg IDTNTBShmSeg;
 
 /* What all ports of a switch have in common; compared when a port joins */
 typedef struct IDTNTBSwitchConfig {
     uint32_t nports;
     uint32_t port_bitmap;
     uint32_t cfg_flags;
-    uint32_t barsetup[IDT_NTB_SHM_NUM_BARS];
+    uint32_t barsetup[NTB_SHM_NUM_BARS];
 } IDTNTBSwitchConfig;
 
 typedef struct IDTNTBShm {
@@ -40,7 +42,7 @@ typedef struct IDTNTBShm {
 typedef struct IDTNTBRamTable {
     uint64_t dev, ino, size;
     uint32_t nseg;
-    IDTNTBShmSeg seg[IDT_NTB_SHM_MAX_SEGS];
+    IDTNTBShmSeg seg[NTB_SHM_MAX_SEGS];
 } IDTNTBRamTable;
 
 void idt_ntb_shm_init(IDTNTBShm *shm);
@@ -64,7 +66,13 @@ bool idt_ntb_shm_owner_alive(const IDTNTBShm *shm, unsigned part);
 static inline IDTNTBShmPort *idt_ntb_shm_port(const IDTNTBShm *shm,
                                               unsigned part)
 {
-    return shm->base + IDT_NTB_SHM_PORT_OFF + part * IDT_NTB_SHM_PORT_STRIDE;
+    return shm->base + NTB_SHM_PORT_OFF + part * NTB_SHM_PORT_STRIDE;
+}
+
+/* The part of a block that only ports of this model have */
+static inline IDTNTBShmArea *idt_ntb_shm_area(IDTNTBShmPort *port)
+{
+    return (IDTNTBShmArea *)port->device;
 }
 
 /*

@@ -84,10 +84,12 @@ static void publish(IDTNTBState *s)
     IDTNTBTemp *t = &s->temp;
 
     if (s->own) {
-        qatomic_set(&s->own->tmpctl, t->ctl);
-        qatomic_set(&s->own->tmpsts, tmpsts(t));
-        qatomic_set(&s->own->tmpalarm, tmpalarm(t));
-        qatomic_set(&s->own->tmpadj, t->adj);
+        IDTNTBShmArea *area = idt_ntb_shm_area(s->own);
+
+        qatomic_set(&area->tmpctl, t->ctl);
+        qatomic_set(&area->tmpsts, tmpsts(t));
+        qatomic_set(&area->tmpalarm, tmpalarm(t));
+        qatomic_set(&area->tmpadj, t->adj);
     }
 }
 

@@ -89,7 +89,7 @@ def test_free_port_is_numbered_by_the_header() -> None:
     [
         ("magic", 1, "is not a shared page"),
         ("endian", 7, "is not a shared page"),
-        ("major", 2, "layout version 2.1"),
+        ("major", 3, "layout version 3.0, this ntbdbg reads 1.x and 2.x"),
         ("hdr_size", 8, "hdr_size"),
         ("nports", 0, "nports is 0"),
         ("nports", 7, "nports is 7"),
@@ -113,7 +113,7 @@ def test_corrupt_header(field, value, says) -> None:
 def test_too_short_and_empty() -> None:
     data = FakeSwitch().build()
     with pytest.raises(NtbError, match="too few"):
-        decode_page(data[:0x4F], "page")
+        decode_page(data[:0x5F], "page")
     with pytest.raises(NtbError, match="before its 2 port blocks"):
         decode_page(data[:0x3000], "page")
     with pytest.raises(NtbError, match="no device has set it up"):
@@ -122,7 +122,7 @@ def test_too_short_and_empty() -> None:
 
 def test_a_later_minor_version_is_read() -> None:
     switch = FakeSwitch()
-    switch.header.update({"minor": 9, "hdr_size": 0x60, "port_stride": 0x2000})
+    switch.header.update({"minor": 9, "hdr_size": 0x70, "port_stride": 0x2000})
     assert decoded(switch).header.minor == 9
 
 
@@ -192,7 +192,7 @@ def test_garbage_never_does_worse_than_an_ntb_error(seed, nports, keep_header) -
     garbage = bytearray(random.Random(seed).randbytes(0x8000))
     if keep_header:
         header = FakeSwitch(nports)
-        garbage[:0x50] = header.build()[:0x50]
+        garbage[:0x60] = header.build()[:0x60]
         for part in range(nports):
             garbage[0x2000 + part * 0x1000] = part % 3
             garbage[0x2001 + part * 0x1000 : 0x2004 + part * 0x1000] = bytes(3)
@@ -222,7 +222,7 @@ def test_spoiled_bytes_never_do_worse_than_an_ntb_error(spots) -> None:
 
 def test_layout_is_declared_for_both_byte_orders_once() -> None:
     little, big = page.layout("little"), page.layout("big")
-    assert little.port.sizeof() == big.port.sizeof() == 0x840
+    assert little.port.sizeof() == big.port.sizeof() == 0xA40
 
 
 def test_port_blocks_inside_the_header() -> None:

@@ -14,14 +14,26 @@ from hypothesis import strategies as st
 
 from ntbdbg.ntb import page
 
-HEADER = Path(__file__).parents[3] / "qemu_src/include/hw/misc/idt_ntb_shm.h"
+HEADERS = Path(__file__).parents[3] / "qemu_src/include/hw/ntb"
 STRUCTS = {
-    "idt_ntb_shm_header": "header",
-    "idt_ntb_shm_seg": "segment",
+    "ntb_shm_header": "header",
+    "ntb_shm_seg": "segment",
     "idt_ntb_shm_lut": "lut",
-    "idt_ntb_shm_port": "port",
+    "ntb_shm_port": "common",
+    "idt_ntb_shm_area": "idt",
 }
-BYTES = {"uint32_t": 4, "uint64_t": 8, "struct idt_ntb_shm_seg": 24, "struct idt_ntb_shm_lut": 12}
+BYTES = {"uint32_t": 4, "uint64_t": 8, "struct ntb_shm_seg": 24, "struct idt_ntb_shm_lut": 12}
+AREA = page.PORT_STRIDE - page.DEVICE_OFF
+TEXT = "".join(path.read_text() for path in sorted(HEADERS.glob("*.h")))
+
+
+def declared(struct: str) -> list[tuple[str, int, int]]:
+    """`(name, offset in a block, size)` of what the C structure `struct` should have."""
+    ours = members(getattr(page.layout("little"), STRUCTS[struct]))
+    start = page.DEVICE_OFF if struct == "idt_ntb_shm_area" else 0
+    found = [(name, start + offset, size) for name, offset, size in ours]
+    whole = [("device", page.DEVICE_OFF, AREA)] if struct == "ntb_shm_port" else []
+    return found + whole
 
 
 def members(struct) -> list[tuple[str, int, int]]:
@@ -35,10 +47,11 @@ def members(struct) -> list[tuple[str, int, int]]:
 
 def c_struct(name: str) -> list[tuple[str, int | None, int]]:
     """`(name, commented offset, size)` of each member of a C structure in the header."""
-    text = HEADER.read_text()
-    constants = {k: int(v) for k, v in re.findall(r"#define (IDT_NTB_SHM_\w+)\s+(\d+)\b", text)}
+    constants = {k: int(v) for k, v in re.findall(r"#define (\w+NUM\w+|\w+MAX\w+)\s+(\d+)\b", TEXT)}
+    constants |= {k: int(v) for k, v in re.findall(r"#define (\w+LUT\w+)\s+(\d+)\b", TEXT)}
     constants["IDT_NTB_SHM_IMAGE_SIZE / 4"] = page.IMAGE_SIZE // 4
-    body = re.search(rf"struct {name} {{(.*?)\n}};", text, re.DOTALL)[1]
+    constants["NTB_SHM_DEVICE_SIZE / 4"] = AREA // 4
+    body = re.search(rf"struct {name} {{(.*?)\n}};", TEXT, re.DOTALL)[1]
     found = []
     pattern = r"^\s+(struct \w+|\w+) (\w+)((?:\[[^\]]+\])*);(?:\s*/\* (0x[0-9a-f]+))?"
     for kind, field, counts, offset in re.findall(pattern, body, re.MULTILINE):
@@ -51,7 +64,7 @@ def c_struct(name: str) -> list[tuple[str, int | None, int]]:
 
 @pytest.mark.parametrize("c_name", STRUCTS)
 def test_same_fields_as_the_c_header(c_name: str) -> None:
-    ours = members(getattr(page.layout("little"), STRUCTS[c_name]))
+    ours = declared(c_name)
     theirs = c_struct(c_name)
     assert [(name, size) for name, _, size in ours] == [(name, size) for name, _, size in theirs]
     for (name, offset, _), (_, commented, _) in zip(ours, theirs, strict=True):
@@ -62,23 +75,24 @@ def test_same_fields_as_the_c_header(c_name: str) -> None:
 def test_offsets_that_the_compiler_sees(c_name: str, tmp_path: Path) -> None:
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     assert compiler, "this test needs a C compiler"
-    ours = members(getattr(page.layout("little"), STRUCTS[c_name]))
+    ours = declared(c_name)
+    start = ours[0][1]
     checks = [
-        f"_Static_assert(offsetof(struct {c_name}, {name}) == {offset}, {name!r});\n"
+        f"_Static_assert(offsetof(struct {c_name}, {name}) == {offset - start}, {name!r});\n"
         f"_Static_assert(sizeof(((struct {c_name} *)0)->{name}) == {size}, {name!r});\n"
         for name, offset, size in ours
     ]
     total = sum(size for _, _, size in ours)
     checks.append(f'_Static_assert(sizeof(struct {c_name}) == {total}, "size");\n')
     source = tmp_path / "check.c"
-    includes = f'#include <stddef.h>\n#include <stdint.h>\n#include "{HEADER}"\n'
+    includes = "#include <stddef.h>\n#include <stdint.h>\n"
+    includes += "".join(f'#include "{path}"\n' for path in sorted(HEADERS.glob("*.h")))
     source.write_text(includes + "".join(checks).replace("'", '"'))
     subprocess.run([compiler, "-std=c11", "-fsyntax-only", str(source)], check=True)
 
 
 def test_same_constants_as_the_c_header() -> None:
-    text = HEADER.read_text()
-    values = dict(re.findall(r"#define IDT_NTB_SHM_(\w+)\s+(0x[0-9a-fA-F]+|\d+)", text))
+    values = dict(re.findall(r"#define (?:IDT_)?NTB_SHM_(\w+)\s+(0x[0-9a-fA-F]+|\d+)", TEXT))
     ours = {
         "MAGIC": page.MAGIC,
         "MAJOR": page.MAJOR,
@@ -91,6 +105,9 @@ def test_same_constants_as_the_c_header() -> None:
         "MAX_PORTS": page.MAX_PORTS,
         "MAX_SEGS": page.MAX_SEGS,
         "NUM_MSG": page.NUM_MSG,
+        "NUM_SPAD": page.NUM_SPAD,
+        "DEVICE_OFF": page.DEVICE_OFF,
+        "DEVICE_SIZE": AREA,
         "NUM_BARS": page.NUM_BARS,
         "IMAGE_BASE": page.IMAGE_BASE,
         "IMAGE_SIZE": page.IMAGE_SIZE,
@@ -117,8 +134,10 @@ def test_parse_and_build_are_inverse(endian, name, data) -> None:
     assert struct.build(struct.parse(raw)) == raw
 
 
-def test_every_member_says_what_it_is() -> None:
-    for struct in (page.layout("little").header, page.layout("little").port):
+@pytest.mark.parametrize("major", page.MAJORS)
+def test_every_member_says_what_it_is(major: int) -> None:
+    layout = page.layout("little", major)
+    for struct in (layout.header, layout.port):
         for member in struct.subcons:
             assert member.docs or member.name.startswith("rsvd_"), member.name
 

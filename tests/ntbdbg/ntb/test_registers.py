@@ -132,8 +132,10 @@ def register_rows(unknown_reset: str) -> list[list[str]]:
 def page_rows() -> list[list[str]]:
     layout = page.layout("little")
     found = []
-    for struct in (layout.header, layout.port, layout.segment, layout.lut):
-        offset = 0
+    area = page.DEVICE_OFF
+    structs = ((layout.header, 0), (layout.common, 0), (layout.idt, area))
+    for struct, start in (*structs, (layout.segment, 0), (layout.lut, 0)):
+        offset = start
         for member in struct.subcons:
             size = member.sizeof()
             found.append([f"0x{offset:03x}", str(size), member.name, member.docs or "reserved"])
