@@ -7,6 +7,7 @@
     ├── FaultError     no memory backs an address
     ├── FormatError    a file is not what it should be
     ├── TargetError    no such guest, lab or RAM file, or it went away
+    │   ├── UntrustedError  a file or folder that somebody else could have written
     │   └── QmpError   QEMU's monitor refused, vanished or did not answer in time
     ├── RefusedError   what is there is not what was expected, so nothing was changed
     ├── KernelError    the Linux inside is not understood
@@ -80,6 +81,17 @@ class FormatError(NtbdbgError):
 
 class TargetError(NtbdbgError):
     """What should be debugged is not there, not reachable, or not what it was."""
+
+
+class UntrustedError(TargetError):
+    """Somebody else could have written what is at `path`, so nothing is done on its word.
+
+    :param reason: why, as a clause: ``belongs to user 1000``
+    """
+
+    def __init__(self, path: PathLike, reason: str, *, hint: str) -> None:
+        super().__init__(f"{os.fspath(path)}: {reason}, so it is not trusted", hint=hint)
+        self.path = os.fspath(path)
 
 
 class QmpError(TargetError):

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from ntbdbg.errors import FormatError, NtbdbgError, TargetError
 from ntbdbg.memory.file import FileIdentity
+from ntbdbg.memory.owned import open_believed
 from ntbdbg.memory.segments import Segment
 
 MAX_SIZE = 1 << 30
@@ -32,6 +33,7 @@ class Patch(NamedTuple):
     :ivar identity: of that file
     :ivar segments: where in the file the bytes lie
     :ivar undone: whether it was taken back
+    :ivar owners: users whose file it may be, see `CheckedFile`
     """
 
     number: int
@@ -44,6 +46,7 @@ class Patch(NamedTuple):
     old: bytes
     new: bytes
     undone: bool = False
+    owners: tuple[int, ...] | None = None
 
 
 class Journal:
@@ -55,11 +58,12 @@ class Journal:
     def patches(self) -> list[Patch]:
         """All patches, oldest first.
 
+        :raises UntrustedError: somebody else could have written it
         :raises TargetError: the journal cannot be read
         :raises FormatError: a line in it is not ours
         """
         try:
-            with open(self.path, "rb") as file:
+            with open(self._open(os.O_RDONLY), "rb") as file:
                 return self._parse(file.read(MAX_SIZE))
         except FileNotFoundError:
             return []
@@ -102,10 +106,9 @@ class Journal:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[int]:
-        folder = os.path.dirname(self.path)
         try:
-            os.makedirs(folder, mode=0o700, exist_ok=True)
-            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
+            fd = self._open(os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise self._unwritable(error) from error
         try:
@@ -113,6 +116,15 @@ class Journal:
             yield fd
         finally:
             os.close(fd)
+
+    def _open(self, flags: int) -> int:
+        """It says what is written where, so nobody else may have had a hand in it."""
+        folder, name = os.path.split(self.path)
+        inside = open_believed(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            return open_believed(name, flags, folder=inside, shown=self.path)
+        finally:
+            os.close(inside)
 
     def _append(self, fd: int, entry: dict[str, Any]) -> int:
         """Add a line after the last whole one, whose end it gives; failing leaves all as before."""
@@ -177,6 +189,7 @@ def _encode(patch: Patch) -> dict[str, Any]:
         "time": patch.time,
         "guest": patch.guest,
         "file": [patch.path, *patch.identity],
+        "owners": patch.owners,
         "segments": patch.segments,
         "address": patch.address,
         "old": patch.old.hex(),
@@ -196,4 +209,5 @@ def _decode(entry: dict[str, Any]) -> Patch:
         address=int(entry["address"]),
         old=bytes.fromhex(entry["old"]),
         new=bytes.fromhex(entry["new"]),
+        owners=None if entry.get("owners") is None else tuple(map(int, entry["owners"])),
     )

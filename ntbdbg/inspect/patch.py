@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.errors import NtbdbgError, RefusedError
 from ntbdbg.inspect.journal import Patch
+from ntbdbg.memory.file import CheckedFile
 from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.memory.segments import Segment
 
@@ -49,6 +50,7 @@ def prepare(
         address=address,
         old=memory.read(address, len(new)),
         new=new,
+        owners=memory.file.owners,
     )
 
 
@@ -122,7 +124,8 @@ def _numbered(patches: list[Patch], number: int) -> Patch:
 
 
 def _memory(patch: Patch) -> RamFile:
-    return RamFile(patch.path, patch.segments, name=patch.guest, identity=patch.identity)
+    file = CheckedFile(patch.path, patch.guest, "RAM file", patch.identity, owners=patch.owners)
+    return RamFile(patch.path, patch.segments, name=patch.guest, file=file)
 
 
 def _quote(data: bytes) -> str:

@@ -8,6 +8,7 @@ copied by pread, which ends in an error where a mapping would end in SIGBUS.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shlex
 import stat
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ntbdbg.errors import TargetError, UsageError
+from ntbdbg.memory.owned import belongs
 
 LEAST_HUGE_PAGE = 1 << 16
 """Bytes; on arm64. Those of x86-64 have 2 MiB or 1 GiB."""
@@ -37,14 +39,28 @@ class CheckedFile:
     :param owner: who needs it, for messages: ``qemu1``
     :param what: what it is to the owner: ``RAM file``
     :param identity: the file it must be, by default whichever is there now
+    :param owners: users whose it may be, where the user did not name it himself; None means all.
+        Then links are not followed either
+    :param links: whether to follow a link, without `owners`
     :ivar huge_page: bytes of its pages on hugetlbfs (see `hugepages`), 0 on other file systems
-    :raises TargetError: no such file, not a regular file, no permission, or not `identity`
+    :raises TargetError: no such file, not a regular file, no permission, not `identity`, or not
+        of `owners`
     """
 
     def __init__(
-        self, path: str, owner: str, what: str, identity: FileIdentity | None = None
+        self,
+        path: str,
+        owner: str,
+        what: str,
+        identity: FileIdentity | None = None,
+        *,
+        owners: tuple[int, ...] | None = None,
+        links: bool = True,
     ) -> None:
         self.path = os.path.abspath(path)
+        self.owners = owners
+        # Links in /proc/PID/fd are the kernel's own.
+        self._links = self.path.startswith("/proc/") if owners is not None else links
         self._owner = owner
         self._what = what
         self.fd = self._open(os.O_RDONLY)
@@ -153,18 +169,27 @@ class CheckedFile:
     def _open(self, flags: int) -> int:
         try:
             # O_NONBLOCK: a FIFO must not hang us before we can refuse it.
-            fd = os.open(self.path, flags | os.O_CLOEXEC | os.O_NONBLOCK)
+            flags |= os.O_CLOEXEC | os.O_NONBLOCK | (0 if self._links else os.O_NOFOLLOW)
+            fd = os.open(self.path, flags)
         except FileNotFoundError:
             raise self._vanished() from None
         except PermissionError:
             raise self._forbidden(flags) from None
         except OSError as error:
+            if error.errno == errno.ELOOP and not self._links:
+                raise self._error("is a link, which is not followed", _NAME_IT) from None
             raise self._error(f"cannot be opened: {error.strerror}", _GIVE_RAM) from None
-        refusal = refused(self.path, os.fstat(fd))
+        status = os.fstat(fd)
+        refusal = refused(self.path, status) or self._foreign(status)
         if refusal:
             os.close(fd)
             raise self._error(*refusal)
         return fd
+
+    def _foreign(self, status: os.stat_result) -> Refusal | None:
+        if belongs(status, self.owners):
+            return None
+        return Refusal(f"belongs to user {status.st_uid}, so it is left alone", _NAME_IT)
 
     def _error(self, problem: str, hint: str) -> TargetError:
         return TargetError(f"{self._owner}: {self._what} {self.path} {problem}", hint=hint)
@@ -244,6 +269,8 @@ def replaceable(path: str) -> str:
             raise UsageError(f"{path} is {what}, so it is not replaced", hint="name a file")
     return os.path.realpath(path)
 
+
+_NAME_IT = "if it is meant all the same, name it by its path"
 
 _GIVE_RAM = "give a file: a dump, or that in which QEMU's memory-backend-file keeps a guest's RAM"
 

@@ -31,7 +31,8 @@ class PageFile(SharedPage):
 
     :param path: the file
     :param is_live: whether QEMU processes may be using it, so that liveness can be asked
-    :raises TargetError: it cannot be opened, or is no regular file
+    :param owners: users whose it may be, see `CheckedFile`
+    :raises TargetError: it cannot be opened, is no regular file, or not of `owners`
     """
 
     def __init__(
@@ -39,12 +40,13 @@ class PageFile(SharedPage):
         path: str | os.PathLike[str],
         *,
         is_live: bool = True,
+        owners: tuple[int, ...] | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.name = os.fspath(path)
         self.is_live = is_live
         self._sleep = sleep
-        self._file = CheckedFile(self.name, "link", "shared page")
+        self._file = CheckedFile(self.name, "link", "shared page", owners=owners)
 
     def close(self) -> None:
         self._file.close()

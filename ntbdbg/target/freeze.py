@@ -253,7 +253,7 @@ def _held(lab: Lab) -> Iterator[Path]:
         )
     path = folder / "freeze.lock"
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise TargetError(f"{path}: {error.strerror}", hint="is the folder yours?") from error
     try:

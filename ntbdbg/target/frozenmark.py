@@ -36,7 +36,8 @@ def write(folder: Path, mark: Mark) -> None:
     text = json.dumps({"owner": owner, "guests": mark.guests, "since": mark.since})
     temporary = folder / f".{NAME}.{os.getpid()}"
     try:
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(temporary, flags, 0o600)
         with os.fdopen(fd, "w", encoding="utf-8") as file:
             file.write(text)
         os.replace(temporary, folder / NAME)

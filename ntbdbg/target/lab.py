@@ -11,6 +11,7 @@ from ntbdbg.errors import NtbError, TargetError, UsageError
 from ntbdbg.memory import formats
 from ntbdbg.memory.file import CheckedFile, FileIdentity
 from ntbdbg.memory.layout import parse_segments, without_vga
+from ntbdbg.memory.owned import believed
 from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.memory.segments import Segment, SegmentMap
 from ntbdbg.target import where as places
@@ -38,6 +39,7 @@ class Lab:
     :ivar capture: what everything comes from, None for a lab that runs or ran here
     :ivar prefix: before the names of its guests, ``before.cap:`` where a capture is an operand
     :ivar how: how the lab was found, for people
+    :ivar owners: users whose RAM, page and sockets its run.json may name; None without one
     :ivar still: what holds all guests, while `frozen` does
     :ivar budget: gives what a command may spend on the guests' word; None: each walk for itself
     :ivar symbols: file with debug information of the guests' kernel, None if there is none
@@ -66,6 +68,7 @@ class Lab:
         self._captures = CaptureLabs(notify, budget, which_kernel)
         self.path: str | None = found.path
         self.how = found.how
+        self.owners = found.owners
         self.still: Standstill | None = None
         self._image = found.image
         self._found = found
@@ -227,7 +230,8 @@ class Lab:
         if self._page is None and self.capture is not None:
             self._page = self.capture.page()
         elif self._page is None:
-            self._page = PageFile(self.link.shared_page, is_live=self.manifest.is_live())
+            alive = self.manifest.is_live()
+            self._page = PageFile(self.link.shared_page, is_live=alive, owners=self.owners)
         return self._page
 
     @property
@@ -293,7 +297,8 @@ class Lab:
         if self._image and name in self.names:
             return self._open_bare(name, self._image)
         if name in places.BARE_NAMES and not self._image:
-            return self._open_bare(name, os.path.join(places.BARE_FOLDER, name))
+            path = os.path.join(places.BARE_FOLDER, name)
+            return self._open_bare(name, path, owners=believed())
         known = ", ".join(self.names)
         raise TargetError(
             f"no guest {name!r}: no lab runs"
@@ -326,12 +331,13 @@ class Lab:
             self.note(f"{record.name} does not run: this is the RAM it left behind")
         ram = record.ram
         parts = [Segment(part.gpa, part.size, part.offset) for part in ram.segments]
+        identity = FileIdentity(ram.device, ram.inode, ram.size)
         memory = RamFile(
             ram.path,
             without_vga(parts) if record.machine in ("q35", "pc") else parts,
             name=record.name,
             is_live=live,
-            identity=FileIdentity(ram.device, ram.inode, ram.size),
+            file=CheckedFile(ram.path, record.name, "RAM file", identity, owners=self.owners),
         )
         return Guest(record.name, memory, self, record)
 
@@ -342,12 +348,13 @@ class Lab:
             self.note(text)
         return guest
 
-    def _open_bare(self, name: str, path: str) -> Guest:
+    def _open_bare(self, name: str, path: str, *, owners: tuple[int, ...] | None = None) -> Guest:
         if not os.path.lexists(path) and os.sep not in name:
             raise TargetError(
                 f"no guest {name!r}: no lab runs and there is no RAM file {path}",
                 hint=f"{places.START_ONE}, or give the path of a RAM file",
             )
+        file = CheckedFile(path, name, "RAM file", owners=owners)
         forced = bool(self._machine or self._segments)
         recorded = None if forced else self._open_owned(path)
         if recorded:
@@ -355,7 +362,7 @@ class Lab:
         reader = None if forced else formats.sniff(path)
         if reader:
             return self._open_image(name, path, reader)
-        memory = RamFile(path, (), name=name)
+        memory = RamFile(path, (), name=name, file=file)
         memory.segments = self._bare_segments(path, memory.file)
         memory.segments.check_backing(memory.file.identity.size, name)
         return Guest(name, memory, self)

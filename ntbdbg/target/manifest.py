@@ -14,10 +14,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import stat
 from typing import TYPE_CHECKING, Any, cast
 
 from ntbdbg.errors import FormatError, PathLike, TargetError
+from ntbdbg.target import trust
 from ntbdbg.target.record import Record
 
 if TYPE_CHECKING:
@@ -30,7 +30,17 @@ CHECKSUM_FILE = "checksums.json"
 """Beside it in a capture."""
 DEFAULT_LAB = "default"
 MAX_SIZE = 16 << 20
-"""Characters of a run.json that are read; what is longer ends too early to be JSON."""
+"""Bytes of a run.json that are read; what is longer ends too early to be JSON."""
+
+
+class NoLabError(TargetError):
+    """A run.json is that of a capture, which names no files and processes of this host."""
+
+    def __init__(self, path: PathLike) -> None:
+        super().__init__(
+            f"{os.fspath(path)}: is the run.json of a capture, not of a lab",
+            hint="'ntbdbg --from FOLDER' opens a capture",
+        )
 
 
 class ProcessRef(Record):
@@ -271,14 +281,21 @@ class Manifest(Record):
 
     @classmethod
     def load(cls, path: PathLike) -> Manifest:
-        """Read `path`; raises TargetError if it is absent or not ours, FormatError if broken.
+        """Read that of a lab; errors as `load_owned`."""
+        return cls.load_owned(path)[0]
 
-        That of a capture may be anybody's, as nothing in it names processes or sockets to use.
+    @classmethod
+    def load_owned(cls, path: PathLike) -> tuple[Manifest, int]:
+        """Read that of a lab at `path`; gives it with the user whose files it may name.
+
+        :raises UntrustedError: somebody else could have written it
+        :raises NoLabError: it is that of a capture
+        :raises TargetError: it is absent
+        :raises FormatError: it is broken
         """
         try:
-            with open(path, encoding="utf-8") as file:
-                status = os.fstat(file.fileno())
-                data = json.loads(file.read(MAX_SIZE))
+            text, owner = trust.read_believed(path, MAX_SIZE)
+            data = json.loads(text)
         except FileNotFoundError:
             raise TargetError(
                 f"{os.fspath(path)}: no such manifest", hint="'ntbdbg info' shows what is there"
@@ -295,9 +312,9 @@ class Manifest(Record):
                 hint="'python3 run vms' writes a new one",
             ) from error
         manifest = cls.from_json(data, path=path)
-        if manifest.capture is None:
-            _check_owner(path, status)
-        return manifest
+        if manifest.capture is not None:
+            raise NoLabError(path)
+        return manifest, owner
 
 
 def runtime_root() -> Path:
@@ -319,7 +336,7 @@ def lab_dir(lab: str) -> Path:
 def find_labs() -> dict[str, Path]:
     """Every lab of this user that has a manifest, by name, live or not.
 
-    A runtime root that somebody else owns, or may write to, is refused with TargetError.
+    :raises UntrustedError: somebody else owns the runtime root, or may write to it
     """
     from pathlib import Path
 
@@ -330,7 +347,7 @@ def lab_files() -> dict[str, str]:
     """As `find_labs`, with plain paths."""
     root = _runtime_root()
     try:
-        _check_owner(root, os.stat(root))
+        trust.check_root(root)
         entries = sorted(os.listdir(root))
     except FileNotFoundError:
         return {}
@@ -345,20 +362,6 @@ def _runtime_root() -> str:
     if base:
         return os.path.join(base, "ntbdbg")
     return os.path.join(os.environ.get("TMPDIR") or "/tmp", f"ntbdbg-{os.getuid()}")
-
-
-def _check_owner(path: PathLike, status: os.stat_result) -> None:
-    where = os.fspath(path)
-    if status.st_uid != os.getuid():
-        raise TargetError(
-            f"{where}: belongs to user {status.st_uid}, so it is not trusted",
-            hint=f"run ntbdbg as user {status.st_uid}",
-        )
-    if stat.S_IMODE(status.st_mode) & 0o022:
-        raise TargetError(
-            f"{where}: others may write to it, so it is not trusted",
-            hint=f"chmod go-w {where}",
-        )
 
 
 def _start_time(pid: int) -> int | None:

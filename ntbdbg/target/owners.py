@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import NtbdbgError
-from ntbdbg.target.manifest import Manifest, lab_files
-from ntbdbg.target.where import Found
+from ntbdbg.target.manifest import lab_files
+from ntbdbg.target.where import Found, lab_at
 
 if TYPE_CHECKING:
     from ntbdbg.target.manifest import GuestRecord
@@ -43,12 +44,8 @@ def _labs(known: Found) -> Iterator[Found]:
     for name, path in _files().items():
         if path == known.path:
             continue
-        try:
-            manifest = Manifest.load(path)
-        except NtbdbgError:
-            continue
-        if manifest.capture is None:
-            yield Found(manifest, path, f"the lab of that RAM file, {name!r}")
+        with contextlib.suppress(NtbdbgError):
+            yield lab_at(path, f"the lab of that RAM file, {name!r}")
 
 
 def _files() -> dict[str, str]:

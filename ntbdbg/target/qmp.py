@@ -17,6 +17,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import stat
+import struct
 import time
 import types
 import typing
@@ -39,6 +41,12 @@ CLOSE_TIMEOUT = 1.0
 #: seconds for which the loop runs to take in events that have arrived
 EVENT_TURN = 0.005
 
+#: ``struct ucred``: pid, uid, gid
+_UCRED = struct.Struct("3i")
+
+#: the uid there of a connection that waits in the queue of a server that takes one at a time
+_NOBODY = -1
+
 _T = typing.TypeVar("_T")
 
 
@@ -49,22 +57,31 @@ class Qmp:
     :param timeout: seconds that getting the lock, connecting, and each answer may take
     :param lock: lock file that all users of this socket agree on; default ``PATH.lock``
     :param who: the guest's name, for messages
+    :param owner: the user whose QEMU it must be, by default the caller
     :raises QmpError: from every method, saying who, why and what to try
     """
 
     def __init__(
-        self, path: PathLike, *, timeout: float = 5.0, lock: Path | None = None, who: str = "qemu"
+        self,
+        path: PathLike,
+        *,
+        timeout: float = 5.0,
+        lock: Path | None = None,
+        who: str = "qemu",
+        owner: int | None = None,
     ) -> None:
         self.path = os.fspath(path)
         self.timeout = timeout
         self.lock = lock or Path(self.path + ".lock")
         self.who = who
+        self.owner = os.getuid() if owner is None else owner
         self._undo = contextlib.ExitStack()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._client: QMPClient | None = None
 
     def __enter__(self) -> Qmp:
         with contextlib.ExitStack() as undo:
+            self._check_owner()
             undo.enter_context(self._locked())
             undo.enter_context(self._own_loop())
             self._client = self._connect()
@@ -126,7 +143,8 @@ class Qmp:
     def _locked(self) -> typing.Iterator[None]:
         """Hold the lock file; waits for it at most `timeout` seconds."""
         try:
-            handle = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            handle = os.open(self.lock, flags, 0o600)
         except OSError as error:
             raise self._dead(f"{self.lock}: {error.strerror}") from error
         try:
@@ -160,10 +178,41 @@ class Qmp:
         logging.getLogger("qemu.qmp").addHandler(logging.NullHandler())
         client = QMPClient(self.who)
         try:
-            self._wait(client.connect(self.path), "greeting", None)
+            self._wait(self._greeted(client), "greeting", None)
         except ConnectError as error:
             raise self._dead(_reason(error.exc)) from error
         return client
+
+    async def _greeted(self, client: QMPClient) -> None:
+        """Connect, and speak only where the owner's own QEMU listens."""
+        import asyncio
+        import socket
+
+        server = socket.socket(socket.AF_UNIX)
+        try:
+            server.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(server, self.path)
+            peer = server.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+            self._check_peer(_UCRED.unpack(peer)[1])
+            await client.connect(server)
+        except BaseException:
+            server.close()
+            raise
+
+    def _check_peer(self, uid: int) -> None:
+        if uid == _NOBODY:
+            raise self._busy()
+        if uid != self.owner:
+            raise self._foreign(f"user {uid} listens there")
+
+    def _check_owner(self) -> None:
+        """Before anything is made beside it; a socket that is not there is told of later."""
+        with contextlib.suppress(FileNotFoundError):
+            status = os.lstat(self.path)
+            if not stat.S_ISSOCK(status.st_mode):
+                raise self._foreign("is no socket")
+            if status.st_uid != self.owner:
+                raise self._foreign(f"belongs to user {status.st_uid}")
 
     def _disconnect(self) -> None:
         client, self._client = self._client, None
@@ -227,6 +276,12 @@ class Qmp:
             f"{self.who}: QEMU's monitor {self.path} did not greet within {self.timeout:g} s:"
             " another client holds it, or QEMU is stopped",
             hint="QMP serves one client at a time; end the other one and try again",
+        )
+
+    def _foreign(self, why: str) -> QmpError:
+        return QmpError(
+            f"{self.who}: QEMU's monitor {self.path}: {why}, so nothing is said to it",
+            hint="'python3 run status' shows the guests of this user",
         )
 
     def _dead(self, reason: str) -> QmpError:

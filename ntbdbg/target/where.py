@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,7 +12,15 @@ from ntbdbg.errors import AmbiguousError, NtbdbgError, TargetError, UsageError
 from ntbdbg.memory import formats
 from ntbdbg.memory.file import refused
 from ntbdbg.memory.number import PAGE
-from ntbdbg.target.manifest import CHECKSUM_FILE, FILE_NAME, Manifest, lab_dir, lab_files
+from ntbdbg.memory.owned import believed, belongs
+from ntbdbg.target.manifest import (
+    CHECKSUM_FILE,
+    FILE_NAME,
+    Manifest,
+    NoLabError,
+    lab_dir,
+    lab_files,
+)
 
 if TYPE_CHECKING:
     from ntbdbg.target.capture.capture import Capture
@@ -31,6 +40,7 @@ class Found(NamedTuple):
     :ivar notes: what the user should know about the choice
     :ivar image: a dump or RAM image named in place of a lab
     :ivar capture: where the manifest and everything else are from, None for a lab
+    :ivar owners: users whose files the manifest of a lab may name; None where it is of no lab
     """
 
     manifest: Manifest | None
@@ -39,6 +49,7 @@ class Found(NamedTuple):
     notes: tuple[str, ...] = ()
     image: str | None = None
     capture: Capture | None = None
+    owners: tuple[int, ...] | None = None
 
 
 NO_LAB = Found(None, None, "files named by their paths")
@@ -81,9 +92,27 @@ def _is_image(path: str) -> bool:
 
 
 def bare_files() -> dict[str, str]:
-    """The RAM files at their customary places, by guest name."""
+    """The caller's own RAM files at their customary places, by guest name."""
     paths = {name: os.path.join(BARE_FOLDER, name) for name in BARE_NAMES}
-    return {name: path for name, path in paths.items() if os.path.isfile(path)}
+    return {n: path for n, path in paths.items() if os.path.isfile(path) and not _foreign(path)}
+
+
+def _foreign(path: str) -> str | None:
+    """Why a file is not taken that nobody named; anybody can put one into /dev/shm."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    if stat.S_ISLNK(status.st_mode):
+        return "is a link"
+    return None if belongs(status, believed()) else f"belongs to user {status.st_uid}"
+
+
+def _left_out() -> tuple[str, ...]:
+    """A note for each file at those places that is not taken."""
+    paths = [os.path.join(BARE_FOLDER, name) for name in BARE_NAMES]
+    found = [(path, _foreign(path)) for path in paths]
+    return tuple(f"left out {path}, which {why}; its path names it" for path, why in found if why)
 
 
 def _named(where: str, how: str) -> Found:
@@ -99,8 +128,27 @@ def _named(where: str, how: str) -> Found:
         return _file(path, how)
     if os.path.exists(os.path.join(os.path.dirname(path), CHECKSUM_FILE)):
         return captured(path, how)
-    manifest = Manifest.load(path)
-    return Found(manifest, path, how) if manifest.capture is None else captured(path, how)
+    return _lab_or_capture(path, how)
+
+
+def lab_at(path: str, how: str) -> Found:
+    """The lab whose run.json is at `path`; errors as `Manifest.load_owned`."""
+    manifest, owner = Manifest.load_owned(path)
+    return Found(manifest, path, how, owners=(owner,))
+
+
+def _lab_or_capture(path: str, how: str) -> Found:
+    """A capture that lost its checksums is still one, whosever it is: it leads nowhere else."""
+    try:
+        return lab_at(path, how)
+    except NoLabError:
+        return captured(path, how)
+    except NtbdbgError:
+        from ntbdbg.target.capture.capture import is_capture
+
+        if not is_capture(os.path.dirname(path) or "."):
+            raise
+        return captured(path, how)
 
 
 def captured(path: str, how: str) -> Found:
@@ -130,10 +178,11 @@ def _file(path: str, how: str) -> Found:
 
 def _by_name(lab: str) -> Found:
     path = os.path.join(lab_dir(lab), FILE_NAME)
+    known = lab_files()
     if not os.path.exists(path):
-        known = ", ".join(lab_files()) or "none"
-        raise TargetError(f"no lab {lab!r}", hint=f"this user's labs: {known}")
-    return Found(Manifest.load(path), path, f"--lab {lab}")
+        names = ", ".join(known) or "none"
+        raise TargetError(f"no lab {lab!r}", hint=f"this user's labs: {names}")
+    return lab_at(path, f"--lab {lab}")
 
 
 def _only_one() -> Found:
@@ -141,7 +190,7 @@ def _only_one() -> Found:
     broken: list[NtbdbgError] = []
     for name, path in lab_files().items():
         try:
-            labs[name] = Found(Manifest.load(path), path, f"the only lab, {name!r}")
+            labs[name] = lab_at(path, f"the only lab, {name!r}")
         except NtbdbgError as error:
             broken.append(error)
     if broken and not labs:
@@ -157,7 +206,8 @@ def _only_one() -> Found:
         )
     if not candidates:
         dead = tuple(f"lab {n!r} does not run and its RAM files are gone" for n in labs)
-        return Found(None, None, f"no lab; RAM files in {BARE_FOLDER}", notes + dead)
+        how = f"no lab; RAM files in {BARE_FOLDER}"
+        return Found(None, None, how, (*notes, *dead, *_left_out()))
     found = candidates[0]
     how = (
         f"the only lab that runs, {found.manifest.lab!r}" if live and found.manifest else found.how

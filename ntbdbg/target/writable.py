@@ -32,7 +32,7 @@ def in_ram_file(place: Place, size: int) -> RamFile:
         _file_segments(place, ram, size),
         name=ram.name,
         is_live=ram.is_live,
-        identity=ram.file.identity,
+        file=ram.file,
     )
 
 

@@ -107,7 +107,7 @@ class FolderStore(Store):
             segments,
             name=guest,
             is_live=False,
-            identity=identity,
+            file=CheckedFile(self.where(name), guest, "RAM file", identity, links=False),
             writable=False,
         )
 
@@ -125,7 +125,7 @@ class FolderStore(Store):
         identity = self._identity(name)
         if identity is None:
             raise self._missing(name)
-        return CheckedFile(self.where(name), "capture", "file", identity)
+        return CheckedFile(self.where(name), "capture", "file", identity, links=False)
 
     def _identity(self, name: str) -> FileIdentity | None:
         """Of the file itself: what is opened by its name later must be this, and no link."""

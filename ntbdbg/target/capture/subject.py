@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import NtbdbgError, TargetError
+from ntbdbg.memory.file import CheckedFile
 from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.ntb.settle import Settler
 from ntbdbg.ntb.source import PageFile
@@ -95,18 +97,17 @@ def logs_of(guest: Guest) -> Iterator[tuple[str, bytes]]:
     if guest.record is None:
         return
     for path, suffix in ((guest.record.console_log, CONSOLE), (guest.record.log, LOG)):
-        tail = _tail(path)
+        tail = _tail(path, guest.lab.owners)
         if tail:
             yield plain_name(guest) + suffix, tail
 
 
-def _tail(path: str) -> bytes:
+def _tail(path: str, owners: tuple[int, ...] | None) -> bytes:
     try:
-        with open(path, "rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - TAIL))
-            return file.read(TAIL)
-    except OSError:
+        with contextlib.closing(CheckedFile(path, "capture", "log", owners=owners)) as file:
+            kept = min(file.size, TAIL)
+            return file.read(file.size - kept, kept)
+    except (OSError, TargetError):
         return b""
 
 
@@ -138,7 +139,7 @@ class PageCopy:
             return
         alive = {record.index for record in lab.manifest.guests if record.is_alive()}
         try:
-            page = PageFile(lab.link.shared_page)
+            page = PageFile(lab.link.shared_page, owners=lab.owners)
             self._settler = Settler(lambda: page.whole(MAX_PAGE), alive)
         except NtbdbgError as error:
             self._problem = error.message
