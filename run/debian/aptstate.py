@@ -7,10 +7,12 @@ import os
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from run.debian.mirror import Mirror
+from run.debian.sandbox import AS_ROOT, lent, sandbox_user
 from run.errors import HostError
 from run.locks import exclusive
 from run.steps import Step, StepError
@@ -47,6 +49,8 @@ class AptState:
         self._folder = folder
         self._sources = "\n".join(suite.stanza(keyring) for suite in suites)
         self._keyring = keyring
+        uris = [suite.mirror.uri.partition(":") for suite in suites]
+        self._local = [Path(path) for scheme, _, path in uris if scheme in ("file", "copy")]
 
     def is_fresh(self, max_age: float = LISTS_MAX_AGE) -> bool:
         """Whether the package lists at hand are of these sources and at most `max_age` s old."""
@@ -81,9 +85,14 @@ class AptState:
             _write(self._folder / "refreshed", self._sources)
 
     def run(self, step: Step, argv: Sequence[str], *, cwd: Path | None = None) -> None:
-        """Run a program of apt's as part of `step`."""
+        """Run a program of apt's as part of `step`.
+
+        :param cwd: folder that downloads go to
+        """
         self._prepare()
-        step.run(argv, cwd=cwd, env=self._environment())
+        with nullcontext(True) if cwd is None else lent(cwd) as usable:
+            words = list(argv) if usable else [*argv, "-o", f"APT::Sandbox::User={AS_ROOT}"]
+            step.run(words, cwd=cwd, env=self._environment())
 
     def query(self, argv: Sequence[str]) -> str:
         """What a program of apt's prints; nothing for what it does not know."""
@@ -136,8 +145,7 @@ class AptState:
             "Acquire::AllowWeakRepositories": "false",
             "Acquire::AllowDowngradeToInsecureRepositories": "false",
             "APT::Get::AllowUnauthenticated": "false",
-            # Downloads go to folders of ours, where the sandbox user may not write.
-            "APT::Sandbox::User": "root",
+            "APT::Sandbox::User": sandbox_user([self._folder, self._keyring, *self._local]),
         }
         return "\n".join([*carried, *(f'{name} "{value}";' for name, value in ours.items())]) + "\n"
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 import contextlib
 import gzip
 import hashlib
+import os
+import pwd
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from run.debian.aptstate import Suite
 from run.debian.mirror import Mirror
 from run.errors import HostError, RunError
 from run.steps import Step, StepError
+from tests.support.stranger import needs_two_users, public_folder
 
 SUITE = "testing"
 
@@ -310,3 +313,58 @@ def test_how_to_reach_servers_is_taken_from_the_user(
     repository.apt(tmp_path / "state").refresh(step)
     configuration = (tmp_path / "state/apt/apt.conf").read_text()
     assert 'Acquire::http::Proxy "http://proxy.invalid:3128";' in configuration
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A folder that apt's own user may look into."""
+    with public_folder() as folder:
+        yield folder
+
+
+@needs_two_users
+def test_what_comes_from_the_network_is_not_touched_as_root(
+    public: Path, tmp_path: Path, step: Step
+) -> None:
+    with made(public / "repository", tmp_path / "gnupg") as repository:
+        apt = repository.apt(public / "state")
+        apt.refresh(step)
+        (package,) = apt.download(step, apt.show(["hello"]))
+        source = apt.download_source(step, "hello")
+    fetcher = pwd.getpwnam("_apt").pw_uid
+    assert 'APT::Sandbox::User "_apt"' in (public / "state/apt/apt.conf").read_text()
+    assert (public / "state/apt/lists/partial").stat().st_uid == fetcher
+    assert "unsandboxed" not in (tmp_path / "step.log").read_text()
+    ours = [package, package.parent, source, source.parent, *source.parent.iterdir()]
+    assert {path.stat().st_uid for path in ours} == {os.getuid()}
+
+
+@needs_two_users
+def test_a_source_that_root_left_is_fetched_again_by_the_other_user(
+    public: Path, tmp_path: Path, step: Step
+) -> None:
+    with made(public / "repository", tmp_path / "gnupg") as repository:
+        apt = repository.apt(public / "state")
+        apt.refresh(step)
+        source = apt.download_source(step, "hello")
+        archive = source.with_name("hello_1.0.tar.gz")
+        right = archive.read_bytes()
+        archive.write_bytes(b"tampered")
+        apt.download_source(step, "hello")
+    assert archive.read_bytes() == right
+    assert "unsandboxed" not in (tmp_path / "step.log").read_text()
+
+
+@needs_two_users
+@pytest.mark.parametrize("closed", ["state", "repository"])
+def test_where_the_other_user_cannot_look_apt_does_not_try(
+    public: Path, tmp_path: Path, step: Step, closed: str
+) -> None:
+    with made(public / "repository", tmp_path / "gnupg") as repository:
+        (public / "state").mkdir()
+        (public / closed).chmod(0o700)
+        apt = repository.apt(public / "state")
+        apt.refresh(step)
+        apt.download(step, apt.show(["hello"]))
+    assert 'APT::Sandbox::User "root"' in (public / "state/apt/apt.conf").read_text()
+    assert "unsandboxed" not in (tmp_path / "step.log").read_text()
