@@ -5,13 +5,34 @@ from __future__ import annotations
 
 import fcntl
 import os
-import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from ntbdbg.errors import UntrustedError
+from ntbdbg.target import trust
 from ntbdbg.target.manifest import ProcessRef
 from run.errors import RunError
+from run.lockholder import lock_holder
 from run.plan import LabPaths
 
-_ELSEWHERE = "set XDG_RUNTIME_DIR to a folder of this user"
+_ELSEWHERE = "set XDG_RUNTIME_DIR to a folder of your own"
+
+
+class HeldError(RunError):
+    """Somebody else holds the lab's name."""
+
+
+def is_there(paths: LabPaths) -> bool:
+    """Whether the lab has a folder; raises RunError if others could meddle with what is in it."""
+    with _explained():
+        try:
+            _check(paths)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            why = f"{paths.folder}: {error.strerror}"
+            raise RunError(why, hint=_ELSEWHERE) from error
+    return True
 
 
 def make_folder(paths: LabPaths) -> None:
@@ -19,23 +40,24 @@ def make_folder(paths: LabPaths) -> None:
 
     Its parent may be in /tmp, where anybody may have made a folder of that name before.
     """
-    for folder in (paths.folder.parent, paths.folder):
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            status = folder.lstat()
-        except OSError as error:
-            raise RunError(f"cannot make {folder}: {error.strerror}", hint=_ELSEWHERE) from error
-        if status.st_uid != os.getuid() or not stat.S_ISDIR(status.st_mode):
-            raise RunError(f"{folder} is not a folder of this user", hint=_ELSEWHERE)
-        if status.st_mode & 0o022:
-            raise RunError(f"{folder}: others may write to it", hint=f"chmod go-w {folder}")
+    root = paths.folder.parent
+    try:
+        with _explained():
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            trust.check_root(root)
+            paths.folder.mkdir(mode=0o700, exist_ok=True)
+            _check(paths)
+    except OSError as error:
+        why = f"cannot make {paths.folder}: {error.strerror}"
+        raise RunError(why, hint=_ELSEWHERE) from error
 
 
 def take_lock(paths: LabPaths) -> int:
-    """Hold the lab's name; raises RunError if a launcher that lives has it."""
+    """Hold the lab's name; raises HeldError if a launcher that lives has it, RunError else."""
     make_folder(paths)
     try:
-        handle = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        handle = os.open(paths.lock, flags, 0o600)
     except OSError as error:
         raise RunError(f"cannot lock {paths.lock}: {error.strerror}", hint=_ELSEWHERE) from error
     try:
@@ -43,28 +65,29 @@ def take_lock(paths: LabPaths) -> int:
     except BlockingIOError:
         os.close(handle)
         name = paths.folder.name
-        raise RunError(
+        raise HeldError(
             f"lab {name!r} runs already",
             hint=f"'python3 run stop --name {name}' ends it; --name starts another beside it",
         ) from None
-    _sign(handle)
     return handle
 
 
 def holder(paths: LabPaths) -> ProcessRef | None:
-    """The process that took the lab's name last, if it still lives.
+    """The process that holds the lab's name."""
+    return lock_holder(paths.lock)
 
-    The lock file says so itself, because run.json may be broken, or not be written yet.
-    """
+
+def _check(paths: LabPaths) -> None:
+    """Root's labs can be believed, but only their own user's launcher may touch them."""
+    trust.check_lab(paths.folder)
+    owner = paths.folder.lstat().st_uid
+    if owner != paths.uid:
+        raise RunError(f"{paths.folder}: belongs to user {owner}", hint=_ELSEWHERE)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
     try:
-        pid, start_time = paths.lock.read_text(encoding="ascii").split()
-        process = ProcessRef(pid=int(pid), start_time=int(start_time))
-    except (OSError, ValueError):
-        return None
-    return process if process.is_alive() else None
-
-
-def _sign(handle: int) -> None:
-    me = ProcessRef.of(os.getpid())
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, f"{me.pid} {me.start_time}\n".encode(), 0)
+        yield
+    except UntrustedError as error:
+        raise RunError(error.message, hint=error.hint) from error

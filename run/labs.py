@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from ntbdbg.errors import NtbdbgError
+from ntbdbg.errors import NtbdbgError, TargetError, UntrustedError
+from ntbdbg.target import trust
 from ntbdbg.target.manifest import (
     DEFAULT_LAB,
     GuestRecord,
@@ -14,6 +15,7 @@ from ntbdbg.target.manifest import (
 )
 from run.errors import RunError, UsageError
 from run.lab import lab_paths
+from run.labname import is_there
 from run.plan import LabPaths
 
 START_ONE = "'python3 run vms' starts one"
@@ -39,15 +41,23 @@ def folders() -> list[str]:
     """Every name of this user that has files, also of a lab that never got a run.json."""
     root = runtime_root()
     try:
+        trust.check_root(root)
         return sorted(entry.name for entry in root.iterdir() if entry.is_dir())
+    except UntrustedError as error:
+        raise RunError(error.message, hint=error.hint) from error
     except OSError:
         return []
 
 
 def load(name: str) -> Manifest:
     """The run.json of a lab; raises RunError that says what to do."""
+    paths = paths_of(name)
     try:
-        return Manifest.load(paths_of(name).manifest)
+        if is_there(paths):
+            return Manifest.load(paths.manifest)
+        raise TargetError(f"no lab {name!r}")
+    except UntrustedError as error:
+        raise RunError(error.message, hint=error.hint) from error
     except NtbdbgError as error:
         if name not in names():
             known = names()

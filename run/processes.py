@@ -57,6 +57,16 @@ def command_line(pid: int) -> list[str]:
     return [os.fsdecode(word) for word in data.rstrip(b"\0").split(b"\0")]
 
 
+def is_own(pid: int) -> bool:
+    """Whether a process is this user's in every respect: a set-uid program is its caller's."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    uids = next((line.split()[1:4] for line in text.splitlines() if line.startswith("Uid:")), [])
+    return set(uids) == {str(os.getuid())}
+
+
 def find(recognise: Recognise) -> Iterator[ProcessRef]:
     """Living processes of this user whose command line `recognise` accepts."""
     for entry in os.scandir("/proc"):
@@ -68,18 +78,20 @@ def find(recognise: Recognise) -> Iterator[ProcessRef]:
         except ProcessLookupError:
             continue
         # A child that has not yet become QEMU still has the launcher's own command line.
-        if pid != os.getpid() and recognise(command_line(pid)):
+        if pid != os.getpid() and recognise(command_line(pid)) and is_own(pid):
             yield process
 
 
 def send(process: ProcessRef, number: signal.Signals, recognise: Recognise) -> bool:
-    """Send a signal to this very process; False if it is gone or is no longer ours."""
+    """Send a signal to this very process; False if it is gone or is not ours."""
     try:
         handle = os.pidfd_open(process.pid)
     except ProcessLookupError:
         return False
     try:
-        if not process.is_alive() or not recognise(command_line(process.pid)):
+        if not process.is_alive() or not is_own(process.pid):
+            return False
+        if not recognise(command_line(process.pid)):
             return False
         signal.pidfd_send_signal(handle, number)
     except ProcessLookupError:

@@ -44,9 +44,7 @@ def create(path: Path, size: int) -> int:
 def remove(path: Path, *, inode: int | None = None) -> bool:
     """Remove a RAM file unless it is held, or is not the file with that inode any more."""
     with suppress(RunError, OSError):
-        if inode is not None and path.stat().st_ino != inode:
-            return False
-        handle = _take_leftover(path)
+        handle = _take_leftover(path, inode)
         if handle is not None:
             os.close(handle)
             return True
@@ -82,8 +80,11 @@ def holders(path: Path) -> list[int]:
     return [pid for pid in pids if _maps(pid, mark)]
 
 
-def _take_leftover(path: Path) -> int | None:
-    """Unlink what lies at `path` if nobody holds it; gives its locked descriptor, or None."""
+def _take_leftover(path: Path, inode: int | None = None) -> int | None:
+    """Unlink what lies at `path` if nobody holds it; gives its locked descriptor, or None.
+
+    :param inode: another file than that one is left alone
+    """
     try:
         handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -92,6 +93,8 @@ def _take_leftover(path: Path) -> int | None:
         why = "is a link" if error.errno == errno.ELOOP else str(error.strerror)
         raise _foreign(path, why) from error
     try:
+        if inode is not None and os.fstat(handle).st_ino != inode:
+            raise _foreign(path, "is another file")
         _check_leftover(path, handle)
         path.unlink(missing_ok=True)
     except BaseException:

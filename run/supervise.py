@@ -12,6 +12,8 @@ from contextlib import suppress
 from typing import IO, Any, NoReturn
 
 from ntbdbg.errors import NtbdbgError
+from ntbdbg.target.manifest import ProcessRef
+from run import processes
 from run.errors import RunError
 from run.interrupts import Interrupted, Interrupts
 from run.lab import Lab, Say, State
@@ -105,7 +107,8 @@ def _supervise(make_lab: MakeLab, reports: IO[str]) -> int:
     interrupts.install()
     # Whoever started us may go away early; that is no reason for the lab to go.
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    _report(reports, pid=os.getpid())
+    me = ProcessRef.of(os.getpid())
+    _report(reports, process=[me.pid, me.start_time])
 
     def say(words: str) -> None:
         print(words, flush=True)
@@ -211,11 +214,11 @@ def _follow(reports: IO[str], say: Say) -> dict[str, Any] | None:
         if not line:
             return None
         message = json.loads(line)
-        supervisor = message.get("pid", supervisor)
+        if "process" in message:
+            supervisor = ProcessRef(*message["process"])
         if asked and supervisor is not None:
             asked = False
-            with suppress(ProcessLookupError):
-                os.kill(supervisor, signal.SIGTERM)
+            processes.send(supervisor, signal.SIGTERM, lambda _: True)
         if "say" in message:
             say(message["say"])
         elif "code" in message:

@@ -64,7 +64,8 @@ class Switch:
             os.close(os.open(page, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
             os.link(page, self.paths.page)
         except OSError as error:
-            raise HostError(f"cannot make the shared page {page}: {error.strerror}") from error
+            why = f"cannot make the shared page {page}: {error.strerror}"
+            raise HostError(why, hint="use another --name") from error
 
     def _page(self) -> Path:
         """The page's path; with ``-m`` among the options it has no name but the server's own."""

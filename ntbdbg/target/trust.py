@@ -70,7 +70,7 @@ def _check_base(path: str, status: os.stat_result) -> None:
 def _is_unmapped(uid: int) -> bool:
     """Whether `uid` stands for all users outside of this user namespace: the host's root there."""
     try:
-        with open("/proc/self/uid_map", encoding="ascii") as map_file:
+        with open("/proc/self/uid_map", encoding="utf-8") as map_file:
             ranges = [[int(word) for word in line.split()] for line in map_file]
     except (OSError, ValueError):
         return False

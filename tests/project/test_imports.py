@@ -13,8 +13,8 @@ CHECKOUT = Path(__file__).parents[2]
 
 ROOMS = ["errors", "budget", "memory", "kernel", "ntb", "inspect", "target", "render", "cli"]
 
-#: what the launcher may use of the toolkit
-SHARED = {"ntbdbg.errors", "ntbdbg.target.manifest", "ntbdbg.target.qmp"}
+#: what the launcher may use of the toolkit; whose word is believed must be the same for both
+SHARED = {"ntbdbg.errors", "ntbdbg.target.manifest", "ntbdbg.target.qmp", "ntbdbg.target.trust"}
 
 #: import statements of these libraries belong in these places only
 HEAVY = {
@@ -99,6 +99,7 @@ STDLIB_ONLY = [
     *modules("ntbdbg/memory"),
     CHECKOUT / "ntbdbg/budget.py",
     CHECKOUT / "ntbdbg/target/manifest.py",
+    CHECKOUT / "ntbdbg/target/trust.py",
 ]
 
 

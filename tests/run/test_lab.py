@@ -572,8 +572,8 @@ def test_runtime_folder_of_somebody_else(launcher):
     root.mkdir()
     root.chmod(0o777)
     told = launcher.vms(expect=1).stderr
-    assert f"{root}: others may write to it; chmod go-w {root}" in told
+    assert f"{root}: others may write to it, so it is not trusted; chmod go-w {root}" in told
     root.rmdir()
     root.symlink_to(launcher.build)
-    assert "is not a folder of this user" in launcher.vms(expect=1).stderr
+    assert f"{root}: is a link, so it is not trusted" in launcher.vms(expect=1).stderr
     root.unlink()
