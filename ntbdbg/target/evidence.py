@@ -16,6 +16,7 @@ from ntbdbg.errors import NtbdbgError
 from ntbdbg.kernel.incidents import incidents
 from ntbdbg.kernel.system import read_log, system_info
 from ntbdbg.target.backtraces import Backtraces
+from ntbdbg.target.hosttime import HOST, HostTime
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.incidents import Incident
@@ -109,9 +110,11 @@ class Scene:
     :ivar guests: those that verdicts are wanted of
     :ivar link: None if nothing is to be said of it
     :ivar views: drivers beside their devices, None if they were not compared
+    :ivar time: the host's clocks, for what looks twice
     """
 
     lab: Lab
     guests: tuple[Evidence, ...]
     link: LinkStory | None = None
     views: NtbViews | None = None
+    time: HostTime = HOST

@@ -14,12 +14,13 @@ from ntbdbg.kernel.system import system_info
 from ntbdbg.kernel.troubles import panic_lines
 from ntbdbg.memory.number import format_size
 from ntbdbg.ntb.findings import link_findings
-from ntbdbg.target.condition import condition_of
+from ntbdbg.target.condition import Condition, condition_of
 from ntbdbg.target.differences import Traits, differences
 from ntbdbg.target.evidence import Evidence, Scene
 from ntbdbg.target.ntbview import view_ntb
 from ntbdbg.target.postmortem import GuestStory, LinkStory, Notable, Postmortem
 from ntbdbg.target.summary import state_of, summarize
+from ntbdbg.target.verdict import Severity, about
 from ntbdbg.target.verdicts import verdicts
 
 if TYPE_CHECKING:
@@ -48,8 +49,8 @@ def examine(lab: Lab) -> Postmortem:
     summary = summarize(lab)
     seen = tuple(_evidence(lab, guest) for guest in summary.guests)
     link = _link(lab, [one.guest for one in seen if one.guest and one.kernel])
-    scene = Scene(lab, seen, link)
-    stories = tuple(_Story(one).told() for one in seen)
+    found = verdicts(Scene(lab, seen, link))
+    stories = tuple(_Story(one).told(about(found, one.name)) for one in seen)
     return Postmortem(
         source=summary.path or summary.how,
         guests=stories,
@@ -57,7 +58,7 @@ def examine(lab: Lab) -> Postmortem:
         facts=tuple(_lab_facts(summary)),
         differences=tuple(differences([_traits(one) for one in seen if one.kernel])),
         notes=tuple(lab.notes),
-        verdicts=verdicts(scene),
+        verdicts=found,
     )
 
 
@@ -97,10 +98,12 @@ class _Story:
     def __init__(self, evidence: Evidence) -> None:
         self._evidence = evidence
 
-    def told(self) -> GuestStory:
-        """All of it."""
+    def told(self, found: Sequence[Verdict]) -> GuestStory:
+        """All of it; what was found of it may be that it hangs."""
         seen = self._evidence
         condition, why = condition_of(seen)
+        if condition is Condition.RUNNING and any(v.severity is Severity.HUNG for v in found):
+            condition = Condition.HUNG
         return GuestStory(
             name=seen.name,
             condition=condition,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ntbdbg.errors import NtbdbgError
 from ntbdbg.target.finders.link import link
 from ntbdbg.target.finders.logged import logged
+from ntbdbg.target.finders.spinning import spinning
 from ntbdbg.target.finders.state import states
 from ntbdbg.target.verdict import LINK, Severity, Verdict, worst_first
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 Finder = Callable[["Scene"], Iterable[Verdict]]
 
-FINDERS: tuple[Finder, ...] = (logged, states, link)
+FINDERS: tuple[Finder, ...] = (spinning, logged, states, link)
 """Of verdicts that are equally bad, those of an earlier one are told first."""
 
 
