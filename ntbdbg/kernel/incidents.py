@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from ntbdbg.kernel.troubles import SECOND, START_OF_STORY, Kind, trouble_of
+from ntbdbg.kernel.troubles import END_OF_PANIC, SECOND, START_OF_STORY, Kind, trouble_of
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.printk import LogRecord
@@ -37,6 +37,9 @@ _TASK = re.compile(
     r"^CPU: (\d{1,5}) (?:UID: \d+ )?PID: (\d{1,7}) Comm: (.{1,15}?) +(?:Not t|T)aint"
 )
 _HUNG = re.compile(r"^INFO: task (.{1,80}):(\d{1,7}) blocked for ")
+_TAIL = re.compile(r"^(RIP|Code|R[A-Z0-9]{2}|[CDF]S|CR\d|DR\d|PKRU|note): ")
+"""What x86 says once more behind the end mark of an oops."""
+
 _TRACE = re.compile(r"^Call Trace:")
 _FRAME = re.compile(r"^ (\? )?(\S+\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[\w+\])?)\s*$")
 _MARK = re.compile(r"^ </?\w+>")
@@ -131,24 +134,27 @@ def _goes_on(lines: Sequence[_Line], begun: _Begun, index: int, kind: Kind) -> b
         return False
     own = list(_until(lines, begun.start, index, through_ends=kind is Kind.PANIC))
     is_next = own[-1][0] < index and lines[index].time_ns - own[-1][1].time_ns <= SILENCE
-    ended = kind is not Kind.PANIC and END.match(own[-1][1].text)
-    return is_next and not ended
+    ended = any(END.match(line.text) for _, line in own)
+    return is_next and (kind is Kind.PANIC or not ended)
 
 
 def _until(
     lines: Sequence[_Line], start: int, end: int, *, through_ends: bool
 ) -> Iterator[tuple[int, _Line]]:
     """Lines of one caller: to silence, or the end mark."""
-    latest, count = lines[start].time_ns, 0
+    latest, count, ended = lines[start].time_ns, 0, False
     for index in range(start, min(end, start + 8 * MOST_LINES)):
         line = lines[index]
         if line.caller != lines[start].caller:
             continue
         if line.time_ns - latest > SILENCE or count == MOST_LINES:
             return
+        if ended and not through_ends and not _TAIL.match(line.text):
+            return
         latest, count = line.time_ns, count + 1
         yield index, line
-        if END.match(line.text) and not (through_ends and "trace" in line.text):
+        ended = ended or bool(END.match(line.text))
+        if END_OF_PANIC.match(line.text):
             return
 
 
@@ -160,12 +166,18 @@ def _incident(lines: Sequence[_Line], start: int, kind: Kind, end: int) -> Incid
         kind=kind,
         time_ns=lines[start].time_ns,
         headline=_headline(lines, start, told),
-        place=next((found[1] for line in told if (found := RIP.match(line))), ""),
+        place=_place(told),
         task=task,
         cpu=cpu,
         trace=tuple(_trace(told)),
         lines=tuple(told),
     )
+
+
+def _place(told: Sequence[str]) -> str:
+    found = next((found[1] for line in told if (found := RIP.match(line))), "")
+    warned = _HEAD_OF_WARNING.match(told[0])
+    return found or (warned[2].rstrip(",") if warned else "")
 
 
 def _without_next(told: list[str]) -> list[str]:
@@ -176,18 +188,30 @@ def _without_next(told: list[str]) -> list[str]:
     return told
 
 
+_HEAD_OF_WARNING = re.compile(
+    r"^WARNING: (?:CPU: \d+ PID: \d+ at )?(\S+:\d+)(?: at)? (\S+(?: \[\w+\])?)"
+)
+
+
 def _headline(lines: Sequence[_Line], start: int, told: Sequence[str]) -> str:
-    """The line itself; that of a WARN with what it was given to say."""
+    """The line itself; of a WARN what it was given to say, and its place in the source."""
     first = told[0]
-    before = lines[start - 1] if start else None
-    if first.startswith("WARNING: "):
-        # __warn_printk says it before, right behind "cut here"; __warn behind its own line.
-        cut = start > 1 and START_OF_STORY.match(lines[start - 2].text)
-        if before and cut and before.caller == lines[start].caller:
-            return f"{before.text} ({first})"
-        if len(told) > 1 and not told[1].startswith(("Modules linked in:", "CPU: ")):
-            return f"{told[1]} ({first})"
-    return first
+    source = _HEAD_OF_WARNING.match(first)
+    if source is None:
+        return first
+    says = _said(lines, start, told)
+    return f"{says} ({source[1]})" if says else source[1]
+
+
+def _said(lines: Sequence[_Line], start: int, told: Sequence[str]) -> str:
+    """__warn_printk says it before, right behind "cut here"; __warn behind its own line."""
+    before = lines[max(0, start - 2) : start]
+    own = all(line.caller == lines[start].caller for line in before)
+    if len(before) == 2 and own and START_OF_STORY.match(before[0].text):
+        return before[1].text
+    is_whole = any(line.startswith("CPU: ") for line in told)
+    said = is_whole and not told[1].startswith(("Modules linked in:", "CPU: "))
+    return told[1] if said else ""
 
 
 def _who(lines: Iterable[str]) -> tuple[int | None, str]:

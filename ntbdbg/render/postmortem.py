@@ -71,16 +71,16 @@ class PostmortemView:
         yield from _indented(_words(guest.problems, style="red"))
         for one in (*guest.cpus, *guest.stuck):
             yield from _stack(one)
-        shown = _log_without_panic(guest)[-self.log_lines :] if self.log_lines else []
-        before = " before its panic" if guest.panic else ""
-        yield from _part(f"last messages{before}", _words(shown, style="dim"))
+        shown = other_messages(guest)[-self.log_lines :] if self.log_lines else []
+        other = " besides" if guest.panic or guest.incidents else ""
+        yield from _part(f"last messages{other}", _words(shown, style="dim"))
         yield from _part("panic, as logged", _words(guest.panic))
         yield _facts(guest.facts)
 
 
-def _log_without_panic(guest: GuestStory) -> list[str]:
-    """What the log has besides the panic, which is told already."""
-    told = set(guest.panic)
+def other_messages(guest: GuestStory) -> list[str]:
+    """What the log has besides panic and oopses, which are told already."""
+    told = {*guest.panic, *guest.incidents}
     return [line for line in guest.dmesg if line.partition("] ")[2] not in told]
 
 

@@ -32,9 +32,10 @@ class VerdictLines:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for verdict in heads(self.verdicts):
-            yield Text(f"{printable(verdict.who)}: ", "bold").append(
-                printable(headline(self.verdicts, verdict)), f"not bold {style(verdict)}"
-            )
+            line = Text(f"{printable(verdict.who)}: ", "bold")
+            line.append(printable(headline(self.verdicts, verdict)), f"not bold {style(verdict)}")
+            for index, part in enumerate(line.wrap(console, options.max_width - 2)):
+                yield Text("  ").append_text(part) if index else part
 
 
 class VerdictsOfOne:
@@ -61,9 +62,9 @@ def style(verdict: Verdict) -> str:
 
 
 def verdict_lines(verdicts: Iterable[Verdict], who: str) -> Iterator[RenderableType]:
-    """All else of one guest: lines of the worst verdict, then the other ones with theirs."""
+    """All else of one guest: lines of the worst verdict, then the other bad ones with theirs."""
     for index, verdict in enumerate(about(verdicts, who)):
-        if index:
+        if index and verdict.severity is not Severity.FINE:
             yield Padding(Text(printable(verdict.text), style(verdict)), (0, 0, 0, 2), expand=False)
         for line in verdict.details:
             yield Padding(Text(printable(line)), (0, 0, 0, 4), expand=False)

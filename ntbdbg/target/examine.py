@@ -115,6 +115,7 @@ class _Story:
             modules=seen.modules or (),
             dmesg=tuple(_lines(seen.log)[-LOG_LINES:]) if seen.log else (),
             problems=tuple(seen.problems),
+            incidents=frozenset(line for one in seen.incidents for line in one.lines),
         )
 
     def _cpus(self) -> list[Notable]:

@@ -45,6 +45,7 @@ class GuestStory:
     :ivar modules: those loaded
     :ivar dmesg: the last lines
     :ivar problems: what could not be read, with its reason
+    :ivar incidents: lines of the log that `Postmortem.verdicts` tell of
     """
 
     name: str
@@ -57,6 +58,7 @@ class GuestStory:
     modules: tuple[Module, ...] = ()
     dmesg: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    incidents: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def story() -> Postmortem:
                 details=("RIP: pp_ping+0x42/0x80 [ntb_pingpong]",),
             ),
             Verdict(Severity.WARNED, "qemu1", f"warning at 1.2 s: {HOSTILE}"),
-            Verdict(Severity.WRONG, LINK, "qemu1: driver against device: masks differ"),
+            Verdict(Severity.WRONG, LINK, "up; qemu1: driver against device: masks differ"),
             Verdict(Severity.NOTABLE, LINK, "up"),
             Verdict(Severity.FINE, "qemu2", "it runs, its log tells of no trouble"),
         ),

@@ -19,12 +19,13 @@ def link(scene: Scene) -> Iterator[Verdict]:
     if story is None:
         return
     yield _state(story, [guest.name for guest in scene.guests])
+    level = story.level
     for finding in story.findings:
         name = story.names.get(finding.partition, f"partition {finding.partition}")
         severity = Severity.WRONG if finding.wrong else Severity.NOTABLE
-        yield Verdict(severity, LINK, f"{name}: {finding.text}")
+        yield Verdict(severity, LINK, f"{level}; {name}: {finding.text}")
     for guest, text in story.disagreements:
-        yield Verdict(Severity.WRONG, LINK, f"{guest}: driver against device: {text}")
+        yield Verdict(Severity.WRONG, LINK, f"{level}; {guest}: driver against device: {text}")
 
 
 def _state(story: LinkStory, asked: Sequence[str]) -> Verdict:

@@ -49,7 +49,6 @@ def lines(ntbdbg: Run, *words: str) -> list[str]:
 def test_info_of_a_guest(lab: LinuxLab, ntbdbg: Run) -> None:
     assert lines(ntbdbg, "info", "qemu1") == [
         "qemu1: warning at 3.500 s: WARNING: CPU: 0 PID: 1 at drivers/ntb/x.c:1",
-        "  it runs, its log tells of trouble",
         "",
         "guest         qemu1, calls itself qemu1",
         "kernel        Linux 6.1.0-56-amd64 #1 SMP PREEMPT_DYNAMIC Debian 6.1.187-1",

@@ -55,7 +55,7 @@ def test_an_oops_is_told_with_its_place_task_and_trace() -> None:
     assert (found.kind, found.headline) == (Kind.OOPS, OOPS.split("\n")[0])
     assert (found.place, found.task) == ("my_write+0x12/0x20 [my]", "tee a file (pid 217)")
     assert (found.cpu, found.trace) == (1, TRACE)
-    assert found.lines[-1] == END
+    assert found.lines[-2:] == (END, "RIP: 0010:my_write+0x12/0x20 [my]")
     assert found.told == (
         OOPS.split("\n")[0],
         "RIP: my_write+0x12/0x20 [my]",
@@ -100,12 +100,14 @@ def test_a_warning_is_told_with_what_it_says_wherever_that_stands() -> None:
     says, rest = "the peer sent 3 words", OOPS.split("\n")[4:-2]
     for lines in ([CUT, warning, says], [CUT, says, warning]):
         found = only("\n".join([*lines, *rest, END]))
-        assert (found.kind, found.headline) == (Kind.WARNING, f"{says} ({warning})")
+        assert (found.kind, found.headline) == (Kind.WARNING, f"{says} (my.c:3)")
     found = only("\n".join([CUT, warning, "Modules linked in: my(OE)", *rest, END]))
-    assert found.headline == warning
+    assert found.headline == "my.c:3"
     assert found.place == "my_write+0x12/0x20 [my]"
     newer = "WARNING: my.c:3 at my_write+0x12/0x20 [my], CPU#1: cat/217"
-    assert only("\n".join([CUT, newer, *rest, END])).kind is Kind.WARNING
+    found = only("\n".join([CUT, newer, *rest, END]))
+    assert (found.kind, found.headline) == (Kind.WARNING, "my.c:3")
+    assert incidents(log(newer))[0].place == "my_write+0x12/0x20 [my]"
 
 
 def test_a_lockup_and_a_hung_task() -> None:

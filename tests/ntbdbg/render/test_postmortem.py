@@ -21,7 +21,7 @@ def shown(story: Postmortem, width: int = 100) -> str:
 
 PICTURE = r"""
 qemu1: panic at 131.2 s: sysrq triggered crash (+1 more)
-link: qemu1: driver against device: masks differ
+link: up; qemu1: driver against device: masks differ
 qemu2: it runs, its log tells of no trouble
 
 qemu1: panicked
@@ -38,7 +38,7 @@ qemu1: panicked
       kthread+0xda
       ret_from_fork+0x22
       the stack is damaged
-  last messages before its panic
+  last messages besides
     [    1.000000] hello
   panic, as logged
     Kernel panic - not syncing: sysrq triggered crash
