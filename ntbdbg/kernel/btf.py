@@ -18,6 +18,8 @@ from ntbdbg.kernel.btfformat import (
     QUALIFIERS,
     TYPE_WORDS,
     Kind,
+    kind_of,
+    length_of,
 )
 from ntbdbg.kernel.btfrecords import (
     Array,
@@ -74,12 +76,12 @@ class Btf(TypeTable):
         if number == 0:
             return _VOID
         name, information, value = self._take(number, TYPE_WORDS)
-        kind = Kind(information >> 24 & 0x1F)
-        return Entry(kind, self._string(name), information & 0xFFFF, bool(information >> 31), value)
+        length, flag = length_of(information), bool(information >> 31)
+        return Entry(kind_of(information), self._string(name), length, flag, value)
 
     def kind(self, number: int) -> Kind:
         """What type `number` is."""
-        return Kind(self._take(number, 1, 1)[0] >> 24 & 0x1F) if number else Kind.VOID
+        return kind_of(self._take(number, 1, 1)[0]) if number else Kind.VOID
 
     def members(self, number: int) -> list[Member]:
         """Of a STRUCT or UNION."""
@@ -140,7 +142,7 @@ class Btf(TypeTable):
         entry = self.entry(number)
         if entry.kind not in kinds:
             wanted = " or ".join(sorted(kind.name for kind in kinds))
-            raise self.error(number, f"is a {entry.kind.name}, not a {wanted}")
+            raise self.error(number, f"is {self.kind_words(number)}, not a {wanted}")
         return entry
 
     # -- chains of types -------------------------------------------------------------------
@@ -160,7 +162,7 @@ class Btf(TypeTable):
                 return number
             # Not by `entry`, which decodes the name: this is what walks over types do most.
             _, information, value = self._take(number, TYPE_WORDS)
-            if information >> 24 & 0x1F not in kinds:
+            if kind_of(information) not in kinds:
                 return number
             number = value
         raise self.error(start, f"leads through more than {MAX_DEPTH} types, or in a circle")

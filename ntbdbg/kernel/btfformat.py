@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 """The bytes of BTF: header, kinds, and what follows the three words each type begins with.
 
-Source: Linux Documentation/bpf/btf.rst and include/uapi/linux/btf.h, up to 6.18.
+Source: Linux Documentation/bpf/btf.rst and include/uapi/linux/btf.h, up to 7.1, which has a
+section that tells how long types of each kind are, and more bits for kind and length. Before,
+these bits were zero, so all are read in the new way.
 """
 
 from __future__ import annotations
 
+import struct
 import sys
 from array import array
 from enum import IntEnum
@@ -17,6 +20,9 @@ MAGIC = 0xEB9F
 VERSION = 1
 HEADER = 24
 """Bytes of the header that every version has."""
+
+LAYOUT_FIELDS = 32
+"""Bytes of a header that tells where the layout section is (``layout_off``, ``layout_len``)."""
 
 MAX_SIZE = 128 << 20
 """Bytes; a kernel's BTF has 4 to 10 MiB."""
@@ -56,6 +62,29 @@ class Kind(IntEnum):
     DECL_TAG = 17
     TYPE_TAG = 18
     ENUM64 = 19
+    UNKNOWN = 128
+    """One that this version does not know, but can step over."""
+
+
+KINDS = 128
+"""Numbers that a kind may have."""
+
+_KNOWN = [Kind(number) if number <= Kind.ENUM64 else Kind.UNKNOWN for number in range(KINDS)]
+
+
+def kind_number(information: int) -> int:
+    """The kind in the second word of a type, known or not."""
+    return information >> 24 & 0x7F
+
+
+def kind_of(information: int) -> Kind:
+    """The same as a `Kind`."""
+    return _KNOWN[information >> 24 & 0x7F]
+
+
+def length_of(information: int) -> int:
+    """How many items a type has, as its second word says."""
+    return information & 0xFFFFFF
 
 
 WORDS = {Kind.INT: 1, Kind.ARRAY: 3, Kind.VAR: 1, Kind.DECL_TAG: 1}
@@ -70,6 +99,8 @@ ITEM_WORDS = {
     Kind.ENUM64: 3,
 }
 """Further words for each of a type's items: members, enumerators, parameters, variables."""
+
+_LAYOUT = struct.Struct("BBxx")  # info_sz, elem_sz, and flags, of no use here
 
 QUALIFIERS = frozenset({Kind.VOLATILE, Kind.CONST, Kind.RESTRICT, Kind.TYPE_TAG})
 COMPOUND = frozenset({Kind.STRUCT, Kind.UNION})
@@ -102,14 +133,23 @@ class Strings(NamedTuple):
         return self.data.find(needle, self.start, self.start + self.size) - self.start
 
 
+class KindLayout(NamedTuple):
+    """How long types of one kind are: further words of each type, and of each of its items."""
+
+    words: int
+    item_words: int
+
+
 class Sections(NamedTuple):
-    """The two sections of one BTF.
+    """The sections of one BTF.
 
     :ivar types: whole 32-bit words, in this machine's byte order
+    :ivar layouts: by number of the kind, as far as the BTF tells
     """
 
     types: memoryview
     strings: Strings
+    layouts: dict[int, KindLayout]
 
 
 def split(data: bytes, who: str, *, has_base: bool) -> Sections:
@@ -136,7 +176,25 @@ def split(data: bytes, who: str, *, has_base: bool) -> Sections:
     if (names or not has_base) and (not names or names[-1] != 0 or not (has_base or names[0] == 0)):
         raise KernelError(f"{who}: strings do not begin and end with NUL")
     strings = Strings(data, header + string_offset, string_size)
-    return Sections(types if order == sys.byteorder else _swapped(types), strings)
+    layouts = _layouts(data, header, order)
+    return Sections(types if order == sys.byteorder else _swapped(types), strings, layouts)
+
+
+def _layouts(data: bytes, header: int, order: Order) -> dict[int, KindLayout]:
+    """The layout section, ``struct btf_layout`` for each kind; none if it is not there or cut."""
+    if header < LAYOUT_FIELDS:
+        return {}
+    offset, size = (int.from_bytes(data[at : at + 4], order) for at in (HEADER, HEADER + 4))
+    start = header + offset
+    if start + size > len(data):
+        return {}
+    rows = _LAYOUT.iter_unpack(data[start : start + size // _LAYOUT.size * _LAYOUT.size])
+    # What is no whole number of words cannot be stepped over.
+    return {
+        kind: KindLayout(info // 4, item // 4)
+        for kind, (info, item) in enumerate(rows)
+        if kind < KINDS and info % 4 == 0 and item % 4 == 0
+    }
 
 
 def _byte_order(data: bytes, who: str) -> Order:

@@ -9,15 +9,23 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
 from ntbdbg.errors import KernelError
-from ntbdbg.kernel.btfformat import ITEM_WORDS, MAX_TYPES, TYPE_WORDS, WORDS, Kind
+from ntbdbg.kernel.btfformat import (
+    ITEM_WORDS,
+    KINDS,
+    MAX_TYPES,
+    TYPE_WORDS,
+    WORDS,
+    Kind,
+    KindLayout,
+)
 
 _HEAD = struct.Struct("=8sIII")
-_MAGIC = b"ntbBTF2\n"
+_MAGIC = b"ntbBTF3\n"
 
 
 class Index(NamedTuple):
@@ -63,12 +71,13 @@ class Index(NamedTuple):
         raise KernelError("the BTF index is damaged", hint="delete it, it is made anew")
 
 
-def make_index(words: Sequence[int], first_id: int) -> Index:
+def make_index(words: Sequence[int], first_id: int, layouts: Mapping[int, KindLayout]) -> Index:
     """Pass over the type section `words`; about 0.05 s for the 100,000 types of a kernel.
 
     :param first_id: number of the first type in it, for messages
+    :param layouts: how long types of kinds are that this version does not know
     """
-    lengths, per_item = _tables()
+    lengths, per_item = _tables(layouts)
     found: list[int] = []
     position, end, partial = 0, len(words), None
     # The one hot loop of this room: no calls but one, no look-ups of attributes.
@@ -78,13 +87,13 @@ def make_index(words: Sequence[int], first_id: int) -> Index:
             if position >= end:
                 break
             information = words[position + 1]
-            kind = information >> 24 & 0x1F
+            kind = information >> 24 & 0x7F
             length = lengths[kind]
             if not length:
                 partial = f"type {number} is of unknown kind {kind}"
                 break
             append(position)
-            position += length + (information & 0xFFFF) * per_item[kind]
+            position += length + (information & 0xFFFFFF) * per_item[kind]
         else:
             partial = f"it has more than {MAX_TYPES} types" if position < end else None
     except IndexError:
@@ -95,11 +104,17 @@ def make_index(words: Sequence[int], first_id: int) -> Index:
     return Index(array("I", found), _names(words, found), partial)
 
 
-def _tables() -> tuple[list[int], list[int]]:
+def _tables(layouts: Mapping[int, KindLayout]) -> tuple[list[int], list[int]]:
     """By kind: words without items (0 for an unknown kind), words for each item."""
-    known = set(Kind) - {Kind.VOID}
-    lengths = [TYPE_WORDS + WORDS.get(Kind(k), 0) if k in known else 0 for k in range(32)]
-    return lengths, [ITEM_WORDS.get(Kind(k), 0) if k in known else 0 for k in range(32)]
+    lengths, per_item = [0] * KINDS, [0] * KINDS
+    for number, (words, item_words) in layouts.items():
+        lengths[number], per_item[number] = TYPE_WORDS + words, item_words
+    for kind in set(Kind) - {Kind.VOID, Kind.UNKNOWN}:
+        lengths[kind] = TYPE_WORDS + WORDS.get(kind, 0)
+        # Of FUNC the length is its linkage; it has no items, as many have not.
+        per_item[kind] = ITEM_WORDS.get(kind, 0)
+    lengths[Kind.VOID] = 0
+    return lengths, per_item
 
 
 def _names(words: Sequence[int], positions: list[int]) -> array[int]:

@@ -76,7 +76,7 @@ class TypeMaker:
         entry = self.btf.entry(number)
         maker = self._makers.get(entry.kind)
         if maker is None:
-            raise self.btf.error(number, f"is a {entry.kind.name}, no type in C's sense")
+            raise self.btf.error(number, f"is {self.btf.kind_words(number)}, no type in C's sense")
         made = self._made[number] = maker(number, entry, depth + 1)
         return made
 

@@ -9,8 +9,10 @@ from functools import cached_property
 from typing import Self
 
 from ntbdbg.errors import KernelError
-from ntbdbg.kernel.btfformat import TYPE_WORDS, Kind, split
+from ntbdbg.kernel.btfformat import TYPE_WORDS, Kind, kind_number, kind_of, split
 from ntbdbg.kernel.btfindex import Index, make_index
+
+NEWER = "the guest's memory is damaged, or the kernel newer than this version knows"
 
 ENUMS = frozenset({Kind.ENUM, Kind.ENUM64})
 
@@ -30,26 +32,39 @@ class TypeTable:
     def __init__(self, data: bytes, base: Self | None, name: str, index: bytes | None) -> None:
         self.name, self.base, self.data = name, base, data
         if base is not None and base.partial is not None:
-            raise KernelError(f"BTF of {name}: its base is partial: {base.partial}")
+            raise KernelError(f"BTF of {name}: its base is partial: {base.partial}", hint=NEWER)
         who = f"BTF of {name}"
-        self._types, self._strings = split(data, who, has_base=base is not None)
+        self._types, self._strings, layouts = split(data, who, has_base=base is not None)
         self._words: Sequence[int] = self._types.cast("I") if self._types else ()
         self.first_id = 1 if base is None else len(base)
         self._first_name = 0 if base is None else base._end_of_names
         self._end_of_names = self._first_name + self._strings.size
         saved = None if index is None else Index.from_bytes(index, data)
-        self._index = saved or make_index(self._words, self.first_id)
+        self._index = saved or make_index(self._words, self.first_id, layouts)
         self.partial = self._index.partial
 
     def __len__(self) -> int:
         """The first number that is no type: so many types there are, base and ``void`` too."""
         return self.first_id + len(self._index.positions)
 
+    @property
+    def trouble(self) -> str | None:
+        """`partial` as a sentence for whoever misses a type, None if all are there."""
+        if self.partial is None:
+            return None
+        return f"BTF of {self.name}: {self.partial}, so it and all after it are missing"
+
+    def kind_words(self, number: int) -> str:
+        """What kind of type `number` is, for messages: ``a STRUCT``."""
+        raw = kind_number(self._take(number, 1, 1)[0])
+        kind = kind_of(raw << 24)
+        return f"of unknown kind {raw}" if kind is Kind.UNKNOWN else f"a {kind.name}"
+
     def error(self, number: int, why: str) -> KernelError:
         """What to raise when type `number` makes no sense."""
         return KernelError(
             f"BTF of {self.name}: type {number} {why}",
-            hint="the guest's memory is damaged, or the kernel newer than this version knows",
+            hint=NEWER,
         )
 
     # -- words -----------------------------------------------------------------------------
@@ -129,7 +144,7 @@ class TypeTable:
         positions, words = self._index.positions, self._words
         rows = []
         for index, position in enumerate(positions):
-            if words[position + 1] >> 24 & 0x1F in ENUMS:
+            if kind_of(words[position + 1]) in ENUMS:
                 end = positions[index + 1] if index + 1 < len(positions) else len(words)
                 rows.append((self.first_id + index, 4 * (position + TYPE_WORDS), 4 * end))
         return rows

@@ -69,6 +69,11 @@ class BtfTypes:
         self._found: dict[tuple[Kind, str, str | None], Type | None] = {}
         self._loaded: dict[str, TypeMaker] | None = None
 
+    def troubles(self) -> list[str]:
+        """Why types are missing: of vmlinux, and of modules as far as they were looked at."""
+        makers = [self._vmlinux, *(self._loaded or {}).values()]
+        return [trouble for maker in makers if (trouble := maker.btf.trouble) is not None]
+
     # -- as drgn asks ----------------------------------------------------------------------
 
     def find_type(

@@ -10,6 +10,7 @@ import drgn
 
 from ntbdbg.errors import KernelError
 from ntbdbg.kernel.btfformat import Kind
+from ntbdbg.kernel.btftable import NEWER
 from ntbdbg.kernel.btftypes import Namesake
 from ntbdbg.kernel.path import MAX_LENGTH
 
@@ -91,6 +92,11 @@ def _find(kernel: Kernel, name: str, module: str | None) -> drgn.Type:
         return kernel.prog.type(name, module)
     except LookupError:
         where = f"module {module}" if module else f"Linux {kernel.info.release}"
+        types = kernel.program.types
+        trouble = "; ".join(types.troubles()) if types else ""
+        if trouble:
+            what = f"{where} has no type {name!r:.80} that could be read: {trouble}"
+            raise KernelError(f"{kernel.memory.name}: {what}", hint=NEWER) from None
         raise KernelError(
             f"{kernel.memory.name}: {where} has no type {name!r:.80}",
             hint="write it as in C: 'struct task_struct', 'pid_t'; a module's types need the "

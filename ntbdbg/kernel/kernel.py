@@ -254,6 +254,7 @@ class Kernel:
 
         :raises KernelError: it does not, or they make no sense
         """
+        from ntbdbg.kernel.btftable import NEWER
         from ntbdbg.kernel.index import types
 
         start, stop = (self.table.named(f"__{end}_BTF") for end in ("start", "stop"))
@@ -267,7 +268,10 @@ class Kernel:
         if not 0 < size <= MOST_BTF_BYTES:
             raise KernelError(f"Linux {self.info.release}: {size} bytes of BTF are not plausible")
         self.budget.take(bytes=size)
-        return types(self.virtual.read(start[0].address, size), self._cache)
+        found = types(self.virtual.read(start[0].address, size), self._cache)
+        if found.trouble is not None:
+            self._notify(f"{self.memory.name}: {found.trouble}; {NEWER}")
+        return found
 
     @cached_property
     def layouts(self) -> Layouts:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ntbdbg.errors import KernelError
 from ntbdbg.kernel.btf import MAX_DEPTH, Btf, Kind
 from ntbdbg.kernel.btfformat import COMPOUND
+from ntbdbg.kernel.btftable import NEWER
 from ntbdbg.kernel.path import member_steps
 
 if TYPE_CHECKING:
@@ -169,12 +170,19 @@ class Layouts:
         if name not in self._known:
             number = self.btf.by_name(Kind.STRUCT, name)
             if number is None:
-                raise KernelError(
-                    f"the types of this kernel have no struct {name}",
-                    hint="it was built without that subsystem, or the structure has another name",
-                )
+                raise absent(self.btf, f"struct {name}")
             self._known[name] = Layout(self.btf, number)
         return self._known[name]
+
+
+def absent(btf: Btf, what: str) -> KernelError:
+    """What to raise where the types lack one (``struct x``): why they do."""
+    if btf.trouble is not None:
+        return KernelError(f"no {what} among the types: {btf.trouble}", hint=NEWER)
+    return KernelError(
+        f"the types of this kernel have no {what}",
+        hint="it was built without that subsystem, or the structure has another name",
+    )
 
 
 @dataclass(frozen=True)

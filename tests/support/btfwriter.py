@@ -12,7 +12,7 @@ Each method adds one type and gives its number. Nothing is checked: nonsense is 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ntbdbg.kernel.btfformat import HEADER, MAGIC, VERSION, Kind, Order
 
@@ -39,12 +39,23 @@ class BtfWriter:
         """The number that the next type gets."""
         return self.first_id + self.count
 
-    def data(self) -> bytes:
-        """The whole BTF."""
-        sections = 0, len(self.types), len(self.types), len(self.strings)
+    def data(self, layouts: Mapping[int, tuple[int, int]] | None = None) -> bytes:
+        """The whole BTF.
+
+        :param layouts: bytes of types and of their items by kind, for a layout section as of
+            Linux 7.1; kinds below the highest one that are not in it have 0 of both
+        """
+        sections = [0, len(self.types), len(self.types), len(self.strings)]
         mark = ">" if self.order == "big" else "<"
-        header = struct.pack(f"{mark}HBBIIIII", MAGIC, VERSION, 0, HEADER, *sections)
-        return header + self.types + self.strings
+        body = self.types + self.strings
+        if layouts is not None:
+            body = body.ljust(-(-len(body) // 4) * 4, b"\0")
+            rows = [layouts.get(kind, (0, 0)) for kind in range(max(layouts) + 1)]
+            sections += [len(body), 4 * len(rows)]
+            body += b"".join(struct.pack(f"{mark}BBH", *row, 0) for row in rows)
+        size = HEADER if layouts is None else HEADER + 8
+        words = f"{len(sections)}I"
+        return struct.pack(f"{mark}HBBI{words}", MAGIC, VERSION, 0, size, *sections) + body
 
     def name(self, text: str) -> int:
         """Offset of `text` in the strings; each is there once."""

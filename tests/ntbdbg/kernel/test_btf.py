@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ntbdbg.errors import KernelError
 from ntbdbg.kernel.btf import Btf
-from ntbdbg.kernel.btfformat import HEADER, ITEM_WORDS, Kind
+from ntbdbg.kernel.btfformat import HEADER, ITEM_WORDS, Kind, Order
 from ntbdbg.kernel.btfrecords import (
     Array,
     Entry,
@@ -239,6 +239,61 @@ def test_types_before_an_unknown_kind_are_there() -> None:
         btf.entry(3)
     with pytest.raises(KernelError, match="BTF of ntb: its base is partial"):
         Btf.parse(BtfWriter(written).data(), btf, name="ntb")
+
+
+INT_STRUCT_AND_NEW = {1: (4, 0), 4: (0, 12), 20: (8, 0), 21: (4, 12)}
+
+
+@pytest.mark.parametrize("order", ["little", "big"])
+def test_a_layout_section_steps_over_unknown_kinds(order: Order) -> None:
+    written = BtfWriter(order=order)
+    whole = written.integer("int", 4)
+    new = written.add(20, "", 8, [7, 7])
+    listed = written.add(21, "", 8, [1, 2, 3, 4, 5, 6, 7], length=2)
+    found = written.struct("s", 4, [("a", whole, 0)])
+    leads = written.struct("t", 8, [("b", new, 0), ("c", listed, 32)])
+    btf = Btf.parse(written.data(INT_STRUCT_AND_NEW))
+    assert btf.partial is None
+    assert btf.by_name(Kind.STRUCT, "s") == found
+    assert (btf.kind(new), btf.kind(listed)) == (Kind.UNKNOWN, Kind.UNKNOWN)
+    assert [member.type for member in btf.members(leads)] == [new, listed]
+    with pytest.raises(KernelError, match="type 2 is of unknown kind 20, not a STRUCT"):
+        btf.members(new)
+    kept = Btf.with_index(btf.data, btf.index_bytes())
+    assert kept.by_name(Kind.STRUCT, "t") == leads
+
+
+def test_types_of_a_module_follow_a_base_with_unknown_kinds() -> None:
+    written = BtfWriter()
+    written.integer("int", 4)
+    written.add(20, "", 8, [7, 7])
+    base = Btf.parse(written.data(INT_STRUCT_AND_NEW))
+    module = BtfWriter(written)
+    number = module.struct("perf_ctx", 4, [("a", 1, 0)])
+    assert Btf.parse(module.data(), base, name="ntb").by_name(Kind.STRUCT, "perf_ctx") == number
+
+
+def test_a_layout_that_leads_nowhere_helps_nobody() -> None:
+    written = BtfWriter()
+    written.integer("int", 4)
+    written.add(20, "", 8, [7, 7])
+    for layouts in ({20: (7, 0)}, {1: (4, 0)}):
+        assert Btf.parse(written.data(layouts)).partial == "type 2 is of unknown kind 20"
+    data = bytearray(written.data({20: (8, 0)}))
+    data[24:28] = b"\xff\xff\xff\x00"
+    assert Btf.parse(bytes(data)).partial == "type 2 is of unknown kind 20"
+
+
+def test_lengths_have_24_bits_and_kinds_7() -> None:
+    written = BtfWriter()
+    whole = written.integer("int", 4)
+    many = written.struct("many", 4, [(f"m{n}", whole, 0) for n in range(70_000)])
+    last = written.struct("last", 4, [("a", whole, 0)])
+    btf = Btf.parse(written.data())
+    assert btf.entry(many).length == len(btf.members(many)) == 70_000
+    assert btf.by_name(Kind.STRUCT, "last") == last
+    written.add(100, "", 0)
+    assert Btf.parse(written.data()).partial == "type 4 is of unknown kind 100"
 
 
 @pytest.mark.parametrize("missing", [4, 8, 12, 16, 40])
