@@ -47,7 +47,7 @@ class SystemView:
         yield "command line", _or_unknown(info.command_line)
         yield "uptime", uptime_words(info)
         yield "memory", _memory(info)
-        yield "CPUs", ", ".join(cpu_lines(info.cpus)) or f"{len(info.cpus_online)} online"
+        yield "CPUs", ", ".join(cpu_lines(info.cpus)) or _online(info)
         yield "taints", taint_words(info.taints)
         yield "state", _state(info)
         for trouble in info.trouble:
@@ -83,6 +83,10 @@ def _place(info: SystemInfo) -> str:
     return f"{moved}, phys_base {info.phys_base:#x}"
 
 
+def _online(info: SystemInfo) -> str:
+    return f"{len(info.cpus_online)} online" if info.cpus_online else "unknown"
+
+
 def _memory(info: SystemInfo) -> str:
     if info.memory_total is None:
         return "unknown"
@@ -93,12 +97,16 @@ def _memory(info: SystemInfo) -> str:
 def _state(info: SystemInfo) -> Text:
     if info.panic_cpu is not None:
         return Text(f"panicked on CPU {info.panic_cpu}", "red")
+    if info.panicked:
+        return Text("panicked, as its log tells", "red")
     if info.oops_in_progress:
         return Text("in an oops", "red")
     if info.system_state in ENDED:
         return Text(ENDED[info.system_state], "red")
     if info.in_use is False:
         return Text(_UNUSED, "red")
+    if info.panicked is None:
+        return Text("unknown: neither its own word nor its log can be read")
     return Text("no panic" + (", but its log tells of:" if info.trouble else ""))
 
 
@@ -125,5 +133,5 @@ def system_facts(info: SystemInfo) -> dict[str, Any]:
 _PLAIN = (
     "release", "version", "nodename", "banner", "command_line", "build_id", "kernel_offset",
     "phys_base", "memory_total", "memory_free", "cpus_online", "taints",
-    "system_state", "in_use", "number", "panic_cpu", "oops_in_progress", "notes",
+    "system_state", "in_use", "number", "panicked", "panic_cpu", "oops_in_progress", "notes",
 )  # fmt: skip

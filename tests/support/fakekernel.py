@@ -138,6 +138,7 @@ class FakeGuest:
     :param pool: GPA of its page tables
     :ivar symbols: name → VA of everything that kallsyms will list
     :ivar omit: symbols that VMCOREINFO does not mention (``kallsyms_names``: as before Linux 6.0)
+    :ivar hidden: symbols that kallsyms does not list (variables, without CONFIG_KALLSYMS_ALL)
     :ivar extra: further lines of VMCOREINFO
     :ivar twins: further structures of vmlinux, by name and size, each with an ``int twin``
     """
@@ -160,6 +161,7 @@ class FakeGuest:
         self.symbols: dict[str, int] = {}
         self.tables: dict[str, int] = {}
         self.omit: set[str] = set()
+        self.hidden: set[str] = set()
         self.extra: list[str] = []
         self.twins: list[tuple[str, int]] = []
         self.build_id = "5a" * 20
@@ -364,7 +366,9 @@ class FakeGuest:
 
     def _write_kallsyms(self) -> None:
         listed: list[FakeSymbol] = sorted(
-            (va, self._kinds[name], name) for name, va in self.symbols.items()
+            (va, self._kinds[name], name)
+            for name, va in self.symbols.items()
+            if name not in self.hidden
         )
         built = kallsyms(listed, relative_base=self.base, absolute_percpu=self._absolute_percpu)
         for name, content in built.items():

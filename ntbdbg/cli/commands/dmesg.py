@@ -12,7 +12,7 @@ import click
 from ntbdbg.cli.options import lab_command, target_argument
 from ntbdbg.cli.params import Parsed
 from ntbdbg.cli.status import ExitStatus
-from ntbdbg.errors import UsageError
+from ntbdbg.errors import FaultError, UsageError
 from ntbdbg.render.dmesg import LEVELS, plain_lines, record_facts, styled
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ def command(
     tail = LogTail(guest.find_kernel)
     with app.stillness():
         log = tail.poll()
+    if not log.records and not follow:
+        raise _nothing(guest, log)
     shown = _show(app, log, levels)
     if follow:
         _follow(app, guest, tail, levels)
@@ -80,6 +82,19 @@ def command(
         app.note(f"{guest.name}: none of its {len(log.records)} records has level {names}")
         return ExitStatus.DIFFERENT
     return ExitStatus.OK
+
+
+def _nothing(guest: Guest, log: KernelLog) -> FaultError:
+    """The error for a log without one record."""
+    why = "; ".join(log.notes) or "it is empty"
+    ring = guest.kernel.info.symbol("prb") or 0
+    return FaultError(
+        guest.name,
+        ring,
+        1,
+        f"leads to a log without one record that can be read: {why}",
+        hint="'ntbdbg search' may still find its text",
+    )
 
 
 def _follow(app: AppContext, guest: Guest, tail: LogTail, levels: frozenset[int] | None) -> None:

@@ -63,6 +63,22 @@ def test_nothing_of_a_level_is_told(lab: LinuxLab, ntbdbg: Run) -> None:
     )
 
 
+def test_a_log_without_one_record_is_a_fault(ntbdbg: Run, tmp_path: Path) -> None:
+    guest = FakeGuest()
+    log = FakeLog(guest)
+    path = tmp_path / "empty"
+    guest.save(path)
+    done = ntbdbg("dmesg", path)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert f"{guest.symbols['prb']:#x} leads to a log without one record" in done.stderr
+    log.add("Linux version")
+    log.ring["desc_ring.descs"] = 0xFFFF_C900_0000_0000
+    guest.save(path)
+    done = ntbdbg("dmesg", path, "--json")
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "is not mapped" in done.stderr
+
+
 def test_an_unknown_level(lab: LinuxLab, ntbdbg: Run) -> None:
     done = ntbdbg("dmesg", "qemu2", "-l", "error")
     assert done.returncode == 2

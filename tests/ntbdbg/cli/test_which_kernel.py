@@ -59,6 +59,32 @@ def test_what_needs_no_kernel_does_not_look_for_one(ntbdbg: Run, several: Path) 
     assert ntbdbg("dump", several, "0x1000", "8", "--which-kernel", "7").returncode == 0
 
 
+def test_a_panic_that_nobody_could_look_for_is_unknown(ntbdbg: Run, tmp_path: Path) -> None:
+    guest = FakeGuest()
+    furnish("qemu1", guest)
+    guest.hidden.add("panic_cpu")
+    guest.extra = [line for line in guest.extra if "(prb)" not in line]
+    path = tmp_path / "little"
+    guest.save(path)
+    (state,) = (s for s in ntbdbg("info", path).stdout.splitlines() if s.startswith("state"))
+    assert state.split() == [
+        "state",
+        "unknown:",
+        "neither",
+        "its",
+        "own",
+        "word",
+        "nor",
+        "its",
+        "log",
+        "can",
+        "be",
+        "read",
+    ]
+    facts = json.loads(ntbdbg("info", path, "--json").stdout)
+    assert (facts["panicked"], facts["panic_cpu"]) == (None, None)
+
+
 def test_a_kernel_without_page_tables_is_read_by_its_place(
     ntbdbg: Run, guest: FakeGuest, tmp_path: Path
 ) -> None:

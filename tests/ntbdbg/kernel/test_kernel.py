@@ -88,7 +88,10 @@ def test_no_kernel_at_all():
 def test_a_kernel_whose_page_tables_are_gone():
     guest = FakeGuest()
     memory = guest.memory
+    names = guest.physical(guest.symbols["init_uts_ns"])
     guest.space.poke(guest.space.root, bytes(4096))
+    assert "its page tables are gone" in (Kernel.open(memory).lost or "")
+    guest.space.poke(names, bytes(390))
     with pytest.raises(KernelError, match=r"left its VMCOREINFO at 0x\w+, but its page tables"):
         Kernel.open(memory)
 

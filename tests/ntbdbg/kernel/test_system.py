@@ -143,3 +143,65 @@ def test_damage_never_hangs_or_crashes(damage: list[tuple[str, int, bytes]]) -> 
         return
     found = system_info(kernel)
     assert len(found.banner or "") <= 4 * 4096
+
+
+def without(*names: str) -> FakeGuest:
+    """A guest whose kernel has no such symbols, though VMCOREINFO tells some of them."""
+    guest = FakeGuest()
+    made = furnish("qemu1", guest)
+    made.log.add("Kernel command line: console=ttyS0 quiet")
+    guest.hidden |= set(names)
+    return guest
+
+
+def test_what_symbols_lack_vmcoreinfo_and_the_log_may_tell() -> None:
+    guest = without("init_uts_ns", "linux_banner", "saved_command_line")
+    found = system_info(Kernel.open(guest.memory))
+    assert found.nodename == "qemu1"
+    assert found.version is not None
+    assert found.banner == f"Linux version {guest.release}"
+    assert found.command_line == "console=ttyS0 quiet"
+    assert found.notes == ()
+
+
+def test_a_text_that_cannot_be_read_is_unknown_and_a_note_says_why() -> None:
+    guest = FakeGuest()
+    furnish("qemu1", guest)
+    pointer = guest.symbols["saved_command_line"]
+    guest.space.write(pointer, (0xFFFF_C900_1234_5000).to_bytes(8, "little"))
+    found = system_info(Kernel.open(guest.memory))
+    assert found.command_line is None
+    (note,) = found.notes
+    assert note.startswith("command line: 0xffffc90012345000 is not mapped")
+
+
+def test_a_text_that_is_cut_says_so() -> None:
+    guest = FakeGuest()
+    furnish("qemu1", guest)
+    end = guest.direct_map + len(guest.space.data)
+    guest.space.write(end - 7, b"console")
+    guest.space.write(guest.symbols["saved_command_line"], (end - 7).to_bytes(8, "little"))
+    found = system_info(Kernel.open(guest.memory))
+    assert found.command_line == "console"
+    assert found.notes == ("command line: only its first 7 bytes can be read",)
+
+
+@pytest.mark.parametrize("panicked", [True, False])
+def test_a_panic_is_told_by_the_log_where_the_kernels_own_word_lacks(panicked: bool) -> None:
+    guest = FakeGuest()
+    made = furnish("qemu1", guest)
+    guest.hidden.add("panic_cpu")
+    if panicked:
+        made.log.add("Kernel panic - not syncing: sysrq triggered crash", at=9)
+    found = system_info(Kernel.open(guest.memory))
+    assert (found.panicked, found.panic_cpu) == (panicked, None)
+
+
+def test_where_nobody_can_look_a_panic_is_unknown() -> None:
+    guest = FakeGuest()
+    furnish("qemu1", guest)
+    guest.hidden.add("panic_cpu")
+    guest.extra = [line for line in guest.extra if "(prb)" not in line]
+    found = system_info(Kernel.open(guest.memory))
+    assert found.panicked is None
+    assert {note.split(":")[0] for note in found.notes} == {"panic", "log"}
