@@ -8,6 +8,7 @@ itself stands on.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from run.artifacts import GuestImage, QemuInstall
@@ -17,6 +18,9 @@ from run.plan import GuestPlan, LabPaths
 
 #: identity of the RAM backend, by which QEMU's memory map names it
 RAM_ID = "ram"
+
+#: root buses by how the machine's name begins; `pc-q35-10.0` is a q35, too
+ROOT_BUSES = {"q35": "pcie.0", "pc-q35": "pcie.0", "pc": "pci.0"}
 
 #: milliseconds between attempts to reach a server that is gone
 RECONNECT_MS = 1000
@@ -99,6 +103,24 @@ def accelerator_words(accelerator: str) -> list[str]:
     return ["-accel", "tcg,thread=multi", "-cpu", "max"]
 
 
+def on_root_bus(options: LaunchOptions) -> str:
+    """The property that puts a device there: one that does not say may end up behind a bridge
+    that the user added."""
+    bus = next((bus for name, bus in ROOT_BUSES.items() if machine(options).startswith(name)), "")
+    return f",bus={bus}" if bus else ""
+
+
+def machine(options: LaunchOptions) -> str:
+    """The machine that QEMU will make, as its options name it."""
+    words = options.common.words(common_words(options, TCG))
+    chosen = ""
+    for option, value in itertools.pairwise(words):
+        first = value.partition(",")[0].removeprefix("type=")
+        if option in ("-machine", "--machine", "-M") and "=" not in first:
+            chosen = first
+    return chosen
+
+
 def own_words(options: LaunchOptions, guest: GuestPlan) -> list[str]:
     """Console and network of one guest: what ``--vm1-opts`` and its like add to."""
     log = escape(str(guest.paths.console_log(guest.name)))
@@ -112,7 +134,7 @@ def own_words(options: LaunchOptions, guest: GuestPlan) -> list[str]:
         f"user,id=net,hostfwd=tcp:{options.listen}:{guest.ssh_port}-:22",
         # Without its boot ROM, which the firmware folders may lack: nobody boots from here.
         "-device",
-        "virtio-net-pci,netdev=net,romfile=",
+        f"virtio-net-pci,netdev=net,romfile={on_root_bus(options)}",
     ]
     return options.per_vm[guest.index].words(default)
 
@@ -167,6 +189,9 @@ def _base(options: LaunchOptions, build: Build, guest: GuestPlan) -> list[str]:
     words = [
         "-name",
         f"{options.name}/{guest.name}".replace(",", "_"),
+        # Each line of QEMU's log with its time.
+        "-msg",
+        "timestamp=on",
         # /etc/qemu is the host's business, not the guest's.
         "-no-user-config",
         # RAM is a file that is mapped shared: the peer's windows and ntbdbg read it in place.
@@ -188,7 +213,7 @@ def _base(options: LaunchOptions, build: Build, guest: GuestPlan) -> list[str]:
         "chardev=qmp,mode=control",
         # A panic is reported, and the guest stays as it is, to be looked at.
         "-device",
-        "pvpanic-pci",
+        f"pvpanic-pci{on_root_bus(options)}",
         "-action",
         "panic=none",
     ]
@@ -205,9 +230,11 @@ def _device(options: LaunchOptions, guest: GuestPlan) -> list[str]:
         return []
     words = _device_words(options, guest)
     if options.device.override is not None:
-        text = options.device.override.replace("%n", str(guest.index))
-        text = text.replace("%s", escape(str(guest.paths.server_socket)))
-        words = split(text, f"{options.device.option}-override")
+        socket = escape(str(guest.paths.server_socket))
+        words = [  # the socket's path may have blanks, which separate words before it is put in
+            word.replace("%n", str(guest.index)).replace("%s", socket)
+            for word in split(options.device.override, f"{options.device.option}-override")
+        ]
     return _with_properties(words, options.device)
 
 
@@ -224,6 +251,7 @@ def _with_properties(words: list[str], extra: Extra) -> list[str]:
 
 def _device_words(options: LaunchOptions, guest: GuestPlan) -> list[str]:
     device = f"idt-ntb-ivshmem,vectors=3,chardev=ivshmem,number={guest.index}"
+    device += on_root_bus(options)
     if options.guests != DEFAULT_GUESTS:
         device += f",nports={options.guests}"
     if not options.shm:
@@ -240,7 +268,7 @@ def _kernel(options: LaunchOptions, build: Build, guest: GuestPlan) -> list[str]
     image = build.image
     words = ["-kernel", image.kernel]
     if image.initramfs:
-        words += ["-initrd", image.initramfs]
+        words += ["-initrd", str(guest.paths.initrd)]
     if image.rootfs:
         disk = escape(str(guest.paths.disk(guest.name)))
         # A copy of the image that goes with the lab: nothing of it need survive a power cut.

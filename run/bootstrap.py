@@ -14,15 +14,27 @@ import os
 import shutil
 import subprocess
 import sys
+import zlib
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-VENV = Path(os.environ.get("NTBDBG_VENV") or CHECKOUT / ".venv")
+
+
+def venv_of(checkout: Path, environ: Mapping[str, str] = os.environ) -> Path:
+    """Where the .venv of a checkout is: in it, but where Python refuses to make one."""
+    if os.pathsep not in str(checkout):
+        return Path(environ.get("NTBDBG_VENV") or checkout / ".venv")
+    cache = environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    default = Path(cache, "ntbdbg", f"venv-{zlib.crc32(bytes(checkout)):08x}")
+    return Path(environ.get("NTBDBG_VENV") or default)
+
+
+VENV = venv_of(CHECKOUT)
 LOG = CHECKOUT / ".venv.log"
 TAIL_LINES = 25
 OLDEST_PYTHON = (3, 11)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ntbdbg.target.manifest import Manifest, ProcessRef
-from run import disks, leftovers, ports, ram, ssh
+from run import disks, hostkey, leftovers, ports, ram, ssh
 from run.argv import Build, own_words, qemu_argv, server_argv
 from run.deadline import Deadline
 from run.errors import RunError
@@ -121,6 +121,9 @@ class Lab:
                 self._make_ram(machine.plan)
             if self._build.image.rootfs:
                 self._make_disks()
+            if self._build.image.initramfs:
+                image = Path(self._build.image.initramfs)
+                hostkey.write_initrd(self.paths.initrd, image, hostkey.host_key())
             if self.options.keep_ram:
                 self.paths.keep_ram.touch(mode=0o600)
             self._book = Ledger(self.paths.manifest, self._first_manifest())

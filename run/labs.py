@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from ntbdbg.errors import NtbdbgError, TargetError, UntrustedError
 from ntbdbg.target import trust
 from ntbdbg.target.manifest import (
@@ -17,6 +19,7 @@ from run.errors import RunError, UsageError
 from run.lab import lab_paths
 from run.labname import is_there
 from run.plan import LabPaths
+from run.status import ask_qemu
 
 START_ONE = "'python3 run vms' starts one"
 
@@ -87,8 +90,13 @@ def guest(manifest: Manifest, which: str) -> GuestRecord:
 
 
 def running_guest(name: str | None, which: str) -> GuestRecord:
-    """A guest that can be talked to; raises RunError if it does not run."""
+    """A guest that can be talked to; raises RunError if it does not run.
+
+    A lab that nobody named, and that is not the default one, is told on stderr.
+    """
     manifest = choose(name)
+    if name is None and manifest.lab != DEFAULT_LAB:
+        print(f"run: lab {manifest.lab!r}, the only one that runs", file=sys.stderr)
     record = guest(manifest, which)
     if not record.is_alive():
         raise RunError(
@@ -96,6 +104,24 @@ def running_guest(name: str | None, which: str) -> GuestRecord:
             hint="'python3 run status' shows how it ended",
         )
     return record
+
+
+def refuse_paused(record: GuestRecord) -> None:
+    """Raise RunError if the guest stands still, so that nothing in it would answer."""
+    state = ask_qemu(record)
+    if state in STILL:
+        raise RunError(f"{record.name} is {STILL[state]}, so it does not answer", hint=GO_ON)
+
+
+#: states of QEMU in which no guest code runs, in words
+STILL = {
+    "paused": "paused",
+    "prelaunch": "not started yet",
+    "postmigrate": "stopped after a migration",
+    "internal-error": "stopped by an error of QEMU",
+    "io-error": "stopped by an error of a disk",
+}
+GO_ON = "'ntbdbg resume' lets it go on; ntbdbg reads its memory meanwhile"
 
 
 def _load_or_none(name: str) -> Manifest | None:

@@ -78,6 +78,7 @@ def remove_files(paths: LabPaths, *, keep_ram: bool) -> None:
         paths.qmp_launcher(name).unlink(missing_ok=True)
         disks.remove(paths, name)
     paths.server_socket.unlink(missing_ok=True)
+    paths.initrd.unlink(missing_ok=True)
     _unlink_page(paths)
     if keep_ram:
         return

@@ -82,7 +82,7 @@ class LaunchOptions:
     def __post_init__(self) -> None:
         check_memory(self.memory)
         for extra in (self.common, *self.per_vm):
-            _refuse_memory_option(extra)
+            _refuse_ours(extra)
 
 
 def split(text: str, option: str) -> list[str]:
@@ -124,8 +124,20 @@ def choose_memory(memory: int | None, shm_size: str | None) -> int:
     return size
 
 
-def _refuse_memory_option(extra: Extra) -> None:
-    """RAM has a file behind it, whose size must match, so QEMU's own -m cannot be used."""
+#: QEMU's options that are the launcher's own affair, and what is to be said instead
+_OURS = {
+    "m": "use --memory MIB",
+    "kernel": "'python3 run build guest' makes the guest; --kernel-flavour has other kernels",
+    "initrd": "'python3 run build guest' makes the guest",
+    "append": "use --cmdline-common, or --cmdline-common-override",
+    "daemonize": "use --detach",
+}
+
+
+def _refuse_ours(extra: Extra) -> None:
+    """What QEMU takes once only, and the launcher needs as it is: RAM has a file behind it whose
+    size must match, and the kernel is the one whose symbols and modules are known."""
     for word in extra.words(()):
-        if word in ("-m", "--m"):
-            raise UsageError(f"-m inside {extra.option} does not work", hint="use --memory MIB")
+        name = word.removeprefix("-").removeprefix("-")
+        if word.startswith("-") and name in _OURS:
+            raise UsageError(f"{word} inside {extra.option} does not work", hint=_OURS[name])

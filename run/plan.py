@@ -80,6 +80,11 @@ class LabPaths:
     def launcher_log(self) -> Path:
         return self.folder / "launcher.log"
 
+    @property
+    def initrd(self) -> Path:
+        """The guests' first root file system, with their host key in it."""
+        return self.folder / "initrd"
+
     def qmp(self, guest: str) -> Path:
         return self.folder / f"{guest}.qmp"
 

@@ -17,7 +17,8 @@ import click
 from run.argv import Build
 from run.artifacts import GuestImage, MissingBuild, QemuInstall
 from run.cli.building import IMAGES, flavour_option, image_option
-from run.config import DEFAULT_FLAVOUR, Paths
+from run.cli.params import Seconds
+from run.config import DEFAULT_BUILD_DIR, DEFAULT_FLAVOUR, Paths
 from run.errors import RunError, UsageError
 from run.host.kvm import MOST_PROCESSORS, accelerator, default_processors
 from run.interrupts import Interrupts
@@ -42,7 +43,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 #: option -> what it adds to, in the order of --help
 EXTRAS = {
     "ivshmem-common-opts": "properties for the NTB device, KEY=VALUE,… ; default"
-    " `-device idt-ntb-ivshmem,vectors=3,chardev=ivshmem,number=N"
+    " `-device idt-ntb-ivshmem,vectors=3,chardev=ivshmem,number=N,bus=pcie.0"
     " -chardev socket,path=SOCKET,id=ivshmem,reconnect-ms=1000`. The override replaces both"
     " words; in it %n stands for the guest's index from 0, %s for SOCKET",
     "cmdline-common": "words for the guests' kernel command line; default `console=ttyS0"
@@ -135,7 +136,14 @@ def load_build(
             raise RunError(
                 f"no Yocto {what} in {folder.parent}", hint="python3 run build yocto"
             ) from error
+        if build_dir is not None and not paths.build.is_dir():
+            raise RunError(
+                f"--build-dir={build_dir}: there is no such folder",
+                hint=f"leave it out for {DEFAULT_BUILD_DIR}, or 'python3 run build --build-dir"
+                f" {build_dir}' builds there",
+            ) from error
         more = "" if guest == folder or error.what == "qemu" else f" --kernel-flavour={flavour}"
+        more += f" --build-dir={build_dir}" if build_dir is not None else ""
         raise RunError(f"{error}{more}") from error
 
 
@@ -202,7 +210,7 @@ def _options() -> list[Callable[[F], F]]:
         ),
         option(
             "--boot-timeout",
-            type=click.FloatRange(min=0, min_open=True),
+            type=Seconds(min=0, min_open=True),
             default=LaunchOptions.boot_timeout,
             show_default=True,
             metavar="SECONDS",

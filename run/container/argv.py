@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -131,14 +132,22 @@ def _user(ground: Ground, *, inside: bool = False) -> list[str]:
 
 
 def _folders(ground: Ground) -> list[str]:
-    pairs = [
-        f"{ground.checkout}:{ground.checkout}",
-        f"{ground.build}:{ground.inner_build}",
-        f"{ground.cache}:{ground.cache}",
+    folders = [
+        _mount(ground.checkout, ground.checkout),
+        _mount(ground.build, ground.inner_build),
+        _mount(ground.cache, ground.cache),
     ]
     if ground.mirrors:
-        pairs.append(f"{ground.mirrors}:{ground.mirrors}:ro")
-    return [word for pair in pairs for word in ("--volume", pair)]
+        folders.append(_mount(ground.mirrors, ground.mirrors, "readonly"))
+    return [word for folder in folders for word in ("--mount", folder)]
+
+
+def _mount(source: Path, target: Path, *more: str) -> str:
+    """A folder of the host in the container; unlike ``--volume`` it takes paths with colons."""
+    fields = ["type=bind", f"source={source}", f"target={target}", *more]
+    # A line of CSV: what has a comma or a quote in it is quoted.
+    quoted = (f.replace('"', '""') for f in fields)
+    return ",".join(f'"{f}"' if "," in f or '"' in f else f for f in quoted)
 
 
 def _devices(ground: Ground) -> list[str]:
@@ -154,6 +163,8 @@ def _devices(ground: Ground) -> list[str]:
 
 def _environment(ground: Ground) -> list[str]:
     venv = ground.inner_build / ".venv"
+    if os.pathsep in str(venv):  # Python refuses to make one there
+        venv = ground.cache / f"venv-{zlib.crc32(bytes(ground.checkout)):08x}-container"
     own = {
         # Compiled trees in the cache know their own path, so it is the host's.
         "XDG_CACHE_HOME": str(ground.cache.parent),

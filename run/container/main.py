@@ -16,6 +16,7 @@ from run.config import CHECKOUT, cache_dir
 from run.container import argv, engine
 from run.container.argv import Ground
 from run.container.request import Request, parse
+from run.deadline import Deadline
 from run.errors import RunError, UsageError
 from run.host import kvm
 
@@ -48,6 +49,10 @@ def run(request: Request) -> int:
     for folder in (ground.build, ground.inner_build, ground.cache):
         folder.mkdir(parents=True, exist_ok=True)
     return steps.follow()
+
+
+#: seconds for what comes before guests are started: a first .venv, above all
+PREPARE = 600.0
 
 
 @dataclass(frozen=True)
@@ -102,10 +107,18 @@ class Steps:
         if subprocess.run(self.last, stdout=subprocess.DEVNULL, check=False).returncode:
             raise RunError(f"the container {name} did not start", hint="see above")
         state = [self.ground.engine, "exec", name, "python3", str(CHECKOUT / "run"), "status"]
+        deadline = Deadline(PREPARE + self.request.boot_timeout)
         while True:
             done = subprocess.run([*state, "--json"], capture_output=True, text=True, check=False)
             if '"state": "linked"' in done.stdout:
                 return subprocess.run(state, check=False).returncode
+            if deadline.expired:
+                raise RunError(
+                    f"not every guest in the container {name} accepts ssh within"
+                    f" {self.request.boot_timeout:g} s",
+                    hint="it stays as it is: 'python3 run --container status' shows it,"
+                    " 'python3 run --container stop' ends it",
+                )
             alive = [self.ground.engine, "container", "inspect", name]
             if subprocess.run(alive, capture_output=True, check=False).returncode:
                 raise RunError(

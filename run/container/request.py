@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from run.cli.spellings import translate
 from run.container.engine import ENGINES
 from run.errors import UsageError
+from run.options import LaunchOptions
 
 OPTION = "--container"
 BUILD_DIR = "--host-build-dir"
@@ -39,6 +41,7 @@ class Request:
     detach: bool = False
     lab: str = "default"
     ports: tuple[int, ...] = ()
+    boot_timeout: float = LaunchOptions.boot_timeout
 
     @property
     def is_inside(self) -> bool:
@@ -85,6 +88,7 @@ def parse(arguments: Sequence[str]) -> Request:
         detach=detach,
         lab=_value(command, "--name") or ("demo" if command[:1] == ["demo"] else "default"),
         ports=_ports(command),
+        boot_timeout=_seconds(command, "--boot-timeout", LaunchOptions.boot_timeout),
     )
 
 
@@ -127,3 +131,14 @@ def _number(command: Sequence[str], option: str, default: int) -> int:
         return default if text is None else int(text)
     except ValueError:
         raise UsageError(f"{option}: {text!r:.40} is no number") from None
+
+
+def _seconds(command: Sequence[str], option: str, default: float) -> float:
+    text = _value(command, option)
+    try:
+        found = default if text is None else float(text)
+    except ValueError:
+        found = math.nan
+    if not 0 < found < math.inf:
+        raise UsageError(f"{option}: {text!r:.40} is no number of seconds")
+    return found

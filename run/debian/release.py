@@ -28,13 +28,19 @@ def open_apt(paths: Paths, suite: str, mirror: str | None, *, types: str = "deb"
 _ROLLING = {"sid", "unstable", "experimental"}
 
 
+#: suites beside a release, which have no security suites of their own
+_ADDED = ("-backports", "-backports-sloppy", "-updates", "-proposed-updates")
+
+
 def _mirrors(suite: str, mirror: str | None) -> dict[str, Mirror]:
     if mirror is not None:
         return {suite: Mirror(mirror)}
     sources, release = read_sources(), os_release()
     codename = release.get("VERSION_CODENAME", "") if release.get("ID") == "debian" else ""
+    if suite.endswith("-security"):
+        return {suite: find_mirror(sources, codename, security=True)}
     mirrors = {suite: find_mirror(sources, codename)}
-    if suite in _ROLLING:
+    if suite in _ROLLING or suite.endswith(_ADDED):
         return mirrors
     with suppress(HostError):  # a bare installation lists only the main archive, which is whole
         mirrors[f"{suite}-security"] = find_mirror(sources, codename, security=True)

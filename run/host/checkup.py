@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -72,13 +72,56 @@ def packages() -> Iterator[Finding]:
     """System packages, purpose by purpose."""
     for purpose, needs in NEEDS.items():
         missing = lacking([purpose])
-        subject = f"packages to {PURPOSES[purpose]}"
+        subject = subject_of(purpose)
         if missing:
             names = " ".join(need.names[0] for need in missing)
             state = State.NOTE if purpose in OPTIONAL else State.LACKING
             yield Finding(subject, state, f"missing: {names}", mend(missing))
         else:
             yield Finding(subject, State.OK, f"all {len(needs)} installed")
+
+
+#: commands, and the purposes whose packages they need
+COMMANDS = {
+    "build": ("qemu", "guest"),
+    "vm, vms, demo": ("qemu", "guest", "run"),
+    "test": ("qemu", "guest", "run", "test"),
+    "enter_qemu_devenv": ("devenv",),
+    "bench": ("bench",),
+    "build yocto": ("yocto",),
+}
+
+
+@dataclass(frozen=True)
+class Ability:
+    """Whether commands can run here.
+
+    :param lacks: what is missing for them, empty if they can
+    """
+
+    commands: str
+    lacks: tuple[str, ...] = ()
+
+
+def abilities(findings: Iterable[Finding]) -> list[Ability]:
+    """What follows from `findings`; where both builds stand, nothing is needed to build them."""
+    bad = {f.subject for f in findings if f.state is not State.OK}
+    lacking_here = {f.subject for f in findings if f.state is State.LACKING}
+    stand = not {"QEMU", "guest"} & bad
+    found = []
+    for commands, purposes in COMMANDS.items():
+        needed = [p for p in purposes if not (stand and p in ("qemu", "guest"))]
+        subjects = [subject_of(p) for p in needed or purposes]
+        lacks = [s for s in subjects if s in bad]
+        if "vm" in commands or commands == "test":
+            lacks += [s for s in ("/dev/shm",) if s in lacking_here]
+        found.append(Ability(commands, tuple(lacks)))
+    return found
+
+
+def subject_of(purpose: str) -> str:
+    """What the finding about a purpose's packages is called."""
+    return f"packages to {PURPOSES[purpose]}"
 
 
 def accelerator(why_not: Callable[[], str | None] = kvm.why_not) -> Finding:

@@ -130,7 +130,7 @@ PURPOSES = {
 }
 
 #: nobody needs these but who works on this project, or wants the Yocto image
-OPTIONAL = frozenset({"bench", "yocto"})
+OPTIONAL = frozenset({"bench", "devenv", "test", "yocto"})
 
 
 def lacking(

@@ -25,7 +25,7 @@ BUILD = Build(
 COMMON = ["-machine", "q35", "-smp", "4", "-accel", "tcg,thread=multi", "-cpu", "max"]
 COMMON += ["-nodefaults", "-nographic", "-monitor", "null"]
 CHARDEV = ["-chardev", "socket,path=/run/u/ntbdbg/default/ivshmem,id=ivshmem,reconnect-ms=1000"]
-DEVICE = "idt-ntb-ivshmem,vectors=3,chardev=ivshmem,number="
+DEVICE = "idt-ntb-ivshmem,vectors=3,chardev=ivshmem,number={},bus=pcie.0"
 CONSOLE = "socket,id=console,host=127.0.0.1,port=800{},server=on,wait=off,telnet=on,logfile="
 
 
@@ -39,14 +39,14 @@ def own(number: int) -> list[str]:
     return [
         *("-chardev", CONSOLE.format(number) + log, "-serial", "chardev:console"),
         *("-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:700{number}-:22"),
-        *("-device", "virtio-net-pci,netdev=net,romfile="),
+        *("-device", "virtio-net-pci,netdev=net,romfile=,bus=pcie.0"),
     ]
 
 
 def base(number: int, ram: str) -> list[str]:
     folder = "/run/u/ntbdbg/default"
     return [
-        *("-name", f"default/qemu{number}", "-no-user-config"),
+        *("-name", f"default/qemu{number}", "-msg", "timestamp=on", "-no-user-config"),
         *("-object", f"memory-backend-file,id=ram,size=256M,mem-path={ram},share=on"),
         *("-machine", "memory-backend=ram", "-m", "256M"),
         "-chardev",
@@ -54,12 +54,12 @@ def base(number: int, ram: str) -> list[str]:
         *("-mon", "chardev=qmp-launcher,mode=control"),
         *("-chardev", f"socket,id=qmp,path={folder}/qemu{number}.qmp,server=on,wait=off"),
         *("-mon", "chardev=qmp,mode=control"),
-        *("-device", "pvpanic-pci", "-action", "panic=none"),
+        *("-device", "pvpanic-pci,bus=pcie.0", "-action", "panic=none"),
         *("-L", "/fw/a", "-L", "/fw/b"),
     ]
 
 
-KERNEL = ["-kernel", "/g/vmlinuz", "-initrd", "/g/initrd", "-append"]
+KERNEL = ["-kernel", "/g/vmlinuz", "-initrd", "/run/u/ntbdbg/default/initrd", "-append"]
 WORDS = "tsc=unstable no_timer_check rcupdate.rcu_expedited=1"
 
 
@@ -69,7 +69,7 @@ def test_first_of_two_by_default():
         *base(1, f"{SHM}/qemu1"),
         *COMMON,
         *CHARDEV,
-        *("-device", f"{DEVICE}0,mem-path={SHM}/qemu%d"),
+        *("-device", f"{DEVICE.format(0)},mem-path={SHM}/qemu%d"),
         *own(1),
         *KERNEL,
         f"console=ttyS0 ntbdbg.hostname=qemu1 {WORDS} ivshmem_master",
@@ -82,7 +82,7 @@ def test_second_of_two_in_shm():
         *base(2, "/dev/shm/qemu2"),
         *COMMON,
         *CHARDEV,
-        *("-device", f"{DEVICE}1"),
+        *("-device", DEVICE.format(1)),
         *own(2),
         *KERNEL,
         f"console=ttyS0 ntbdbg.hostname=qemu2 {WORDS}",
@@ -91,7 +91,7 @@ def test_second_of_two_in_shm():
 
 def test_last_of_six():
     words = line(5, guests=6, per_vm=tuple(Extra(f"--vm{n}-opts", f"-x {n}") for n in range(1, 7)))
-    device = f"{DEVICE}5,nports=6,mem-path={SHM}/qemu%d"
+    device = f"{DEVICE.format(5)},nports=6,mem-path={SHM}/qemu%d"
     assert device in words
     assert f"memory-backend-file,id=ram,size=256M,mem-path={SHM}/qemu6,share=on" in words
     assert own(6) == words[words.index(device) + 1 :][: len(own(6))]
@@ -123,7 +123,7 @@ def test_everything_listens_on_loopback():
 def test_device_properties_are_appended():
     for spelling in ("db-loopback=on", ",db-loopback=on"):
         words = line(device=Extra("--ivshmem-common-opts", append=spelling))
-        assert f"{DEVICE}0,mem-path={SHM}/qemu%d,db-loopback=on" in words
+        assert f"{DEVICE.format(0)},mem-path={SHM}/qemu%d,db-loopback=on" in words
 
 
 def test_device_override_knows_index_and_socket():
@@ -133,7 +133,16 @@ def test_device_override_knows_index_and_socket():
     at = words.index("idt-ntb-ivshmem,chardev=c,number=1")
     chardev = "socket,path=/run/u/ntbdbg/default/ivshmem,id=c"
     assert words[at - 3 : at] == ["-chardev", chardev, "-device"]
-    assert not [word for word in words if word.startswith(DEVICE)]
+    assert not [word for word in words if word.startswith("idt") and word != words[at]]
+
+
+def test_a_runtime_folder_with_a_blank():
+    odd = LabPaths(folder=Path("/run/a b/ntbdbg/default"), uid=1)
+    extra = Extra("--ivshmem-common-opts", override="-chardev socket,path=%s,id=c -device x,n=%n")
+    for options in (LaunchOptions(), LaunchOptions(device=extra)):
+        words = qemu_argv(options, BUILD, plan_guests(options, odd)[0])
+        assert [word for word in words if word.startswith("socket,path=/run/a b/ntbdbg/")]
+        assert not [word for word in words if word.startswith("b/")]
 
 
 def test_device_override_and_append():
@@ -152,6 +161,26 @@ def test_common_options():
     assert "q35" not in words
     assert "-smp" not in words
     assert words.count("-machine") == 2
+
+
+@pytest.mark.parametrize(
+    ("common", "bus"),
+    [
+        ("-machine pc", ",bus=pci.0"),
+        ("-M pc-i440fx-10.0,accel=tcg", ",bus=pci.0"),
+        ("-machine type=pc-q35-10.0", ",bus=pcie.0"),
+        ("-machine q35 -machine usb=off", ",bus=pcie.0"),
+        ("-machine microvm", ""),
+        ("", ""),
+    ],
+)
+def test_our_devices_are_on_the_root_bus(common, bus):
+    words = line(common=Extra("--common-opts", override=common))
+    for name in ("pvpanic-pci", "virtio-net-pci,netdev=net,romfile="):
+        assert f"{name}{bus}" in words
+    assert [
+        word for word in words if word.startswith(f"{DEVICE.partition(',bus')[0].format(0)}{bus},")
+    ]
 
 
 def test_options_of_one_vm():

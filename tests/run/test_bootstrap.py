@@ -19,6 +19,16 @@ from run import bootstrap
 MAIN = Path(bootstrap.__file__).with_name("__main__.py")
 
 
+def test_a_checkout_whose_path_has_a_colon_has_its_venv_in_the_cache() -> None:
+    plain, odd, other = Path("/src/ntbdbg"), Path("/src/a:b"), Path("/src/a:c")
+    environ = {"XDG_CACHE_HOME": "/c"}
+    assert bootstrap.venv_of(plain, environ) == plain / ".venv"
+    assert bootstrap.venv_of(odd, environ).parent == Path("/c/ntbdbg")
+    assert bootstrap.venv_of(odd, environ) != bootstrap.venv_of(other, environ)
+    for checkout in (plain, odd):
+        assert bootstrap.venv_of(checkout, {"NTBDBG_VENV": "/v"}) == Path("/v")
+
+
 class Place:
     """A checkout without .venv, and what the bootstrap did to it."""
 

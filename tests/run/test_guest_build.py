@@ -7,7 +7,6 @@ import os
 import stat
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,31 +17,7 @@ from run.errors import RunError
 from run.guest import cpio, initramfs
 from run.guest.packages import PROGRAMS, resolve_kernel
 from run.steps import Step
-
-
-@dataclass
-class Entry:
-    mode: int
-    device: tuple[int, int]
-    owner: tuple[int, int]
-    data: bytes
-
-
-def _read(archive: bytes) -> dict[str, Entry]:
-    """A newc archive, by its description in the kernel's documentation."""
-    entries, offset = {}, 0
-    while True:
-        assert archive[offset : offset + 6] == b"070701"
-        fields = [int(archive[offset + 6 + 8 * i : offset + 14 + 8 * i], 16) for i in range(13)]
-        _, mode, uid, gid, _, mtime, size, _, _, major, minor, name_size, _ = fields
-        assert mtime == 0
-        start = offset + 110
-        name = archive[start : start + name_size - 1].decode()
-        data = -(-(start + name_size) // 4) * 4
-        if name == "TRAILER!!!":
-            return entries
-        entries[name] = Entry(mode, (major, minor), (uid, gid), archive[data : data + size])
-        offset = -(-(data + size) // 4) * 4
+from tests.support.newc import read_newc
 
 
 def test_an_archive_holds_the_tree_as_root_has_it(tmp_path: Path) -> None:
@@ -53,7 +28,7 @@ def test_an_archive_holds_the_tree_as_root_has_it(tmp_path: Path) -> None:
     (tmp_path / "run.sh").chmod(0o755)
     (tmp_path / "dev").mkdir()
     archive = b"".join(cpio.archive(tmp_path))
-    entries = _read(archive)
+    entries = read_newc(archive)
     assert list(entries) == ["dev", "etc", "etc/passwd", "init", "run.sh", "dev/console"]
     assert entries["etc/passwd"].data == b"root::0:0\n"
     assert stat.S_ISLNK(entries["init"].mode)
@@ -172,13 +147,13 @@ def test_the_best_program_of_each_name_is_in_the_guest(tmp_path: Path) -> None:
     assert (root / "init").readlink() == Path("usr/bin/busybox")
     assert (root / "lib64/ld-linux-x86-64.so.2").read_text() == "loader"
     assert (root / "lib/modules/6.1.0-56-amd64/modules.dep").exists()
-    entries = _read(b"".join(cpio.archive(root)))
+    entries = read_newc(b"".join(cpio.archive(root)))
     wanted = {"init", "etc/passwd", "etc/inittab", "dev/console", "proc", "sys", "usr/bin/ssh"}
     assert wanted <= {*entries}
     initramfs.write_archive(root, tmp_path / "initramfs")
     packed = (tmp_path / "initramfs").read_bytes()
     with zstandard.ZstdDecompressor().stream_reader(packed) as stream:
-        assert _read(stream.read()) == entries
+        assert read_newc(stream.read()) == entries
 
 
 def test_root_needs_no_password_and_has_a_shell() -> None:

@@ -14,7 +14,7 @@ from run.cli.main import main
 from run.config import Paths
 from run.errors import HostError
 from run.host import checkup, install, kvm
-from run.host.checkup import Finding, State
+from run.host.checkup import Finding, State, abilities, subject_of
 from run.host.install import Policy, require
 from run.host.packages import NEEDS, PURPOSES, Need, choose, installed, lacking, mend_command
 from run.steps import Steps
@@ -272,3 +272,32 @@ def test_doctor_ends_with_3_only_if_something_is_lacking(
     assert report["findings"] == [
         {"subject": "thing", "state": state, "words": "words", "mend": "mend it"}
     ]
+
+
+def findings(*purposes: str) -> list[Finding]:
+    """What `examine` finds where packages for these are missing and nothing is built."""
+    states = {p: State.LACKING if p in purposes else State.OK for p in PURPOSES}
+    found = [Finding(subject_of(p), state, "") for p, state in states.items()]
+    return [*found, Finding("QEMU", State.NOTE, ""), Finding("guest", State.NOTE, "")]
+
+
+def test_doctor_says_what_can_run() -> None:
+    assert not [ability for ability in abilities(findings()) if ability.lacks]
+    found = {a.commands: a.lacks for a in abilities(findings("test"))}
+    assert found.pop("test") == ("packages to run the tests",)
+    assert not any(found.values())
+    found = {a.commands: a.lacks for a in abilities(findings("qemu"))}
+    assert found["vm, vms, demo"] == found["build"] == ("packages to build QEMU",)
+    built = [f for f in findings("qemu") if f.subject not in ("QEMU", "guest")]
+    assert not {a.commands: a.lacks for a in abilities(built)}["vm, vms, demo"]
+
+
+def test_packages_for_tests_are_no_obstacle(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        "run.host.checkup.lacking", lambda purposes: NEEDS["test"] if "test" in purposes else []
+    )
+    states = {finding.subject: finding.state for finding in checkup.packages()}
+    assert states.pop("packages to run the tests") is State.NOTE
+    assert set(states.values()) == {State.OK}

@@ -519,6 +519,44 @@ def test_several_labs_and_none_named(launcher):
     assert "several labs run: default, other; name one" in launcher("ssh", "1", expect=2).stderr
 
 
+def test_a_lab_that_nobody_named_is_named(launcher):
+    launcher.vms("--name", "other")
+    told = launcher("ssh", "1", expect=1).stderr
+    assert told.startswith("run: lab 'other', the only one that runs\n")
+    assert "run: lab" not in launcher("ssh", "--name", "other", "1", expect=1).stderr
+    assert "stopping lab 'other'" in launcher("stop").stderr
+
+
+def test_a_paused_guest_is_not_waited_for(launcher, free_port):
+    words = [f"--vm1-opts-override=-fake paused {awaited(free_port)[0].partition('=')[2]}"]
+    launcher.vms(*words, "--boot-timeout", "0.1", expect=1)
+    told = launcher("ssh", "1", "uname", expect=1).stderr
+    assert told == (
+        "run: qemu1 is paused, so it does not answer; 'ntbdbg resume' lets it go on;"
+        " ntbdbg reads its memory meanwhile\n"
+    )
+
+
+def test_the_host_key_is_in_front_of_the_image(launcher):
+    launcher.vms()
+    initrd = launcher.paths().initrd
+    assert stat.S_IMODE(initrd.stat().st_mode) == 0o600
+    data = initrd.read_bytes()
+    assert data.endswith(b"an archive")
+    assert "host_key" in data.decode("latin-1")
+    argv = launcher.manifest().guests[0].argv
+    assert argv[argv.index("-initrd") + 1] == str(initrd)
+    launcher("stop")
+    assert not initrd.exists()
+
+
+def test_a_build_folder_that_is_not_there(launcher, tmp_path):
+    told = launcher("vms", "--build-dir", str(tmp_path / "none"), expect=1).stderr
+    assert f"--build-dir={tmp_path}/none: there is no such folder; leave it out" in told
+    told = launcher("vms", "--build-dir", str(tmp_path), expect=1).stderr
+    assert f"python3 run build qemu --build-dir={tmp_path}" in told
+
+
 def test_one_vm_says_what_has_no_effect(launcher):
     words = ["vm", "--build-dir", str(launcher.build), "--dry-run", "--vm2-opts=-s"]
     assert "--vm2-opts has no effect" in launcher(*words).stderr

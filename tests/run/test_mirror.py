@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from run.debian import release
 from run.debian.apt import KEYRING
 from run.debian.aptstate import Suite
 from run.debian.mirror import (
@@ -128,6 +129,27 @@ def test_trust_of_the_user_is_not_ours() -> None:
     assert source.options["trusted"] == "yes"
     mirror = find_mirror([source], "bookworm")
     assert "rusted" not in Suite(mirror, "trixie").stanza(KEYRING)
+
+
+@pytest.mark.parametrize(
+    ("suite", "found"),
+    [
+        ("trixie", ["trixie", "trixie-security"]),
+        ("trixie-backports", ["trixie-backports"]),
+        ("trixie-updates", ["trixie-updates"]),
+        ("trixie-security", ["trixie-security"]),
+        ("sid", ["sid"]),
+    ],
+)
+def test_which_suites_have_security_suites(
+    suite: str, found: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(release, "read_sources", lambda: list(parse_deb822(DEB822)))
+    monkeypatch.setattr(release, "os_release", lambda: {"ID": "debian"})
+    mirrors = release._mirrors(suite, None)
+    assert list(mirrors) == found
+    for name, mirror in mirrors.items():
+        assert mirror.uri.endswith("security") is name.endswith("-security")
 
 
 def test_stanzas_join_continued_lines() -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 import click
 import pytest
 
@@ -70,6 +72,27 @@ def test_two_sizes_that_differ():
 def test_memory_option_of_qemu_is_refused(option):
     with pytest.raises(UsageError, match="use --memory MIB"):
         options(f"--{option}=-smp 2 -m 512")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--vm1-opts=-kernel X", "-kernel inside --vm1-opts does not work; 'python3 run build"),
+        ("--common-opts=--initrd X", "--initrd inside --common-opts does not work"),
+        ("--vm2-opts-override=-append x", "-append inside --vm2-opts does not work; use --cmdline"),
+        ("--common-opts=-daemonize", "use --detach"),
+    ],
+)
+def test_what_the_launcher_says_itself_is_refused_by_name(words, told):
+    with pytest.raises(UsageError, match=re.escape(told)):
+        options(words)
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-1", "0", "soon"])
+def test_a_deadline_that_is_none(text):
+    with pytest.raises(click.UsageError) as refused:
+        options("--boot-timeout", text)
+    assert "'--boot-timeout'" in refused.value.format_message()
 
 
 def test_values_that_look_like_options():

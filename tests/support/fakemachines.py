@@ -3,7 +3,8 @@
 
 The fake QEMU answers QMP on its two sockets. What it does besides is chosen by a word among its
 options, ``-fake WORD``: ``exit=3`` ends at once, ``deaf`` ignores power button and quit,
-``panic`` reports a kernel panic, ``disk`` has one.
+``panic`` reports a kernel panic, ``disk`` has one, ``paused`` says
+it is.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def send(client, **message):
 def answer(client, request):
     name, result = request["execute"], {}
     if name == "query-status":
-        result = {"status": "running", "running": True}
+        state = "paused" if "paused" in fakes else "running"
+        result = {"status": state, "running": state == "running"}
     elif name == "qom-get":
         result = "pc-q35-10.0-machine"
     elif name == "query-block":
@@ -122,10 +124,11 @@ def make_build(folder: Path) -> Path:
         key="fake",
     )
     install.save(folder)
+    (folder / "initramfs").write_bytes(b"an archive")
     image = GuestImage(
         release="6.1.0-fake",
         kernel="/guest/vmlinuz",
-        initramfs="/guest/initrd",
+        initramfs=str(folder / "initramfs"),
         vmlinux="/guest/vmlinux",
         modules="/guest/modules",
         key="fake",

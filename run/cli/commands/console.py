@@ -8,6 +8,7 @@ import sys
 import click
 
 from run import labs
+from run.cli.params import Seconds
 from run.errors import RunError
 
 
@@ -15,7 +16,7 @@ from run.errors import RunError
 @click.option("--name", metavar="LAB", help="The lab; default: the only one that runs.")
 @click.option(
     "--linger",
-    type=click.FloatRange(min=0),
+    type=Seconds(min=0),
     default=1.0,
     show_default=True,
     metavar="SECONDS",

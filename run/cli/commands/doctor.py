@@ -12,7 +12,7 @@ from rich.table import Table
 
 from run.cli.building import install_options
 from run.config import Paths
-from run.host.checkup import Finding, State, examine
+from run.host.checkup import Finding, State, abilities, examine
 from run.host.install import Policy, mend, require
 from run.host.packages import NEEDS, lacking
 from run.steps import Steps
@@ -33,7 +33,8 @@ _MARKS = {
 def command(build_dir: str | None, as_json: bool, yes: bool, no_install: bool) -> int:
     """Say what this host lacks, and how to mend it.
 
-    Installs nothing unless told so by --yes. Exit code 3 if something is lacking.
+    Installs nothing unless told so by --yes. It ends with what can run. Exit code 3 if something
+    is lacking that guests need; what tests, benchmarks and developers of QEMU want is only noted.
 
     \b
     python3 run doctor
@@ -46,7 +47,11 @@ def command(build_dir: str | None, as_json: bool, yes: bool, no_install: bool) -
     findings = examine(paths)
     command_line = mend(lacking(NEEDS))
     if as_json:
-        report = {"findings": [asdict(finding) for finding in findings], "mend": command_line}
+        report = {
+            "findings": [asdict(finding) for finding in findings],
+            "mend": command_line,
+            "abilities": [asdict(ability) for ability in abilities(findings)],
+        }
         click.echo(json.dumps(report, indent=2))
     else:
         _show(findings, command_line)
@@ -70,3 +75,7 @@ def _show(findings: list[Finding], command_line: str | None) -> None:
             console.print(f"  {line}", soft_wrap=True, markup=False)
     elif all(finding.state is not State.LACKING for finding in findings):
         console.print("\nnothing is lacking", style="green")
+    console.print()
+    for ability in abilities(findings):
+        words = f"lacks {', '.join(ability.lacks)}" if ability.lacks else "can run"
+        console.print(f"{ability.commands}: {words}", markup=False)

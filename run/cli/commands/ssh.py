@@ -13,25 +13,53 @@ from run import labs, ssh
 from run.errors import RunError
 
 
-@click.command("ssh", context_settings={"ignore_unknown_options": False})
+class _Ssh(click.Command):
+    """Options end where the guest's command begins: ``-r`` in ``uname -r`` is uname's."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        at = _command_begins(args)
+        if "--" not in args[:at]:
+            args = [*args[:at], "--", *args[at:]]
+        return super().parse_args(ctx, args)
+
+
+def _command_begins(args: list[str]) -> int:
+    """How many words are ours: options wherever they stand, and the guest."""
+    at, guest = 0, False
+    while at < len(args):
+        word = args[at]
+        if word == "--":
+            return at + 1
+        if not word.startswith("-"):
+            if guest:
+                return at
+            guest = True
+        at += 2 if word == "--name" else 1
+    return len(args)
+
+
+@click.command("ssh", cls=_Ssh)
 @click.option("--name", metavar="LAB", help="The lab; default: the only one that runs.")
 @click.argument("guest", metavar="N")
-@click.argument("words", metavar="[-- CMD...]", nargs=-1, type=click.UNPROCESSED)
+@click.argument("words", metavar="[CMD...]", nargs=-1, type=click.UNPROCESSED)
 def command(name: str | None, guest: str, words: tuple[str, ...]) -> int:
     """A root shell in guest N (1, 2, or its name), or one command there.
 
-    What follows -- is joined by spaces and read by the guest's shell, as ssh does.
-    Standard input passes through.
+    The command's words are joined by spaces and read by the guest's shell, as ssh does; -- may
+    stand before them. Standard input passes through.
 
     \b
     Examples:
       python3 run ssh 1
+      python3 run ssh 1 uname -r
       python3 run ssh 2 -- 'cat /sys/kernel/debug/ntb_pingpong/*/count'
       python3 run ssh 1 -- 'cat > /tmp/file' < file
 
-    Exit code: that of the command; 255 if the connection fails; 1 if the guest does not run.
+    Exit code: that of the command; 255 if the connection fails; 1 if the guest does not run
+    or is paused.
     """
     record = labs.running_guest(name, guest)
+    labs.refuse_paused(record)
     if record.ssh_port is None:
         raise RunError(
             f"{record.name} has no port forwarded to its ssh",

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import click
 
+from run.cli.params import Seconds
 from run.options import LaunchOptions
 
 
@@ -13,7 +14,7 @@ from run.options import LaunchOptions
 @click.option("--name", metavar="LAB", help="The lab; default: the only one that runs.")
 @click.option(
     "--boot-timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(min=0, min_open=True),
     default=LaunchOptions.boot_timeout,
     show_default=True,
     metavar="SECONDS",

@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from run.container import argv
+from run.container import argv, main
 from run.container.argv import Ground
 from run.container.main import Steps
 from run.container.request import parse
+from run.errors import RunError, UsageError
 
 GROUND = Ground(
     engine="docker",
@@ -24,9 +26,9 @@ GROUND = Ground(
 )
 IMAGE = "ntbdbg:0-1234"
 FOLDERS = [
-    *("--volume", "/src/ntbdbg:/src/ntbdbg"),
-    *("--volume", "/src/ntbdbg/build_vm_image:/src/ntbdbg/build"),
-    *("--volume", "/home/u/.cache/ntbdbg:/home/u/.cache/ntbdbg"),
+    *("--mount", "type=bind,source=/src/ntbdbg,target=/src/ntbdbg"),
+    *("--mount", "type=bind,source=/src/ntbdbg/build_vm_image,target=/src/ntbdbg/build"),
+    *("--mount", "type=bind,source=/home/u/.cache/ntbdbg,target=/home/u/.cache/ntbdbg"),
 ]
 ENVIRONMENT = [
     *("--env", "XDG_CACHE_HOME=/home/u/.cache"),
@@ -77,7 +79,7 @@ def test_terminal_kvm_mirrors_and_variables() -> None:
     text = " ".join(last("build", "yocto", ground=ground))
     assert " --interactive --tty " in text
     assert " --device /dev/kvm --group-add 108 " in text
-    assert " --volume /m:/m:ro " in text
+    assert " --mount type=bind,source=/m,target=/m,readonly " in text
     assert " --env NO_COLOR=1 " in text
     assert "SECRET" not in text
 
@@ -132,3 +134,46 @@ def test_the_image() -> None:
         *("docker", "build", "--tag", image, "--build-arg", "UID=1234", "--build-arg", "GID=100"),
         *("--file", "/src/ntbdbg/Dockerfile", "/src/ntbdbg"),
     ]
+
+
+def test_a_checkout_whose_path_has_a_colon_and_a_comma() -> None:
+    words = last("vms", ground=replace(GROUND, checkout=Path('/src/a:b,"c')))
+    mounts = [b for a, b in itertools.pairwise(words) if a == "--mount"]
+    where = '/src/a:b,""c'
+    assert mounts[0] == f'type=bind,"source={where}","target={where}"'
+    (venv,) = (word for word in words if word.startswith("NTBDBG_VENV="))
+    assert ":" not in venv
+
+
+class Engine:
+    """Answers every command of an engine: it is there, and `status` says `state`."""
+
+    def __init__(self, state: str) -> None:
+        self.state = state
+
+    def run(self, argv: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        said = f'"state": "{self.state}"' if "--json" in argv else ""
+        return subprocess.CompletedProcess(argv, 0, said, "")
+
+
+@pytest.mark.parametrize(("state", "fails"), [("linked", False), ("booted", True)])
+def test_in_the_background_there_is_a_deadline(
+    monkeypatch: pytest.MonkeyPatch, state: str, fails: bool
+) -> None:
+    request = parse(["--container=docker", "vms", "--detach", "--boot-timeout", "1.5"])
+    assert request.boot_timeout == 1.5
+    monkeypatch.setattr(main.subprocess, "run", Engine(state).run)
+    monkeypatch.setattr(main, "PREPARE", -9.0)
+    monkeypatch.setattr(main.Steps, "_make_image", lambda _: None)
+    steps = Steps(GROUND, IMAGE, request)
+    if not fails:
+        assert steps.follow() == 0
+        return
+    with pytest.raises(RunError, match=r"accepts ssh within 1\.5 s; it stays as it is"):
+        steps.follow()
+
+
+@pytest.mark.parametrize("text", ["nan", "0", "-1", "inf", "soon"])
+def test_a_deadline_that_is_none(text: str) -> None:
+    with pytest.raises(UsageError, match="no number of seconds"):
+        parse(["--container", "vms", "--boot-timeout", text])

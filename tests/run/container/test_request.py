@@ -132,7 +132,7 @@ def test_a_dry_run_needs_neither_engine_nor_venv(program: list[str], tmp_path: P
     )
     build, run = done.stdout.splitlines()
     assert build.startswith("docker build --tag ntbdbg:")
-    assert re.search(rf"--volume {CHECKOUT}/b:{CHECKOUT}/build .* vms$", run)
+    assert re.search(rf"source={CHECKOUT}/b,target={CHECKOUT}/build .* vms$", run)
     assert not (tmp_path / "no").exists()
 
 
