@@ -45,7 +45,8 @@ class Side(NamedTuple):
     def of(cls, place: Place) -> Side:
         """A place in a guest."""
         guest = place.guest
-        return cls(guest.name, place.memory, place.address, place.size, guest, place.symbol)
+        name = f"{place.via} in {guest.name}" if place.via else guest.name
+        return cls(name, place.memory, place.address, place.size, guest, place.symbol)
 
 
 class Comparison(NamedTuple):

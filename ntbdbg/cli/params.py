@@ -23,6 +23,16 @@ class Parsed(click.ParamType[Any]):
         return self._parse(value, **self._settings) if isinstance(value, str) else value
 
 
+class Finite(click.FloatRange):
+    """A number in a range; ``nan``, which compares with nothing, is in none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if number != number:
+            self.fail(f"{value!r} is no number", param, ctx)
+        return number
+
+
 LENGTH = Parsed("length", parse_size, what="length")
 """Bytes, at least one: ``64``, ``0x40``, ``4K``, ``page``."""
 

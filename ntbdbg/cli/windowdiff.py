@@ -55,7 +55,7 @@ def _parse(app: AppContext, text: str) -> tuple[Guest, Window]:
 def _find(guest: Guest, window: Window) -> MemoryWindow:
     link = guest.lab.read_link()
     if window.kind == "mw":
-        return link.window(guest.partition, window.number)
+        return link.window(guest.partition, window.number, owner=guest.name)
     name = f"{guest.name}: {window}"
     return bar_window(link, guest.partition, window.number, 0, name=name)[0]
 

@@ -202,7 +202,7 @@ class CheckedFile:
 
     def _vanished(self) -> TargetError:
         return self._error(
-            "does not exist", "its guest was stopped or never started: 'python3 run status' tells"
+            "does not exist", "its guest was stopped or never started: 'ntbdbg info' shows the others"
         )
 
     def _replaced(self) -> TargetError:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ntbdbg.errors import UsageError
 
 PAGE = 4096
@@ -42,12 +44,42 @@ def parse_size(text: str, *, what: str = "length") -> int:
     return value
 
 
+_UNITS = ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB"))
+
+
 def format_size(size: int) -> str:
-    """`size` bytes for people: ``256 MiB``, ``640 KiB``, ``123 B``; exact, never rounded."""
-    for power, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")):
-        if size and size % (1 << power) == 0:
-            return f"{size >> power} {unit}"
+    """`size` bytes for people: ``256 MiB``, ``15.25 MiB``, ``123 B``; exact, never rounded.
+
+    In the largest unit of which it is whole quarters.
+    """
+    for power, unit in _UNITS:
+        whole, part = divmod(size * 4, 4 << power)
+        if whole and part % (1 << power) == 0:
+            return f"{whole}{('', '.25', '.5', '.75')[part >> power]} {unit}"
     return f"{size} B"
+
+
+def short_size(size: int) -> str:
+    """`size` bytes at a glance, rounded to three digits: ``114 MiB``, ``3.91 MiB``, ``123 B``."""
+    for power, unit in _UNITS:
+        if size >= 1 << power:
+            number = size / (1 << power)
+            digits = 0 if number >= 99.95 else 1 if number >= 9.995 else 2
+            text = f"{number:.{digits}f}"
+            return f"{text.rstrip('0').rstrip('.') if digits else text} {unit}"
+    return f"{size} B"
+
+
+def format_numbers(numbers: Iterable[int]) -> str:
+    """Numbers in order, neighbours as ranges: ``0-3, 7``; ``none`` of none."""
+    runs: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    words = (f"{low}" if low == high else f"{low}-{high}" for low, high in runs)
+    return ", ".join(words) or "none"
 
 
 def _scaled(word: str) -> int | None:

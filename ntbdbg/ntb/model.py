@@ -369,8 +369,11 @@ class Link:
         """The outbound windows of one port, by index."""
         return tuple(window for window in self.windows if window.partition == partition)
 
-    def window(self, partition: int, index: int) -> MemoryWindow:
-        """Window `index` of `partition`; NtbError says which exist."""
+    def window(self, partition: int, index: int, *, owner: str | None = None) -> MemoryWindow:
+        """Window `index` of `partition`; NtbError says which exist.
+
+        :param owner: what errors call whose it would be, by default the port
+        """
         port = self.port(partition)
         mine = self.windows_of(partition)
         for window in mine:
@@ -378,7 +381,9 @@ class Link:
                 return window
         last = mine[-1].index if mine else None
         known = "it has none" if last is None else f"it has mw0 to mw{last}" if last else "only mw0"
-        raise NtbError(f"{self.source}: port {port.number} has no mw{index}", hint=known)
+        raise NtbError(
+            f"{owner or f'{self.source}: port {port.number}'} has no mw{index}", hint=known
+        )
 
     def sees_up(self, partition: int, peer: int) -> bool:
         """Whether the driver on `partition` reports its link to `peer` as up (§1.4)."""

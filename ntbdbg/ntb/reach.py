@@ -32,7 +32,8 @@ def reach(
     :raises FaultError: a byte is beyond the window's limit or reaches no RAM; its address is
         the offset in the window
     """
-    window = link.window(partition, index)
+    owner = name.partition(":")[0] if name else None
+    window = link.window(partition, index, owner=owner)
     called = name or f"port {link.port(partition).number} mw{index}"
     require_open(window, called)
     target = target_of(window, called)

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import functools
-from typing import IO
+import re
+from typing import IO, Any
 
 from rich.console import Console
 
 PIPE_WIDTH = 200
 """Columns where no terminal limits them: tables in a pipe should not wrap."""
+
+_AT_END = re.compile(" +$", re.MULTILINE)
 
 
 class _WholeConsole(Console):
@@ -19,6 +22,11 @@ class _WholeConsole(Console):
     """
 
     print = functools.partialmethod(Console.print, crop=False)
+
+    def _render_buffer(self, buffer: Any) -> str:
+        """Without the blanks by which rich fills up lines, where there are no colours."""
+        text = super()._render_buffer(buffer)
+        return _AT_END.sub("", text) if self.no_color else text
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError  # rich would exit with 1

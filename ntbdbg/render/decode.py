@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
 from rich.text import Text
 
+from ntbdbg.render.table import plain_table
 from ntbdbg.render.text import printable, shorten
 
 if TYPE_CHECKING:
@@ -34,11 +34,7 @@ class StructView:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield Text(printable(self.title), style="bold")
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        table.add_column("OFFSET", no_wrap=True)
-        table.add_column("NAME", overflow="fold")
-        table.add_column("VALUE", overflow="fold")
-        table.add_column("MEANING", overflow="fold")
+        table = plain_table("OFFSET", "NAME", "VALUE", "MEANING")
         for member in self.members:
             value = value_text(member.value, member.size)
             table.add_row(f"+{member.offset:#05x}", member.path, value, member.meaning)
@@ -64,9 +60,7 @@ class StructList:
         self.definitions = definitions
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        for title in ("STRUCT", "WHERE", "WHAT", "LAYOUT FROM"):
-            table.add_column(title, overflow="fold")
+        table = plain_table("STRUCT", "WHERE", "WHAT", "LAYOUT FROM")
         for item in self.definitions:
             table.add_row(item.name, item.place, item.doc, item.source)
         yield table

@@ -6,10 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
 from ntbdbg.inspect.memmap import RAM
-from ntbdbg.memory.number import format_size
+from ntbdbg.memory.number import format_size, short_size
+from ntbdbg.render.table import plain_table
 from ntbdbg.render.text import printable
 
 if TYPE_CHECKING:
@@ -27,12 +26,8 @@ class MemoryMap:
         self.windows = windows
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        table.add_column("FROM", no_wrap=True)
-        table.add_column("TO", no_wrap=True)
-        for title in ("SIZE", "ALLOCATED", "FILE OFFSET"):
-            table.add_column(title, justify="right", no_wrap=True)
-        table.add_column("WHAT", overflow="fold")
+        numbers = ("SIZE", "ALLOCATED", "FILE OFFSET")
+        table = plain_table("FROM", "TO", *numbers, "WHAT", right=numbers)
         for row in self._rows():
             table.add_row(*row)
         yield table
@@ -55,7 +50,7 @@ class MemoryMap:
 def _allocated(area: Area) -> str:
     if area.allocated is None:
         return "unknown" if area.kind == RAM else ""
-    return format_size(area.allocated)
+    return short_size(area.allocated)
 
 
 def map_facts(areas: Sequence[Area], windows: Sequence[Inbound]) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
 
-from ntbdbg.memory.number import format_size
+from ntbdbg.memory.number import format_numbers, format_size
 from ntbdbg.ntb.model import PortState
 from ntbdbg.render.table import plain_table
 from ntbdbg.render.windows import port_name
@@ -43,8 +44,8 @@ class RegisterTable:
         self.values = values
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        table = plain_table("OFFSET", "REGISTER", "VALUE", "FROM", last_folds=False)
-        table.add_column("FIELDS", overflow="fold", ratio=1)
+        table = plain_table("OFFSET", "REGISTER", "VALUE", "FROM", "FIELDS")
+        told: set[str] = set()
         for value in self.values:
             register = value.register
             width = 3 if register.offset < 0x1000 else 5
@@ -53,9 +54,21 @@ class RegisterTable:
                 register.name,
                 Text(f"0x{value.value:08x}", style="bold" if value.value else "dim"),
                 value.source,
-                describe(value),
+                _once(value, told),
             )
         yield table
+
+
+def _once(value: RegisterValue, told: set[str]) -> str:
+    """The fields in words; of what was said of a like register before, only which one it is."""
+    words = describe(value)
+    if words != value.register.doc:
+        return words
+    same = re.sub("[0-9]+", "", words)
+    if same in told:
+        return re.split("[:;]", words)[0]
+    told.add(same)
+    return words
 
 
 def describe(value: RegisterValue) -> str:
@@ -63,7 +76,23 @@ def describe(value: RegisterValue) -> str:
     words = [text for item in value.fields if (text := _field(item, value.value))]
     if value.unknown_bits:
         words.append(f"unknown bits {value.unknown_bits:#x}")
+    if value.register.name in DOORBELLS and value.value:
+        return f"{format_numbers(bits(value.value))}: {value.register.doc}"
     return " ".join(words) or ("-" if value.register.fields else value.register.doc)
+
+
+DOORBELLS = ("INDBELLSTS", "INDBELLMSK")
+"""Registers with a bit for each doorbell."""
+
+
+def bits(word: int) -> list[int]:
+    """Numbers of the bits that are set."""
+    return [number for number in range(word.bit_length()) if word >> number & 1]
+
+
+def _bells(word: int) -> str:
+    """``0, 5-7 (0x000000e1)``, ``none``."""
+    return f"{format_numbers(bits(word))} ({word:#010x})" if word else "none"
 
 
 def _field(item: FieldValue, word: int) -> str:
@@ -113,7 +142,8 @@ class PortView:
         bell = port.doorbell
         yield (
             "doorbells",
-            f"status {bell.status:#010x}  mask {bell.mask:#010x}  pending {bell.pending:#010x}",
+            f"set: {_bells(bell.status)}   masked: {_bells(bell.mask)}"
+            f"   pending: {_bells(bell.pending)}",
         )
         yield "", f"{bell.events} wake-ups that brought some, {bell.sent} writes to peers"
 
@@ -125,13 +155,15 @@ class PortView:
             source = port_name(self.link, message.source, self.names)
             known = message.full or message.data
             to = port_name(self.link, message.route_partition, self.names)
+            # Before the driver set a route it leads back here, which means nothing.
+            is_routed = message.sent or message.route_partition != self.port.partition
             table.add_row(
                 str(message.index),
                 f"0x{message.data:08x}",
                 source if known else "-",
                 _status(message),
                 f"0x{message.sent:08x}",
-                f"{to}:{message.route_register}",
+                f"{to}:{message.route_register}" if is_routed else "-",
                 ("refused" if message.failed else "-")
                 + (", masked" if message.failed_masked else ""),
             )

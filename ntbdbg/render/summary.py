@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.padding import Padding
 from rich.text import Text
 
-from ntbdbg.memory.number import format_size
+from ntbdbg.memory.number import format_size, short_size
 from ntbdbg.render.table import facts_table, plain_table, whole_line
 from ntbdbg.render.text import printable
 
@@ -108,7 +108,7 @@ def _cells(guest: GuestSummary) -> list[str | Text]:
         Text(printable(guest.state), _STYLES.get(guest.state, "")),
         *(_or_dash(v) for v in (guest.machine, guest.port, guest.pid, guest.ssh_port)),
         format_size(guest.ram),
-        "-" if guest.allocated is None else format_size(guest.allocated),
+        "-" if guest.allocated is None else short_size(guest.allocated),
         printable(guest.problem or guest.path),
     ]
 

@@ -6,9 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
 from ntbdbg.render.pairs import pair_table
+from ntbdbg.render.table import PlainTable, plain_table
 from ntbdbg.render.text import printable
 
 if TYPE_CHECKING:
@@ -69,13 +68,8 @@ def symbol_facts(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _table(symbols: tuple[SymbolFacts, ...]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("ADDRESS", no_wrap=True)
-    table.add_column("SIZE", justify="right", no_wrap=True)
-    table.add_column("SECTION", no_wrap=True)
-    table.add_column("NAME", overflow="fold")
-    table.add_column("TYPE", overflow="fold")
+def _table(symbols: tuple[SymbolFacts, ...]) -> PlainTable:
+    table = plain_table("ADDRESS", "SIZE", "SECTION", "NAME", "TYPE", right=("SIZE",))
     for symbol in symbols:
         module = f" [{symbol.module}]" if symbol.module else ""
         table.add_row(

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ntbdbg.kernel.sysstate import ENDED
 from ntbdbg.kernel.taints import MEANINGS
-from ntbdbg.memory.number import format_size
+from ntbdbg.memory.number import short_size
 from ntbdbg.render.table import facts_table
 from ntbdbg.render.tasks import cpu_lines
 from ntbdbg.render.text import printable
@@ -90,8 +90,8 @@ def _online(info: SystemInfo) -> str:
 def _memory(info: SystemInfo) -> str:
     if info.memory_total is None:
         return "unknown"
-    free = "unknown" if info.memory_free is None else format_size(info.memory_free)
-    return f"{format_size(info.memory_total)}, {free} free"
+    free = "unknown" if info.memory_free is None else short_size(info.memory_free)
+    return f"{short_size(info.memory_total)}, {free} free"
 
 
 def _state(info: SystemInfo) -> Text:

@@ -6,11 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
 from ntbdbg.memory.number import format_size
 from ntbdbg.render.pairs import pair_table
-from ntbdbg.render.table import whole_line
+from ntbdbg.render.table import PlainTable, plain_table, whole_line
 from ntbdbg.render.text import printable
 
 if TYPE_CHECKING:
@@ -103,13 +101,8 @@ def _page_facts(walk: Walk | None) -> dict[str, Any] | None:
     }
 
 
-def _steps(walk: Walk) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("LEVEL", no_wrap=True)
-    table.add_column("TABLE", no_wrap=True)
-    table.add_column("INDEX", justify="right", no_wrap=True)
-    table.add_column("ENTRY", no_wrap=True)
-    table.add_column("FLAGS", overflow="fold")
+def _steps(walk: Walk) -> PlainTable:
+    table = plain_table("LEVEL", "TABLE", "INDEX", "ENTRY", "FLAGS", right=("INDEX",))
     for step in walk.steps:
         entry = "not in RAM" if step.entry is None else f"{step.entry:#018x}"
         table.add_row(

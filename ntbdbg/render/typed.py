@@ -48,7 +48,7 @@ def typed_lines(title: str, fields: Sequence[Field], *, omitted: int = 0) -> Ite
     :param omitted: members left out by the caller
     """
     yield printable(title)
-    rows = [_row(field) for field in fields]
+    rows = [_row(field, _is_open(fields, at)) for at, field in enumerate(fields)]
     names = min(max((len(name) for _, name, _, _ in rows), default=0), WIDEST_NAME)
     values = min(max((len(value) for _, _, value, _ in rows), default=0), WIDEST_VALUE)
     offsets = max((len(offset) for offset, *_ in rows), default=0)
@@ -58,7 +58,13 @@ def typed_lines(title: str, fields: Sequence[Field], *, omitted: int = 0) -> Ite
         yield f"{omitted} members that are 0 are left out (--all)"
 
 
-def _row(field: Field) -> tuple[str, str, str, str]:
+def _is_open(fields: Sequence[Field], at: int) -> bool:
+    """Whether members of this field follow it, or it has none at all."""
+    following = fields[at + 1 : at + 2]
+    return not fields[at].size or any(field.depth > fields[at].depth for field in following)
+
+
+def _row(field: Field, is_open: bool) -> tuple[str, str, str, str]:
     bits = ""
     if field.bit_size is not None and field.bit_offset is not None:
         bits = f":{field.bit_offset}" + (
@@ -68,16 +74,19 @@ def _row(field: Field) -> tuple[str, str, str, str]:
     meaning = "" if field.kind == "enum" else field.meaning
     rest = "  ".join(word for word in (field.type_name, printable(meaning)) if word)
     name = field.name or field.path
-    return f"+{field.offset:#06x}{bits}", indent + printable(name), field_text(field), rest
+    return f"+{field.offset:#06x}{bits}", indent + printable(name), field_text(field, is_open), rest
 
 
-def field_text(field: Field) -> str:
-    """The value of a field in one line; of one that has members, a mark."""
+def field_text(field: Field, is_open: bool = False) -> str:
+    """The value of a field in one line; of one that has members, a mark.
+
+    :param is_open: whether its members are shown below it
+    """
     value = field.value
     if field.kind in ("struct", "union"):
-        return "{}"
+        return "{}" if is_open else "{…}"
     if field.kind == "array":
-        return "[]"
+        return "[]" if is_open else "[…]"
     if isinstance(value, bytes):
         return shorten(value)
     if isinstance(value, tuple):

@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
 from rich.text import Text
 
 from ntbdbg.memory.number import format_size
 from ntbdbg.ntb.model import PortState
+from ntbdbg.render.table import plain_table
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -39,9 +39,8 @@ class WindowMap:
         if not self.rows:
             yield Text("no memory windows")
             return
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        for title in ("WINDOW", "BAR", "AT", "SIZE", "REACHES", "STATE"):
-            table.add_column(title, overflow="fold")
+        titles = ("WINDOW", "BAR", "AT", "SIZE", "REACHES", "STATE")
+        table = plain_table(*titles, last_folds=False)
         for row in self.rows:
             table.add_row(*self._cells(row))
         yield table
@@ -75,7 +74,7 @@ class WindowMap:
                 found.setdefault(reason.text, []).append(row)
         for text, rows in found.items():
             is_closed = "is closed" if sum(map(len, rows)) == 1 else "are closed"
-            yield Text(f"{', '.join(map(self._name, rows))} {is_closed}: {text}")
+            yield Text(f"{', '.join(map(self._name, _neighbours(rows)))} {is_closed}: {text}")
 
     def _remarks(self, row: Sequence[MemoryWindow]) -> Iterator[Text]:
         """What is special about a window, and whether the device sees it so."""
@@ -116,6 +115,21 @@ def _folded(windows: Sequence[MemoryWindow]) -> list[list[MemoryWindow]]:
         else:
             rows.append([window])
     return rows
+
+
+def _neighbours(rows: Sequence[Sequence[MemoryWindow]]) -> list[list[MemoryWindow]]:
+    """Rows of windows, joined where the numbers go on in one guest."""
+    found: list[list[MemoryWindow]] = []
+    for row in rows:
+        if found and _follows(found[-1][-1], row[0]):
+            found[-1] += row
+        else:
+            found.append(list(row))
+    return found
+
+
+def _follows(one: MemoryWindow, other: MemoryWindow) -> bool:
+    return (one.partition, one.index + 1) == (other.partition, other.index)
 
 
 def _alike(one: MemoryWindow, other: MemoryWindow) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ntbdbg.errors import NtbdbgError
 from ntbdbg.kernel.system import system_info
 from ntbdbg.kernel.troubles import panic_lines
-from ntbdbg.memory.number import format_size
+from ntbdbg.memory.number import short_size
 from ntbdbg.ntb.findings import link_findings
 from ntbdbg.target.condition import Condition, condition_of
 from ntbdbg.target.differences import Traits, differences
@@ -150,7 +150,7 @@ class _Story:
         if info.clocks:
             yield "uptime", f"{info.clocks.boottime_ns / NS:.3f} s"
         if info.memory_total is not None and info.memory_free is not None:
-            total, free = format_size(info.memory_total), format_size(info.memory_free)
+            total, free = short_size(info.memory_total), short_size(info.memory_free)
             yield "memory", f"{free} of {total} free"
         if info.cpus_online:
             yield "CPUs", ", ".join(map(str, info.cpus_online))

@@ -189,7 +189,7 @@ def _monitors(lab: Lab, stack: contextlib.ExitStack) -> dict[str, Qmp]:
     if not alive:
         raise TargetError(
             f"no guest of lab {lab.name!r} runs, so all stand still already",
-            hint="'python3 run vms' starts a lab",
+            hint="'python3 run vms' starts a lab" if lab.is_launched else "its RAM can be read",
         )
     return {record.name: stack.enter_context(monitor(record)) for record in alive}
 
@@ -249,7 +249,7 @@ def _held(lab: Lab) -> Iterator[Path]:
     if folder is None:
         raise TargetError(
             f"bare RAM files cannot be frozen or resumed ({lab.how})",
-            hint="guests of 'python3 run vms' can; stop yours by its own monitor",
+            hint="stop and continue the guest by its own monitor",
         )
     path = folder / "freeze.lock"
     try:

@@ -140,7 +140,7 @@ class Guest:
         if self.record is None or self.lab.link is None:
             raise NtbError(
                 f"{self.name} is not on an NTB link as far as is known",
-                hint="windows need a lab of 'python3 run vms'; 'ntbdbg info' shows what is there",
+                hint="windows need a lab with a link; 'ntbdbg info' shows what is there",
             )
         return self.record.index
 
@@ -263,7 +263,7 @@ class Guest:
         if self.record is None:
             raise TargetError(
                 f"{self.name} is a bare RAM file, QEMU's monitor (QMP) is not known",
-                hint="start the guests by 'python3 run vms' to freeze and resume them",
+                hint="stop and continue the guest by its own monitor",
             )
         held = self.lab.still
         if held is not None and self.name in held.monitors:

@@ -15,6 +15,7 @@ from ntbdbg.memory.owned import believed
 from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.memory.segments import Segment, SegmentMap
 from ntbdbg.target import where as places
+from ntbdbg.target.address import CAPTURE_SUFFIX
 from ntbdbg.target.capturelabs import BudgetOf, CaptureLabs, no_budget
 from ntbdbg.target.guest import Guest
 
@@ -154,6 +155,11 @@ class Lab:
         return self.manifest.lab if self.manifest else None
 
     @property
+    def is_launched(self) -> bool:
+        """Whether our launcher started its guests, so that it may be named as a way on."""
+        return self.manifest is not None and self.manifest.launcher is not None
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The guests' names."""
         if self.manifest:
@@ -225,7 +231,7 @@ class Lab:
         if self.manifest is None or self.link is None:
             raise NtbError(
                 "there is no NTB link here: " + self.how,
-                hint="a lab of 'python3 run vms' has one; 'ntbdbg info' shows what is there",
+                hint="'ntbdbg info' shows what is there; --page names a shared page by its path",
             )
         if self._page is None and self.capture is not None:
             self._page = self.capture.page()
@@ -292,6 +298,8 @@ class Lab:
                 f"{name!r:.60} is a guest and an address in one word",
                 hint=f"write two: {guest} {address:.40}",
             )
+        if name.endswith(CAPTURE_SUFFIX) and name not in self.names:
+            raise TargetError(f"{name}: no such capture", hint="'ntbdbg capture' makes one")
         if self.manifest:
             return self._open_recorded(self._record(name))
         if self._image and name in self.names:
@@ -349,7 +357,12 @@ class Lab:
         return guest
 
     def _open_bare(self, name: str, path: str, *, owners: tuple[int, ...] | None = None) -> Guest:
-        if not os.path.lexists(path) and os.sep not in name:
+        if not os.path.lexists(path) and os.sep in name:
+            raise TargetError(
+                f"there is no file {name}",
+                hint="give the path of a RAM file, a dump or a capture, or a guest's name",
+            )
+        if not os.path.lexists(path):
             raise TargetError(
                 f"no guest {name!r}: no lab runs and there is no RAM file {path}",
                 hint=f"{places.START_ONE}, or give the path of a RAM file",

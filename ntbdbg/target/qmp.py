@@ -268,7 +268,7 @@ class Qmp:
             return self._busy()
         return QmpError(
             f"{self.who}: no {what} from QEMU within {limit:g} s",
-            hint="it may be stopped or overloaded; try again or see 'python3 run status'",
+            hint="it may be stopped or overloaded; try again, 'ntbdbg info' shows how it is",
         )
 
     def _busy(self) -> QmpError:
@@ -287,7 +287,7 @@ class Qmp:
     def _dead(self, reason: str) -> QmpError:
         return QmpError(
             f"{self.who}: QEMU's monitor {self.path}: {reason}",
-            hint="the guest may have ended; see 'python3 run status'",
+            hint="the guest may have ended: 'ntbdbg info' shows how it is",
         )
 
 

@@ -11,6 +11,7 @@ import click
 
 from ntbdbg import __version__
 from ntbdbg.cli.options import lab_command
+from ntbdbg.cli.params import Finite
 from ntbdbg.cli.status import ExitStatus
 from ntbdbg.errors import UsageError
 from ntbdbg.render.capture import taken_facts, taken_line
@@ -46,7 +47,7 @@ EXAMPLES = [
 @click.option("--on-panic", is_flag=True, help="Wait until a guest panics, or its QEMU ends.")
 @click.option(
     "--every",
-    type=click.FloatRange(1, 1e7),
+    type=Finite(1, 1e7),
     metavar="SECONDS",
     help="Take one after the other: OUT-0001.cap, OUT-0002.cap, …",
 )
@@ -57,9 +58,7 @@ EXAMPLES = [
     help="With --every: how many of them stay.  [default: 10]",
 )
 @click.option("--count", type=click.IntRange(1), metavar="N", help="With --every: end after N.")
-@click.option(
-    "--timeout", type=click.FloatRange(0, 1e9), metavar="SECONDS", help="Wait no longer than that."
-)
+@click.option("--timeout", type=Finite(0, 1e9), metavar="SECONDS", help="Wait no longer than that.")
 def command(
     app: AppContext,
     path: str,
@@ -118,8 +117,12 @@ def _wait(
     Making(path, replace=options.replace)  # a bad name is told before the wait, not after it
     panic = PanicWait(app.open_lab) if wait.on_panic else None
     schedule = Schedule(every=wait.every, panic=panic, count=wait.most, timeout=wait.timeout)
+    if wait.on_panic:
+        app.note(f"waiting until one of {', '.join(app.lab.names)} panics, or its QEMU ends")
     try:
         for due in schedule:
+            if wait.on_panic and not schedule.missed:
+                app.note(due.reason)
             app.close()  # the lab as it is now, not as it was when the wait began
             where = ring.next_path() if ring else path
             capture_once(app, where, options._replace(reason=due.reason))

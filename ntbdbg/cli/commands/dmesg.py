@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -44,6 +44,17 @@ def parse_levels(text: str) -> frozenset[int]:
     return frozenset(found)
 
 
+class Look(NamedTuple):
+    """Which records are shown, and how.
+
+    :ivar levels: only these, None for all
+    :ivar decoded: with facility, level and caller
+    """
+
+    levels: frozenset[int] | None
+    decoded: bool
+
+
 @lab_command("dmesg", examples=EXAMPLES, freezes=True)
 @target_argument()
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is added, until Ctrl-C.")
@@ -55,8 +66,11 @@ def parse_levels(text: str) -> frozenset[int]:
     metavar="LEVEL[+],…",
     help="Only these: emerg, alert, crit, err, warn, notice, info, debug; + means and worse.",
 )
+@click.option(
+    "-x", "--decode", "decoded", is_flag=True, help="Facility, level and caller of each line."
+)
 def command(
-    app: AppContext, target: str, follow: bool, levels: frozenset[int] | None
+    app: AppContext, target: str, follow: bool, levels: frozenset[int] | None, decoded: bool
 ) -> ExitStatus:
     """Show the kernel log of TARGET, from its RAM alone, as dmesg does in the guest.
 
@@ -73,9 +87,10 @@ def command(
         log = tail.poll()
     if not log.records and not follow:
         raise _nothing(guest, log)
-    shown = _show(app, log, levels)
+    look = Look(levels, decoded)
+    shown = _show(app, log, look)
     if follow:
-        _follow(app, guest, tail, levels)
+        _follow(app, guest, tail, look)
         return ExitStatus.OK
     if levels is not None and not shown:
         names = ", ".join(LEVELS[level] for level in sorted(levels))
@@ -97,30 +112,30 @@ def _nothing(guest: Guest, log: KernelLog) -> FaultError:
     )
 
 
-def _follow(app: AppContext, guest: Guest, tail: LogTail, levels: frozenset[int] | None) -> None:
+def _follow(app: AppContext, guest: Guest, tail: LogTail, look: Look) -> None:
     try:
         while guest.is_live:
             sys.stdout.flush()
             time.sleep(POLL)
             app.look_again()
-            _show(app, tail.poll(), levels)
+            _show(app, tail.poll(), look)
         app.note(f"{guest.name} does not run, so nothing will be added")
     except KeyboardInterrupt:
         pass
 
 
-def _show(app: AppContext, log: KernelLog, levels: frozenset[int] | None) -> int:
+def _show(app: AppContext, log: KernelLog, look: Look) -> int:
     """Print the records of these levels; gives their number."""
     for note in log.notes:
         app.note(note)
     console = app.console() if app.color and not app.json else None
-    wanted = [r for r in log.records if levels is None or r.level in levels]
+    wanted = [r for r in log.records if look.levels is None or r.level in look.levels]
     for record in wanted:
         if app.json:
             app.emit("dmesg", record_facts(record))
         elif console is not None:
-            console.print(styled(record))
+            console.print(styled(record, decoded=look.decoded))
         else:
-            for line in plain_lines(record):
+            for line in plain_lines(record, decoded=look.decoded):
                 app.write(line)
     return len(wanted)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ntbdbg.cli.options import lab_command
+from ntbdbg.cli.params import Parsed
+from ntbdbg.errors import UsageError
 from ntbdbg.render.patch import patch_facts, patch_line
 
 if TYPE_CHECKING:
@@ -20,8 +22,18 @@ EXAMPLES = [
 ]
 
 
+def parse_patch_number(text: str) -> int:
+    """The number of a patch."""
+    if not text.isdigit() or not int(text[:9]):
+        raise UsageError(
+            f"{text!r:.40} is no number of a patch",
+            hint="'ntbdbg patch --list' shows them; without a number the last one is taken back",
+        )
+    return int(text[:9])
+
+
 @lab_command("undo", examples=EXAMPLES, freezes=True)
-@click.argument("number", type=click.IntRange(1), required=False)
+@click.argument("number", type=Parsed("number", parse_patch_number), required=False)
 @click.option("--force", is_flag=True, help="Put the old bytes back even if others are there now.")
 def command(app: AppContext, number: int | None, force: bool) -> None:
     """Take back patch NUMBER, or the last one, of the lab or of a bare RAM file.

@@ -11,7 +11,7 @@ import click
 from ntbdbg.cli.addressed import addressed_argument, split_target
 from ntbdbg.cli.linkpage import open_page, page_option
 from ntbdbg.cli.options import lab_command
-from ntbdbg.cli.params import Parsed
+from ntbdbg.cli.params import Finite, Parsed
 from ntbdbg.cli.status import ExitStatus
 from ntbdbg.errors import UsageError
 from ntbdbg.inspect.changes import LinkProbe, MemoryProbe, Probe, total_size
@@ -45,16 +45,14 @@ EXAMPLES = [
 @page_option
 @click.option(
     "--interval",
-    type=click.FloatRange(0, 3600),
+    type=Finite(0, 3600),
     default=0.05,
     show_default=True,
     metavar="SECONDS",
     help="Time between samples; 0: as fast as possible.",
 )
 @click.option("--count", type=click.IntRange(1), metavar="N", help="End after N changes.")
-@click.option(
-    "--timeout", type=click.FloatRange(0, 1e9), metavar="SECONDS", help="End after this long."
-)
+@click.option("--timeout", type=Finite(0, 1e9), metavar="SECONDS", help="End after this long.")
 @click.option(
     "--until",
     type=Parsed("condition", Until.parse),

@@ -112,7 +112,7 @@ class PanicWait:
         if not any(watch.understood for watch in self._watches.values()):
             raise TargetError(
                 "nothing would tell of a panic: there is no run.json, and no kernel is understood",
-                hint="'python3 run vms' starts guests that tell",
+                hint="the run.json of a lab tells, and a kernel built with CONFIG_KALLSYMS_ALL",
             )
 
     def _check_left(self) -> None:

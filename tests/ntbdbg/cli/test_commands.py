@@ -411,7 +411,7 @@ BAD = [
      "RAM is at [0x0, 0xa0000), [0xc0000, 0x1000000)"),
     (["dump", "qemu1", "mw0"], 3,
      "qemu1 is not on an NTB link as far as is known; "
-     "windows need a lab of 'python3 run vms'; 'ntbdbg info' shows what is there"),
+     "windows need a lab with a link; 'ntbdbg info' shows what is there"),
     (["dump", "qemu1", "init_uts_ns"], 5,
      "qemu1: no Linux kernel that keeps VMCOREINFO is in its RAM; it may still be in its firmware "
      "or boot loader, or be built without CONFIG_KEXEC or CONFIG_CRASH_DUMP; "
@@ -436,8 +436,21 @@ BAD = [
      "/dev/null: RAM file /dev/null is a character device; "
      "give a file: a dump, or that in which QEMU's memory-backend-file keeps a guest's RAM"),
     (["dump", "/nonexistent", "0"], 3,
-     "/nonexistent: RAM file /nonexistent does not exist; "
-     "its guest was stopped or never started: 'python3 run status' tells"),
+     "there is no file /nonexistent; "
+     "give the path of a RAM file, a dump or a capture, or a guest's name"),
+    (["bt", "./x.core"], 3,
+     "there is no file ./x.core; "
+     "give the path of a RAM file, a dump or a capture, or a guest's name"),
+    (["diff", "qemu1", "./nosuch"], 3,
+     "there is no file ./nosuch; "
+     "give the path of a RAM file, a dump or a capture, or a guest's name"),
+    (["diff", "qemu1", "nosuch.cap"], 3,
+     "nosuch.cap: no such capture; 'ntbdbg capture' makes one"),
+    (["undo", "abc"], 2,
+     "'abc' is no number of a patch; "
+     "'ntbdbg patch --list' shows them; without a number the last one is taken back"),
+    (["watch", "qemu1", "0", "--interval", "nan"], 2, None),
+    (["watch", "qemu1", "0", "--timeout", "nan"], 2, None),
     (["search", "qemu1", "deadbeef"], 2,
      "value 'deadbeef' has no type; as bytes hex:deadbeef, as text str:deadbeef"),
     (["search", "qemu1", "hello"], 2,
@@ -509,7 +522,7 @@ def test_a_stale_run_json_is_said_to_be_so(tmp_path: Path, ntbdbg: Run) -> None:
         assert ok(done).startswith("00000000: ")
         assert complaint(ntbdbg("freeze", env=stale.environ), 3) == (
             "no guest of lab 'default' runs, so all stand still already; "
-            "'python3 run vms' starts a lab"
+            "its RAM can be read"
         )
 
 
