@@ -22,7 +22,13 @@ if sys.version_info < OLDEST_PYTHON:
 # Python put run/ itself in front; modules here must not shadow the standard library's.
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
 
-from run.bootstrap import main  # noqa: E402
+EXIT_INTERRUPTED = 130
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        from run.bootstrap import main
+
+        main(sys.argv[1:])
+    except KeyboardInterrupt:  # also while modules are imported
+        sys.stderr.write("run: interrupted\n")
+        sys.exit(EXIT_INTERRUPTED)

@@ -55,6 +55,11 @@ def target_and_words(
         raise click.MissingParameter(
             ctx=_context(), param_hint=f"'{wanted[len(rest)]}'", param_type="argument"
         )
+    if wanted and "ADDR" in wanted[0] and rest and rest[0] in app.names:
+        raise UsageError(
+            f"{rest[0]} is a guest, where an address is wanted",
+            hint=f"say what of it: {rest[0]}:0x1000; of one guest at a time",
+        )
     return target, [*rest, *[None] * (len(wanted) - len(rest))]
 
 

@@ -169,6 +169,15 @@ class AppContext:
         sys.stdout.flush()
         say(f"note: {printable(text)}\n")
 
+    def note_lab(self) -> None:
+        """Name the lab that is about to be changed, if nobody did and it is not the default one."""
+        from ntbdbg.target.manifest import DEFAULT_LAB
+        from ntbdbg.target.where import FROM_VARIABLE
+
+        named = self.where or self.lab_name or self.environ.get(FROM_VARIABLE)
+        if not named and self.lab.name not in (None, DEFAULT_LAB):
+            self.note(f"lab {self.lab.name!r}: {self.lab.how}")
+
     def note_tearing(self, *guests: Guest) -> None:
         """Tell a person at a terminal that running guests change while they are read."""
         if not self.is_terminal or self.freeze:

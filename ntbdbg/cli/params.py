@@ -36,5 +36,8 @@ class Finite(click.FloatRange):
 LENGTH = Parsed("length", parse_size, what="length")
 """Bytes, at least one: ``64``, ``0x40``, ``4K``, ``page``."""
 
+COUNT = Parsed("number", parse_size, what="number")
+"""At least one, same syntax."""
+
 NUMBER = Parsed("number", parse_number, what="number")
 """Zero or more, same syntax."""

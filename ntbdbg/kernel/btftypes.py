@@ -130,6 +130,11 @@ class BtfTypes:
             for number in maker.btf.own_by_name(kind, name)
         ]
 
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Names of the loaded modules that carry types."""
+        return tuple(self._module_makers)
+
     def numbered(self, number: int, module: str = "vmlinux") -> Type:
         """The type of that number in `module`; KernelError if there is none."""
         maker = self._vmlinux if module == "vmlinux" else self._module_makers.get(module)

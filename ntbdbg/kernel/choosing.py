@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,6 +13,7 @@ from ntbdbg.errors import KernelError
 from ntbdbg.kernel.btfformat import Kind
 from ntbdbg.kernel.btftable import NEWER
 from ntbdbg.kernel.btftypes import Namesake
+from ntbdbg.kernel.moduletypes import MAKE_BTF
 from ntbdbg.kernel.path import MAX_LENGTH
 
 if TYPE_CHECKING:
@@ -85,12 +87,45 @@ def _namesakes(kernel: Kernel, name: str, module: str | None) -> tuple[Namesake,
     return tuple(one for kind in kinds for one in types.namesakes(kind, rest, module))
 
 
+def typeless_modules(kernel: Kernel) -> list[str]:
+    """Names of loaded modules that carry no types, as those that were built without vmlinux."""
+    types = kernel.program.types
+    if types is None or kernel.debug_file is not None:
+        return []
+    carry = types.modules
+    return [one.name for one in kernel.symbolizer().modules if one.name not in carry]
+
+
+def without_types(kernel: Kernel, module: str) -> KernelError:
+    """The error for what only the types of that module would tell."""
+    return KernelError(
+        f"{kernel.memory.name}: module {module} is loaded, but carries no types", hint=MAKE_BTF
+    )
+
+
+def _with_keyword(kernel: Kernel, name: str, module: str | None) -> str | None:
+    """``struct task_struct`` for ``task_struct``, None if there is nothing of that name."""
+    for keyword in _KINDS:
+        with contextlib.suppress(LookupError, SyntaxError):
+            kernel.prog.type(f"{keyword} {name}", module)
+            return f"{keyword} {name}"
+    return None
+
+
 def _find(kernel: Kernel, name: str, module: str | None) -> drgn.Type:
     try:
         if len(name) > MAX_LENGTH:  # no type is called so, and drgn's cannot be nested as deep
             raise SyntaxError("it is too long")
         return kernel.prog.type(name, module)
     except LookupError:
+        if said := _with_keyword(kernel, name, module):
+            raise KernelError(
+                f"{kernel.memory.name}: {name!r:.80} is no type by itself", hint=f"say '{said}'"
+            ) from None
+        typeless = typeless_modules(kernel)
+        if module in typeless:
+            raise without_types(kernel, module) from None
+        also = f"; none carry {', '.join(typeless)}: {MAKE_BTF}" if typeless and not module else ""
         where = f"module {module}" if module else f"Linux {kernel.info.release}"
         types = kernel.program.types
         trouble = "; ".join(types.troubles()) if types else ""
@@ -100,7 +135,7 @@ def _find(kernel: Kernel, name: str, module: str | None) -> drgn.Type:
         raise KernelError(
             f"{kernel.memory.name}: {where} has no type {name!r:.80}",
             hint="write it as in C: 'struct task_struct', 'pid_t'; a module's types need the "
-            "module loaded",
+            f"module loaded{also}",
         ) from None
     except SyntaxError as error:
         raise KernelError(

@@ -18,6 +18,10 @@ MOST_MODULES = 4096
 MOST_BYTES = 32 << 20
 """Of one module; the largest have some 100 KiB."""
 
+MAKE_BTF = "'pahole -J --btf_base VMLINUX MODULE.ko' adds them before the module is loaded"
+"""What a build of modules does by itself where it finds vmlinux, and
+CONFIG_DEBUG_INFO_BTF_MODULES is on (scripts/Makefile.modfinal)."""
+
 
 class ModuleTypes:
     """Where each module's types are, as of one moment.
@@ -43,7 +47,7 @@ class ModuleTypes:
         if place is None:
             raise KernelError(
                 f"module {module.name} carries no types",
-                hint="pahole -J --btf_base vmlinux adds them when it is built",
+                hint=MAKE_BTF,
             )
         return Btf.parse(self._raw(module, place), self._kernel.btf, name=module.name)
 

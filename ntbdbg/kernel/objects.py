@@ -9,6 +9,7 @@ import drgn
 from drgn import TypeKind
 
 from ntbdbg.errors import FaultError, KernelError
+from ntbdbg.kernel.choosing import typeless_modules, without_types
 from ntbdbg.kernel.lookup import named, on_cpu
 from ntbdbg.kernel.path import SymbolPath, member_steps
 
@@ -49,6 +50,8 @@ def _follow(kernel: Kernel, path: SymbolPath, symbol: Symbol, address: int) -> d
 def _variable_type(kernel: Kernel, symbol: Symbol) -> drgn.Type:
     found = kernel.program.variable_type(symbol)
     if found is None:
+        if symbol.module and symbol.module in typeless_modules(kernel):
+            raise without_types(kernel, symbol.module)
         raise KernelError(
             f"{kernel.memory.name}: nobody tells the type of {symbol.name}",
             hint=f"say it: decode GUEST 'struct NAME' {symbol.name}; most kernels carry "

@@ -202,7 +202,7 @@ class CheckedFile:
 
     def _vanished(self) -> TargetError:
         return self._error(
-            "does not exist", "its guest was stopped or never started: 'ntbdbg info' shows the others"
+            "does not exist", "its guest was stopped or never started: see 'ntbdbg info'"
         )
 
     def _replaced(self) -> TargetError:

@@ -78,7 +78,10 @@ def format_numbers(numbers: Iterable[int]) -> str:
             runs[-1][1] = number
         else:
             runs.append([number, number])
-    words = (f"{low}" if low == high else f"{low}-{high}" for low, high in runs)
+    words = (
+        f"{low}-{high}" if high > low + 1 else ", ".join(map(str, range(low, high + 1)))
+        for low, high in runs
+    )
     return ", ".join(words) or "none"
 
 

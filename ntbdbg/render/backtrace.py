@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ntbdbg.memory.number import format_numbers
 from ntbdbg.render.text import printable
 
 if TYPE_CHECKING:
@@ -14,6 +15,32 @@ if TYPE_CHECKING:
 
 
 MARKS = {"interrupted": "  <interrupted here>", "inlined": "  <inlined>"}
+
+
+FEW = 2
+"""Idle CPUs that are shown one by one."""
+
+
+def cpu_blocks(stacks: Sequence[Stack]) -> Iterator[list[str]]:
+    """The lines of each stack; CPUs of which there is nothing to tell share a line."""
+    idle = [stack for stack in stacks if stack.is_idle]
+    alike = idle if len(idle) > FEW else []
+    for stack in stacks:
+        if stack not in alike and not stack.is_offline:
+            yield list(stack_lines(stack))
+    places: dict[str, list[int]] = {}
+    for stack in alike:
+        top = stack.trace.frames[0].symbol if stack.trace.frames else None
+        places.setdefault(f"idle, in {top}" if top else "idle", []).append(stack.cpu)
+    places.setdefault("offline", []).extend(s.cpu for s in stacks if s.is_offline)
+    for words, cpus in places.items():
+        if cpus:
+            yield [printable(f"{cpu_names(cpus)} {words}")]
+
+
+def cpu_names(cpus: Sequence[int]) -> str:
+    """``CPU 3 is``, ``CPUs 0-94 are``."""
+    return f"CPU {cpus[0]} is" if len(cpus) == 1 else f"CPUs {format_numbers(cpus)} are"
 
 
 def stack_lines(stack: Stack) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from ntbdbg.memory.number import format_size
 from ntbdbg.render.table import plain_table
 from ntbdbg.render.text import printable, shorten
 
@@ -42,6 +43,31 @@ class StructView:
         if self.omitted:
             words = f"{self.omitted} members that are 0 or padding are left out (--all)"
             yield Text(words, style="dim")
+
+
+class RangeTable:
+    """The BIOS memory map: a line each of its ranges."""
+
+    def __init__(self, title: str, members: Sequence[Member]) -> None:
+        self.title = title
+        self.ranges: dict[str, dict[str, Member]] = {}
+        for member in members:
+            entry, dot, name = member.path.rpartition(".")
+            if dot:
+                self.ranges.setdefault(entry, {})[name] = member
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text(printable(self.title), style="bold")
+        table = plain_table("ENTRY", "FROM", "TO", "SIZE", "KIND", right=("ENTRY", "SIZE"))
+        for number, parts in enumerate(self.ranges.values()):
+            start, size = (int(parts[name].value) for name in ("addr", "size"))  # type: ignore[arg-type]
+            last = (start + max(size, 1) - 1) % (1 << 64)
+            kind = parts["type"]
+            words = kind.meaning or value_text(kind.value, kind.size)
+            table.add_row(
+                str(number), f"{start:#011x}", f"{last:#011x}", format_size(size), printable(words)
+            )
+        yield table
 
 
 def value_text(value: Value, size: int) -> str:

@@ -142,8 +142,8 @@ class PortView:
         bell = port.doorbell
         yield (
             "doorbells",
-            f"set: {_bells(bell.status)}   masked: {_bells(bell.mask)}"
-            f"   pending: {_bells(bell.pending)}",
+            f"set {_bells(bell.status)}; masked {_bells(bell.mask)}; "
+            f"pending {_bells(bell.pending)}",
         )
         yield "", f"{bell.events} wake-ups that brought some, {bell.sent} writes to peers"
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ntbdbg.kernel.sysstate import ENDED
 from ntbdbg.kernel.taints import MEANINGS
-from ntbdbg.memory.number import short_size
+from ntbdbg.memory.number import format_numbers, short_size
 from ntbdbg.render.table import facts_table
 from ntbdbg.render.tasks import cpu_lines
 from ntbdbg.render.text import printable

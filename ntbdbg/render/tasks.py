@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from ntbdbg.render.backtrace import cpu_names
 from ntbdbg.render.table import plain_table
 from ntbdbg.render.text import printable
 
@@ -72,10 +73,13 @@ def tree_order(tasks: Sequence[Task]) -> Iterator[tuple[int, Task]]:
 
 
 def cpu_lines(cpus: Sequence[CpuTask]) -> Iterator[str]:
-    """``CPU 0 runs 77 busy``, ``CPU 1 is idle``."""
+    """``CPU 0 runs 77 busy``, ``CPUs 1-3 are idle``."""
+    idle = [one.cpu for one in cpus if not one.pid]
+    if idle:
+        yield f"{cpu_names(idle)} idle"
     for one in cpus:
-        what = f"runs {one.pid} {printable(one.name)}" if one.pid else "is idle"
-        yield f"CPU {one.cpu} {what}"
+        if one.pid:
+            yield f"CPU {one.cpu} runs {one.pid} {printable(one.name)}"
 
 
 def task_facts(task: Task) -> dict[str, Any]:

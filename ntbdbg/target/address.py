@@ -73,6 +73,11 @@ class AddressExpr(NamedTuple):
         :param guests: names that count as guests even where they could be a module's
         :raises UsageError: not an address expression, or beyond 64 bits
         """
+        if ".." in text:
+            raise UsageError(
+                f"{text!r:.60} is a range, where one address is wanted",
+                hint="say where it starts and how long it is: 0x1000 4K",
+            )
         capture, rest = split_capture(text.strip())
         guest, rest = _split_guest(rest, guests, text)
         space, rest = _split_space(rest)

@@ -8,13 +8,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ntbdbg.errors import TargetError
+from ntbdbg.errors import FaultError, KernelError, TargetError
 from ntbdbg.kernel.backtrace import Backtrace, Backtracer
 from ntbdbg.kernel.tasks import CpuTask, Task, TaskWalker
+from ntbdbg.memory.number import format_numbers
 from ntbdbg.target.vcpus import Vcpus, vcpus_of
 
 if TYPE_CHECKING:
+    from ntbdbg.kernel.kernel import Kernel
     from ntbdbg.target.guest import Guest
+
+
+OFFLINE = "offline"
+"""State of a CPU that the kernel does not run on."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,7 @@ class Stack:
 
     :ivar cpu: number of the CPU that is or was executing it
     :ivar pid: 0 for an idle task, None if the CPU's task is not known
-    :ivar state: of the task, as in ps(1); empty for an idle one
+    :ivar state: of the task, as in ps(1); empty for an idle one, or `OFFLINE`
     :ivar running: whether it is on its CPU just now
     """
 
@@ -35,8 +41,20 @@ class Stack:
     trace: Backtrace
 
     @property
+    def is_offline(self) -> bool:
+        """Whether the kernel never started that CPU, or stopped it."""
+        return self.state == OFFLINE
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether that CPU has nothing to do, and all is known of it."""
+        return self.running and self.pid == 0 and not (self.trace.problem or self.trace.notes)
+
+    @property
     def title(self) -> str:
-        """``CPU 1: pid 0 swapper/1``, ``pid 217 insmod``."""
+        """``CPU 1: pid 0 swapper/1``, ``pid 217 insmod``, ``CPU 7``."""
+        if self.is_offline:
+            return f"CPU {self.cpu}"
         task = f"pid {self.pid} {self.name}" if self.pid is not None else "unknown task"
         return f"CPU {self.cpu}: {task}" if self.running else task
 
@@ -56,6 +74,7 @@ class Backtraces:
         self._walker = TaskWalker(guest.kernel)
         self._tracer = Backtracer(guest.kernel)
         self._current = {current.cpu: current for current in self._walker.cpus()}
+        self._online = _online(guest.kernel)
         self.partial: str | None = None
 
     def cpus(self) -> list[Stack]:
@@ -67,8 +86,10 @@ class Backtraces:
         """What CPU `number` executes; raises TargetError if there is no such CPU."""
         current = self._current.get(number)
         if current is None and number not in self._registers:
-            known = ", ".join(map(str, sorted(self._current)))
+            known = format_numbers(self._current)
             raise TargetError(f"{self._guest.name} has no CPU {number}", hint=f"it has {known}")
+        if self._online and number not in self._online:
+            return Stack(number, None, "", OFFLINE, True, Backtrace((), "", ""))
         return self._on_cpu(number, current, "")
 
     def tasks(
@@ -117,3 +138,11 @@ class Backtraces:
             trace = self._tracer.of_cpu(registers)
         pid, name = (current.pid, current.name) if current else (None, "")
         return Stack(number, pid, name, state, True, trace)
+
+
+def _online(kernel: Kernel) -> frozenset[int]:
+    """The CPUs that the kernel runs on; none if nobody knows."""
+    try:
+        return frozenset(kernel.online_cpus())
+    except (FaultError, KernelError):
+        return frozenset()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ntbdbg.errors import NtbdbgError
 from ntbdbg.kernel.system import system_info
 from ntbdbg.kernel.troubles import panic_lines
-from ntbdbg.memory.number import short_size
+from ntbdbg.memory.number import format_numbers, short_size
 from ntbdbg.ntb.findings import link_findings
 from ntbdbg.target.condition import Condition, condition_of
 from ntbdbg.target.differences import Traits, differences
@@ -153,7 +153,7 @@ class _Story:
             total, free = short_size(info.memory_total), short_size(info.memory_free)
             yield "memory", f"{free} of {total} free"
         if info.cpus_online:
-            yield "CPUs", ", ".join(map(str, info.cpus_online))
+            yield "CPUs", format_numbers(info.cpus_online)
         if info.taints:
             yield "taints", info.taints
         if modules:

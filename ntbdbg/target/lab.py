@@ -358,10 +358,7 @@ class Lab:
 
     def _open_bare(self, name: str, path: str, *, owners: tuple[int, ...] | None = None) -> Guest:
         if not os.path.lexists(path) and os.sep in name:
-            raise TargetError(
-                f"there is no file {name}",
-                hint="give the path of a RAM file, a dump or a capture, or a guest's name",
-            )
+            raise places.missing(name)
         if not os.path.lexists(path):
             raise TargetError(
                 f"no guest {name!r}: no lab runs and there is no RAM file {path}",

@@ -76,6 +76,14 @@ def find(
     return _only_one()
 
 
+def missing(path: str) -> TargetError:
+    """The error for a file that a user named and that is not there."""
+    return TargetError(
+        f"there is no file {path}",
+        hint="give the path of a RAM file, a dump or a capture, or a guest's name",
+    )
+
+
 def image_name(path: str) -> str:
     """What the guest in the dump at `path` is called: ``qemu1`` for ``old/qemu1.kdump``."""
     stem = os.path.basename(path).partition(".")[0]
@@ -117,6 +125,11 @@ def _left_out() -> tuple[str, ...]:
 
 def _named(where: str, how: str) -> Found:
     path = where
+    if not os.path.lexists(path):
+        raise TargetError(
+            f"{how} {where}: there is no such file or folder",
+            hint=f"give a capture, a {FILE_NAME}, the folder of a lab or a dump",
+        )
     if os.path.isdir(path):
         path = os.path.join(path, FILE_NAME)
         if not os.path.lexists(path):

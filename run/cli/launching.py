@@ -33,6 +33,7 @@ from run.options import (
     Extra,
     LaunchOptions,
     choose_memory,
+    parse_memory,
 )
 from run.plan import LabPaths
 from run.supervise import in_background, in_foreground
@@ -97,11 +98,11 @@ def parse(guests: int, given: dict[str, Any]) -> LaunchOptions:
         name: Extra(f"--{name}", given[_key(name)] or "", given[_key(f"{name}-override")])
         for name in EXTRAS
     }
-    shm = given["qemu_map_ram_to_shm"]
+    shm, memory = given["qemu_map_ram_to_shm"], given["memory"]
     return LaunchOptions(
         guests=guests,
         name=given["name"],
-        memory=choose_memory(given["memory"], shm),
+        memory=choose_memory(memory and parse_memory(memory, "--memory"), shm),
         shm=shm is not None,
         smp=given["smp"] or default_processors(accelerator(), guests),
         device=extras["ivshmem-common-opts"],
@@ -171,7 +172,7 @@ def _options() -> list[Callable[[F], F]]:
             f" without suffix, default {DEFAULT_MEMORY}. Otherwise RAM lies in a private folder"
             " in /dev/shm.",
         ),
-        option("--memory", type=int, metavar="MIB", help=f"RAM per guest [{DEFAULT_MEMORY}]."),
+        option("--memory", metavar="MIB", help=f"RAM per guest [{DEFAULT_MEMORY}]."),
         option(
             "--smp",
             type=click.IntRange(1, 255),

@@ -52,6 +52,11 @@ class QemuSource:
 def debian_source(text: str) -> tuple[str, str] | None:
     """Suite and version (which may be empty) of ``debian:SUITE[/VERSION]``; None for a path."""
     match = re.fullmatch(r"debian:([\w-]+)(?:/([\w.+~:-]+))?", text)
+    if match is None and text.startswith("debian:"):
+        raise UsageError(
+            f"--qemu-source: {text!r:.60} names no suite of Debian",
+            hint="write debian:SUITE or debian:SUITE/VERSION, for example debian:sid/10.2",
+        )
     return (match[1], match[2] or "") if match else None
 
 

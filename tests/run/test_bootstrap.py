@@ -29,6 +29,35 @@ def test_a_checkout_whose_path_has_a_colon_has_its_venv_in_the_cache() -> None:
         assert bootstrap.venv_of(checkout, {"NTBDBG_VENV": "/v"}) == Path("/v")
 
 
+INTERRUPTED_AT = """
+import os, runpy, signal, sys
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == {name!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+sys.path.insert(0, "run")
+sys.argv = ["run", "status"]
+runpy.run_path("run", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("module", ["run.bootstrap", "run.cli.main", "click", "run.status"])
+def test_ctrl_c_while_modules_are_imported(module: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_AT.format(name=module)],
+        cwd=bootstrap.CHECKOUT,
+        env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr.strip() == "run: interrupted"
+
+
 class Place:
     """A checkout without .venv, and what the bootstrap did to it."""
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -38,7 +39,7 @@ def command(app: AppContext, words: tuple[str, ...], everything: bool) -> None:
     target, (which,) = target_and_words(app, words, "[PID|cpu:N|NAME]")
     if which and everything:
         raise UsageError(f"--all and {which} exclude each other", hint="leave one out")
-    from ntbdbg.render.backtrace import stack_facts, stack_lines
+    from ntbdbg.render.backtrace import cpu_blocks, stack_facts, stack_lines
     from ntbdbg.target.backtraces import Backtraces
 
     guest = app.guest(target)
@@ -54,8 +55,9 @@ def command(app: AppContext, words: tuple[str, ...], everything: bool) -> None:
             {"guest": guest.name, "stacks": facts, "torn": torn, "partial": traces.partial},
         )
         return
-    for index, stack in enumerate(stacks):
-        for line in [""] * bool(index) + list(stack_lines(stack)):
+    blocks = cpu_blocks(stacks) if which is None else map(list, map(stack_lines, stacks))
+    for index, block in enumerate(blocks):
+        for line in [""] * bool(index) + block:
             app.write(line)
     if traces.vcpus.torn and not app.freeze:
         app.note(f"{guest.name} ran meanwhile, so stacks may be torn; --freeze holds the lab still")
@@ -68,9 +70,9 @@ def _stacks(traces: Backtraces, which: str | None, everything: bool) -> list[Sta
         return list(traces.tasks())
     if which is None:
         return traces.cpus()
-    kind, colon, number = which.partition(":")
-    if colon and kind.lower() == "cpu":
-        return [traces.cpu(parse_number(number, what="CPU"))]
+    cpu = re.fullmatch("cpu(?::(.*)|([0-9]+))", which, re.IGNORECASE)
+    if cpu:
+        return [traces.cpu(parse_number(cpu[1] or cpu[2] or "", what="CPU"))]
     if which.isdigit():
         return [traces.task(parse_number(which, what="PID"))]
     return traces.named(which)

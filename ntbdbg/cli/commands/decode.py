@@ -112,7 +112,7 @@ def _declared(
     page: str | None,
 ) -> None:
     """A structure whose layout is declared by hand."""
-    from ntbdbg.render.decode import StructView, struct_facts
+    from ntbdbg.render.decode import RangeTable, StructView, struct_facts
 
     with app.stillness():
         if definition.place == "page":
@@ -123,9 +123,11 @@ def _declared(
         facts = [struct_facts(title, where, found) for title, where, found in parts]
         app.emit("decode", {"target": target, "struct": definition.name, "parts": facts})
         return
-    keep_all = everything or definition.name == "e820"  # an entry that starts at 0 is no empty one
     for title, where, found in parts:
-        shown = [m for m in found if keep_all or not (m.is_padding or m.is_zero)]
+        if definition.name == "e820":
+            app.console().print(RangeTable(title, found))
+            continue
+        shown = [m for m in found if everything or not (m.is_padding or m.is_zero)]
         app.console().print(StructView(title, where, shown, omitted=len(found) - len(shown)))
 
 

@@ -64,6 +64,7 @@ def command(
         _list(app)
         return
     target, address, value = _operands(app, words)
+    app.note_lab()
     guest = app.guest(target)
     with app.stillness():
         done = guest.patch(address, value, expect=expect, dry_run=dry_run)

@@ -9,10 +9,11 @@ import click
 
 from ntbdbg.cli.addressed import addressed_argument, target_and_words
 from ntbdbg.cli.options import lab_command
-from ntbdbg.cli.params import LENGTH
+from ntbdbg.cli.params import COUNT, LENGTH
 from ntbdbg.cli.status import ExitStatus
+from ntbdbg.errors import UsageError
 from ntbdbg.inspect.search import search
-from ntbdbg.inspect.value import parse_pattern
+from ntbdbg.inspect.value import is_raw, parse_pattern
 from ntbdbg.render.progress import Progress
 from ntbdbg.render.search import context_dump, json_matches
 from ntbdbg.target.ranges import resolve_range
@@ -45,8 +46,8 @@ EXAMPLES = [
     metavar="RANGE",
     help="Where to look: A:B, A..B, A+LEN, or a symbol; A and B are addresses.  [default: all RAM]",
 )
-@click.option("--align", type=LENGTH, default=1, metavar="N", help="Only multiples of N.")
-@click.option("--limit", type=LENGTH, metavar="N", help="Stop after N matches.")
+@click.option("--align", type=COUNT, default=1, metavar="N", help="Only multiples of N.")
+@click.option("--limit", type=COUNT, metavar="N", help="Stop after N matches.")
 @click.option("-c", "--count", "counts", is_flag=True, help="Print only how many there are.")
 @click.option(
     "-C", "--context", type=LENGTH, default=0, metavar="N", help="Also show N bytes around each."
@@ -67,8 +68,9 @@ def command(
     from the match on. Matches may lie across adjoining segments, never across a hole. In a range
     of virtual addresses, what is mapped of it is searched.
     """
-    target, (text,) = target_and_words(app, words, "PATTERN")
+    target, (text, *more) = target_and_words(app, words, "PATTERN", *["[…]"] * len(words))
     assert text is not None
+    _refuse_loose(text, [word for word in more if word is not None])
     pattern = parse_pattern(text)
     with app.stillness(), Progress("search", app.is_terminal) as progress:
         area = _area(app, target, within)
@@ -138,6 +140,17 @@ def _print(
             progress.clear()
             app.out.write(context_dump(area.memory, match, context, app.color))
     return found
+
+
+def _refuse_loose(text: str, more: list[str]) -> None:
+    """A shell takes a text with blanks apart."""
+    if more:
+        pattern = " ".join([text, *more])
+        kind = "" if is_raw(text) else "str:"
+        raise UsageError(
+            f"what is {more[0]!r:.40}?",
+            hint=f"a pattern with blanks goes into quotes: '{kind}{pattern:.60}'",
+        )
 
 
 def _tell(app: AppContext, guest: str, pattern: Pattern, found: int) -> None:

@@ -90,7 +90,7 @@ def _context(
         else f"What {_join([guest.name for guest in story.guests])} was doing",
         "source": story.source,
         "facts": story.facts,
-        "sections": list(_sections(story, bool(dumps))),
+        "sections": list(_sections(story, guests, bool(pages), bool(dumps))),
         "guests": guests,
         "link": _link(story.link),
         "differences": story.differences,
@@ -110,11 +110,16 @@ def _join(words: Sequence[str]) -> str:
     return " and ".join(words) if len(words) < 3 else ", ".join(words[:-1]) + " and " + words[-1]
 
 
-def _sections(story: Postmortem, dumps: bool) -> Iterator[dict[str, str]]:
-    fixed = [("verdict", "What happened"), ("spaces", "Address spaces"), ("memory", "Memory")]
-    if story.link.link:
+def _sections(
+    story: Postmortem, guests: Sequence[dict[str, Any]], pages: bool, dumps: bool
+) -> Iterator[dict[str, str]]:
+    """The parts of the page that there is something in."""
+    fixed = [("verdict", "What happened"), ("spaces", "Address spaces")]
+    if pages:
+        fixed.append(("memory", "Memory"))
+    if story.link.link and story.link.link.ports:
         fixed.append(("link", "Link registers"))
-    fixed += [(_guest_id(guest.name), guest.name) for guest in story.guests]
+    fixed += [(guest["id"], guest["name"]) for guest in guests if guest["has_more"]]
     if dumps:
         fixed.append(("dumps", "Bytes"))
     for name, title in fixed:
@@ -126,9 +131,12 @@ def _guest_id(name: str) -> str:
 
 
 def _guest(guest: GuestStory, pages: GuestPages | None) -> dict[str, Any]:
+    tables = [table for table in _tables(guest, pages) if table.rows]
+    below = (guest.panic, guest.cpus, guest.stuck, guest.dmesg, tables)
     return {
         "id": _guest_id(guest.name),
         "name": guest.name,
+        "has_more": any(below),
         "condition": guest.condition.value,
         "why": guest.why,
         "facts": guest.facts,
@@ -137,7 +145,7 @@ def _guest(guest: GuestStory, pages: GuestPages | None) -> dict[str, Any]:
         "stuck": guest.stuck,
         "dmesg": guest.dmesg,
         "problems": guest.problems,
-        "tables": [table for table in _tables(guest, pages) if table.rows],
+        "tables": tables,
     }
 
 

@@ -18,8 +18,9 @@ from tests.support.faketasks import DISK, FakeTasks
 class Dump:
     """A core of a guest in which pid 7 waits, pid 8 runs on CPU 0, and CPU 1 is idle."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, online: bytes = b"\3") -> None:
         guest = FakeGuest()
+        guest.space.write(guest.symbols["__cpu_online_mask"], online)
         tasks, stacks = FakeTasks(guest), FakeStacks(guest)
         schedule, worker = stacks.function("schedule"), stacks.function("wait_for_peer")
         busy, idle = stacks.function("busy_loop"), stacks.function("idle_loop_here")
@@ -83,6 +84,15 @@ def test_tasks_by_name(ntbdbg: Run, dump: Dump) -> None:
     assert by_pid.startswith("pid 7 waiter, D")
     assert ntbdbg("bt", dump.path, "waiter").stdout == by_pid
     assert ntbdbg("bt", "7", dump.path).stdout == by_pid
+
+
+def test_cpus_that_never_started_are_offline(ntbdbg: Run, tmp_path: Path) -> None:
+    made = Dump(tmp_path, online=b"\1")
+    shown = ntbdbg("bt", made.path).stdout
+    assert shown.endswith("\nCPU 1 is offline\n")
+    assert ntbdbg("bt", made.path, "cpu1").stdout == "CPU 1, offline\n"
+    facts = json.loads(ntbdbg("bt", made.path, "--json").stdout)["stacks"]
+    assert [(one["cpu"], one["state"]) for one in facts] == [(0, ""), (1, "offline")]
 
 
 def test_all_tasks(ntbdbg: Run, dump: Dump) -> None:

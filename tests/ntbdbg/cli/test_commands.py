@@ -152,7 +152,7 @@ def test_dump_through_a_window(linked: FakeLab, ntbdbg: Run) -> None:
     assert complaint(ntbdbg("dump", "qemu1", "mw0+0xfff0", "17"), 4).startswith(
         "qemu1:mw0: 0x10000 is outside"
     )
-    assert "has no mw1; only mw0" in complaint(ntbdbg("dump", "qemu1", "mw1"), 3)
+    assert complaint(ntbdbg("dump", "qemu1", "mw1"), 3) == "qemu1 has no mw1; only mw0"
     assert "qemu1: bar4 holds no memory window; with one: bar2" in complaint(
         ntbdbg("dump", "qemu1", "bar4"), 3
     )
@@ -311,7 +311,7 @@ def test_map(linked: FakeLab, ntbdbg: Run) -> None:
         ["FROM", "TO", "SIZE", "ALLOCATED", "FILE", "OFFSET", "WHAT"],
         ["0x000000000", "0x00009ffff", "640", "KiB", "0", "B", "0x0", "RAM"],
         ["0x0000a0000", "0x0000bffff", "128", "KiB", "VGA", "hole"],
-        ["0x0000c0000", "0x000ffffff", "15616", "KiB", "4", "KiB", "0xc0000", "RAM"],
+        ["0x0000c0000", "0x000ffffff", "15.25", "MiB", "4", "KiB", "0xc0000", "RAM"],
         ["0x000100000", "0x00010ffff", "64", "KiB", "reached", "by", "qemu1:mw0"],
     ]
     facts = json.loads(ok(ntbdbg("map", "qemu2", "--json")))
@@ -474,8 +474,22 @@ BAD = [
     (["search", "qemu1", "str:x", "--range", "5:5"], 2,
      "range '5:5' is empty or beyond 64 bits; "
      "write START:END or START+LENGTH, e.g. 1M:2M or 0x1000+4K"),
+    (["search", "qemu1", "foo", "bar"], 2,
+     "what is 'bar'?; a pattern with blanks goes into quotes: 'str:foo bar'"),
+    (["search", "qemu1", "hex:de", "ad", "be"], 2,
+     "what is 'ad'?; a pattern with blanks goes into quotes: 'hex:de ad be'"),
+    (["dump", "qemu1", "qemu2"], 2,
+     "qemu2 is a guest, where an address is wanted; "
+     "say what of it: qemu2:0x1000; of one guest at a time"),
+    (["dump", "qemu1", "0x1000..0x2000"], 2,
+     "'0x1000..0x2000' is a range, where one address is wanted; "
+     "say where it starts and how long it is: 0x1000 4K"),
+    (["--from", "./nosuch", "info"], 3,
+     "--from ./nosuch: there is no such file or folder; "
+     "give a capture, a run.json, the folder of a lab or a dump"),
+    (["postmortem", "nosuch"], 3, None),
     (["search", "qemu1", "str:x", "--align", "0"], 2,
-     "length is zero; write it like 64, 0x40, 4K, 1M or page"),
+     "number is zero; write it like 64, 0x40, 4K, 1M or page"),
     (["patch", "qemu1", "0", "u8:300"], 2,
      "value 'u8:300' does not fit u8; u8 holds 0 to 255"),
     (["patch", "qemu1", "0xa0000", "u8:3"], 4,
@@ -521,8 +535,7 @@ def test_a_stale_run_json_is_said_to_be_so(tmp_path: Path, ntbdbg: Run) -> None:
         assert done.stderr == "note: qemu1 does not run: this is the RAM it left behind\n"
         assert ok(done).startswith("00000000: ")
         assert complaint(ntbdbg("freeze", env=stale.environ), 3) == (
-            "no guest of lab 'default' runs, so all stand still already; "
-            "its RAM can be read"
+            "no guest of lab 'default' runs, so all stand still already; its RAM can be read"
         )
 
 

@@ -47,6 +47,14 @@ def test_text_is_that_of_dmesg(lab: LinuxLab, ntbdbg: Run) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_facility_level_and_caller(lab: LinuxLab, ntbdbg: Run) -> None:
+    assert ntbdbg("dmesg", "qemu1", "-x").stdout.splitlines()[1:] == [
+        "daemon:warn  : [   12.345678] [    T7] two\tlines",
+        "daemon:warn  : [   12.345678] [    T7] of \\x1b[31mone record",
+        "kern  :err   : [70000.500000] [    T1] it broke",
+    ]
+
+
 @pytest.mark.parametrize(
     ("level", "shown"), [("err", 1), ("warn+", 2), ("err,notice", 2), ("debug", 0)]
 )

@@ -56,7 +56,7 @@ def test_info_of_a_guest(lab: LinuxLab, ntbdbg: Run) -> None:
         "loaded at     0x1c000000 above where it was linked, phys_base -0x1ce00000",
         "command line  console=ttyS0 ntbdbg.hostname=qemu1",
         "uptime        2 h 13 min 20.25 s",
-        "memory        16000 KiB, 4000 KiB free",
+        "memory        15.6 MiB, 3.91 MiB free",
         "CPUs          CPU 0 is idle, CPU 1 runs 150 ba\\x1bsh",
         "taints        O (an out-of-tree module was loaded), E (an unsigned module was loaded)",
         "state         no panic, but its log tells of:",

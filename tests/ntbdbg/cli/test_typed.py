@@ -80,7 +80,7 @@ init_task: struct task_struct at qemu1:{at:#x}, 96 bytes
 def test_depth_and_zeros(lab: LinuxLab, ntbdbg: Run) -> None:
     lines = ntbdbg("decode", "qemu1", "init_task", "--depth", "1", "--all").stdout.splitlines()
     assert len(lines) == 14
-    assert lines[7] == "+0x0020      tasks   {}                  struct list_head"
+    assert lines[7] == "+0x0020      tasks   {…}                 struct list_head"
     lines = ntbdbg("decode", "qemu1", "init_task", "--elements", "1", "--all").stdout.splitlines()
     assert "+0x0044      table      7 …                 u16 [4]  3 more" in lines
     assert lines[-2].endswith("struct <anonymous> [2]  1 more elements")

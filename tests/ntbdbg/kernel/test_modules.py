@@ -8,6 +8,8 @@ import struct
 import pytest
 
 from ntbdbg.budget import Budget, SpentError
+from ntbdbg.errors import KernelError
+from ntbdbg.kernel.choosing import choose_type
 from ntbdbg.kernel.kernel import Kernel
 from ntbdbg.kernel.symbolizer import Symbolizer
 from ntbdbg.kernel.taints import taint_letters
@@ -152,3 +154,16 @@ def test_letters_are_the_kernels_own() -> None:
 
 def test_letters_are_those_of_known_kernels_where_it_has_none() -> None:
     assert taint_letters(Kernel.open(FakeGuest(btf=False).memory), 1 | 1 << 19 | 1 << 50) == "PJ?"
+
+
+def test_a_loaded_module_without_types_is_told_as_that() -> None:
+    kernel = Kernel.open(with_one_symbol_table(count=1, modules=1).memory)
+    assert kernel.program.types is not None
+    assert kernel.program.types.modules == ()
+    make = "'pahole -J --btf_base VMLINUX MODULE.ko' adds them before the module is loaded"
+    with pytest.raises(KernelError, match="module module0 is loaded, but carries no types") as told:
+        choose_type(kernel, "module0:struct my_state")
+    assert told.value.hint == make
+    with pytest.raises(KernelError, match="has no type 'struct my_state'") as told:
+        choose_type(kernel, "struct my_state")
+    assert f"; none carry module0: {make}" in (told.value.hint or "")

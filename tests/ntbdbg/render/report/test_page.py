@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -116,6 +117,16 @@ def test_a_link_that_cannot_be_read_is_told() -> None:
     text = " ".join(outline(html_page(story, [], [], version="0")).text)
     assert "the page is gone" in text
     assert "nothing waits" not in text
+
+
+def test_no_heading_is_empty() -> None:
+    whole = stories.story()
+    bare = [replace(g, panic=(), cpus=(), stuck=(), dmesg=(), modules=()) for g in whole.guests]
+    story = Postmortem(whole.source, tuple(bare), LinkStory(None, problem="the page is gone"))
+    found = outline(html_page(story, [], [], version="0"))
+    assert found.ids[:2] == ["search", "hits"]
+    assert set(found.ids[2:]) == {"verdict", "spaces"}
+    assert [link.removeprefix("#") for link in found.links] == ["verdict", "spaces"]
 
 
 def test_the_window_s_band_is_in_the_picture(page: str) -> None:
