@@ -240,7 +240,7 @@ def test_decode_e820_finds_the_kernels_copy(lab: FakeLab, run) -> None:
     assert code == 0
     assert "taken: 0x400100, the kernel's copy; also at 0x13d00" in err
     assert out.splitlines()[1:] == [
-        "ENTRY  FROM         TO             SIZE  KIND",
+        "ENTRY  FROM         TO              SIZE  KIND",
         "    0  0x000000000  0x00009fbff  639 KiB  RAM",
         "    1  0x000100000  0x000ffffff   15 MiB  reserved",
     ]
