@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import stat
 from collections.abc import Collection
 
@@ -60,7 +61,9 @@ def check_believed(path: PathLike, status: os.stat_result, hint: str | None = No
         raise UntrustedError(path, f"belongs to user {status.st_uid}", hint=advice)
     # An access control list that lets others write shows here, too: its mask is the group's bits.
     if stat.S_IMODE(status.st_mode) & 0o022:
-        raise UntrustedError(path, "others may write to it", hint=f"chmod go-w {shlex.quote(os.fspath(path))}")
+        raise UntrustedError(
+            path, "others may write to it", hint=f"chmod go-w {shlex.quote(os.fspath(path))}"
+        )
 
 
 def belongs(status: os.stat_result, owners: Collection[int] | None) -> bool:
