@@ -78,4 +78,5 @@ def parse(group: click.Command, words: list[str]) -> None:
     command = group.get_command(context, rest[0])
     assert command is not None, f"no command {rest[0]!r}"
     inner = click.Context(command, parent=context, info_name=rest[0], **command.context_settings)
-    command.make_parser(inner).parse_args(list(rest[1:]))
+    separated = getattr(command, "separated", list)  # where a command of a guest's begins
+    command.make_parser(inner).parse_args(separated(list(rest[1:])))

@@ -17,10 +17,13 @@ class _Ssh(click.Command):
     """Options end where the guest's command begins: ``-r`` in ``uname -r`` is uname's."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, self.separated(args))
+
+    @staticmethod
+    def separated(args: list[str]) -> list[str]:
+        """The same words with ``--`` before those of the guest's command."""
         at = _command_begins(args)
-        if "--" not in args[:at]:
-            args = [*args[:at], "--", *args[at:]]
-        return super().parse_args(ctx, args)
+        return args if "--" in args[:at] else [*args[:at], "--", *args[at:]]
 
 
 def _command_begins(args: list[str]) -> int:
