@@ -84,7 +84,7 @@ def _place(info: SystemInfo) -> str:
 
 
 def _online(info: SystemInfo) -> str:
-    return f"{len(info.cpus_online)} online" if info.cpus_online else "unknown"
+    return f"{format_numbers(info.cpus_online)} online" if info.cpus_online else "unknown"
 
 
 def _memory(info: SystemInfo) -> str:
