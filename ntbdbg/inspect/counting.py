@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """How often something is in memory, without a look at each occurrence.
 
-A zero is in a guest's RAM two hundred million times; numpy counts them a chunk at a time.
+A zero is in a guest's RAM two hundred million times; numpy counts them a chunk at a time, and
+those in memory that was never touched are not looked at.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError
-from ntbdbg.inspect.search import CHUNK, Progress, regions_of, runs_to_search, search
+from ntbdbg.inspect.search import CHUNK, Progress, runs_to_search, search, touched
 from ntbdbg.memory.segments import AddressRange
 
 if TYPE_CHECKING:
@@ -40,10 +41,12 @@ def count(
     import numpy as np
 
     reach = len(needle) - 1
-    regions = [r.whole for r in regions_of(memory, runs_to_search(memory, within, align), needle)]
+    runs = runs_to_search(memory, within, align)
+    regions = [region.whole for region in touched(memory, runs, reach)]
     total = sum(region.size for region in regions)
     buffer = np.empty(CHUNK + reach, np.uint8)
-    found = done = 0
+    done = 0
+    found = 0 if any(needle) else _untouched(runs, regions, reach, align)
     for region in regions:
         for address in range(region.start, region.end, CHUNK):
             part = AddressRange(address, min(address + len(buffer), region.end))
@@ -68,6 +71,18 @@ def _filled(
     except FaultError:
         for at, raw in memory.read_sound(part):
             yield at, np.frombuffer(raw, np.uint8)
+
+
+def _untouched(
+    runs: list[AddressRange], regions: list[AddressRange], reach: int, align: int
+) -> int:
+    """Addresses in `runs` from which only untouched zeros follow, as many as a match needs."""
+
+    def places(ranges: list[AddressRange]) -> int:
+        rooms = (r.end - reach - (r.start + -r.start % align) for r in ranges)
+        return sum(max(0, -(-room // align)) for room in rooms)
+
+    return places(runs) - places(regions)
 
 
 def _count(data: np.ndarray, needle: bytes, first: int, align: int) -> int:

@@ -14,13 +14,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from ntbdbg.errors import FaultError
 from ntbdbg.inspect.rawbytes import Pinned, memcmp
-from ntbdbg.inspect.workers import Batch, in_batches, in_workers, may_share_out
+from ntbdbg.inspect.workers import Batch, Lazy, in_batches, in_workers, may_share_out
 from ntbdbg.memory.base import AddressRange, PhysicalMemory
 from ntbdbg.memory.segments import overlaps
 
@@ -182,10 +182,10 @@ def differing_pages(
     for span in spans:
         a.check(span.a, span.size)
         b.check(span.b, span.size)
-    chunks = [chunk for span in spans for chunk in _chunks(a, b, span)]
-    total = sum(chunk.size for chunk in chunks)
+    stretches = [stretch for span in spans for stretch in _stretches_of(a, b, span)]
+    total = sum(stretch.size for stretch in stretches)
     parallel = total >= PARALLEL and may_share_out()
-    batches = list(in_batches(chunks, STRIDE))
+    batches = Lazy(lambda: in_batches(_cut(stretches), STRIDE))
     found = _compare_in_workers(a, b, batches) if parallel else _compare_here(a, b, batches)
     done = 0
     with contextlib.closing(found):
@@ -197,7 +197,7 @@ def differing_pages(
 
 
 def _compare_here(
-    a: PhysicalMemory, b: PhysicalMemory, batches: Sequence[Batch[_Chunk]]
+    a: PhysicalMemory, b: PhysicalMemory, batches: Iterable[Batch[_Chunk]]
 ) -> Generator[Iterator[PageDiff], None, None]:
     buffers = bytearray(BLOCK), bytearray(BLOCK)
     for batch in batches:
@@ -205,7 +205,7 @@ def _compare_here(
 
 
 def _compare_in_workers(
-    a: PhysicalMemory, b: PhysicalMemory, batches: Sequence[Batch[_Chunk]]
+    a: PhysicalMemory, b: PhysicalMemory, batches: Iterable[Batch[_Chunk]]
 ) -> Generator[Iterator[PageDiff], None, None]:
     """As `_compare_here`, by forked processes."""
     buffers = bytearray(BLOCK), bytearray(BLOCK)
@@ -343,13 +343,19 @@ def unequal_pages(
         start = until
 
 
-def _chunks(a: PhysicalMemory, b: PhysicalMemory, span: Span) -> Iterator[_Chunk]:
-    """The parts of a span where at least one side is not a hole, `STRIDE` bytes at most each."""
+def _cut(stretches: list[_Chunk]) -> Iterator[_Chunk]:
+    """The same in parts of `STRIDE` bytes at most."""
+    for a, b, size, in_place in stretches:
+        for at in range(0, size, STRIDE):
+            yield _Chunk(a + at, b + at, min(STRIDE, size - at), in_place)
+
+
+def _stretches_of(a: PhysicalMemory, b: PhysicalMemory, span: Span) -> Iterator[_Chunk]:
+    """The parts of a span where at least one side is not a hole."""
     mine, theirs = _offsets(a, span.a, span.size), _offsets(b, span.b, span.size)
     viewable = a.knows_holes and b.knows_holes
     for start, end, in_place in _stretches(mine, theirs, viewable):
-        for at in range(start, end, STRIDE):
-            yield _Chunk(span.a + at, span.b + at, min(STRIDE, end - at), in_place)
+        yield _Chunk(span.a + start, span.b + start, end - start, in_place)
 
 
 Extent = tuple[int, int]

@@ -12,12 +12,12 @@ instead: in worker processes, which a truncated file may end, and never at untou
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ntbdbg.errors import FaultError, UsageError
 from ntbdbg.inspect.scan import FindScanner, Scanner, choose_scanner
-from ntbdbg.inspect.workers import Batch, in_batches, in_workers, may_share_out
+from ntbdbg.inspect.workers import Batch, Lazy, in_batches, in_workers, may_share_out
 from ntbdbg.memory.segments import AddressRange
 
 if TYPE_CHECKING:
@@ -150,12 +150,13 @@ def _literal_matches(
     needle = pattern.literal
     assert needle
     reach = len(needle) - 1
-    regions = regions_of(memory, runs, needle)
+    regions = _regions_of(memory, runs, needle)
     wholes = [region.whole for region in regions]
     scanner = choose_scanner(memory, needle, wholes)
-    parallel = sum(whole.size for whole in wholes) >= PARALLEL and may_share_out()
+    total = sum(whole.size for whole in wholes)
+    parallel = total >= PARALLEL and may_share_out()
     in_place = parallel and scanner.in_place and memory.knows_holes
-    batches = list(in_batches(_split(regions, reach, in_place), BATCH))
+    batches = Lazy(lambda: in_batches(_split(regions, reach, in_place), BATCH))
     buffer = bytearray(CHUNK + reach)
 
     def look(chunk: _Chunk) -> Iterator[int]:
@@ -178,7 +179,7 @@ def _literal_matches(
 
     results = in_workers(work, batches, memory) if parallel else (work(b) for b in batches)
     with contextlib.closing(results):
-        for found in _reported(results, batches, progress):
+        for found in _reported(results, batches, total, progress):
             yield from (Match(address, needle) for address in found)
 
 
@@ -220,10 +221,11 @@ def _regex_matches(
     regex = pattern.regex
     assert regex
     everywhere = regex.search(bytes(3 * SPAN)) is not None
-    regions = runs if everywhere else [part.whole for part in _touched(memory, runs, SPAN)]
+    regions = runs if everywhere else [part.whole for part in touched(memory, runs, SPAN)]
     free = 0  # address from which on the next match may start
-    chunks = [c for part in regions for c in _cut(part, part.start, part.end, REGEX_CHUNK)]
-    for region, address, size, _ in _reported(chunks, chunks, progress):
+    chunks = Lazy(lambda: (c for p in regions for c in _cut(p, p.start, p.end, REGEX_CHUNK)))
+    total = sum(region.size for region in regions)
+    for region, address, size, _ in _reported(chunks, chunks, total, progress):
         around = AddressRange(
             max(region.start, address - SPAN), min(region.end, address + size + SPAN)
         )
@@ -253,10 +255,10 @@ def _regex_scan(
         begin = match.end()
 
 
-def regions_of(memory: PhysicalMemory, runs: list[AddressRange], needle: bytes) -> list[_Region]:
+def _regions_of(memory: PhysicalMemory, runs: list[AddressRange], needle: bytes) -> list[_Region]:
     """Parts of `runs` in which `needle` may be: untouched pages are zeros."""
     if any(needle):
-        return _touched(memory, runs, len(needle) - 1)
+        return touched(memory, runs, len(needle) - 1)
     return [_Region(run, []) for run in runs]
 
 
@@ -267,7 +269,7 @@ class _Region(NamedTuple):
     extents: list[AddressRange]
 
 
-def _touched(memory: PhysicalMemory, runs: list[AddressRange], reach: int) -> list[_Region]:
+def touched(memory: PhysicalMemory, runs: list[AddressRange], reach: int) -> list[_Region]:
     """Parts of `runs` with content other than untouched zeros, and `reach` bytes around."""
     regions: list[_Region] = []
     for run in runs:
@@ -318,10 +320,9 @@ def _split(regions: list[_Region], reach: int, in_place: bool) -> Iterator[_Chun
 
 
 def _reported(
-    results: Iterable[T], parts: Sequence[_Chunk | Batch[_Chunk]], progress: Progress
+    results: Iterable[T], parts: Iterable[_Chunk | Batch[_Chunk]], total: int, progress: Progress
 ) -> Iterator[T]:
     """`results`, one for each part, with a call of `progress` after each."""
-    total = sum(part.size for part in parts)
     done = 0
     for result, part in zip(results, parts, strict=True):
         yield result

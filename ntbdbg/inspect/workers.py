@@ -20,6 +20,7 @@ import resource
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar
 
 from ntbdbg import errors
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ntbdbg.memory.base import PhysicalMemory
 
 Chunk = TypeVar("Chunk")
+Item = TypeVar("Item")
 
 MAX_WORKERS = 4
 PIPE_SIZE = 1 << 20
@@ -55,7 +57,7 @@ def may_share_out() -> bool:
 
 def in_workers(
     work: Callable[[Chunk], Iterable[Any]],
-    chunks: Sequence[Chunk],
+    chunks: Iterable[Chunk],
     *memories: PhysicalMemory,
 ) -> Generator[Iterator[Any], None, None]:
     """What `work` finds in each chunk, in order; take them one after the other.
@@ -63,15 +65,16 @@ def in_workers(
     To be called only where there are no `other_threads`.
 
     :param work: runs in the workers; what it yields must be fit for `marshal`
+    :param chunks: gone through here and by each worker, so it gives the same each time
     :param memories: what `work` looks at
     :raises NtbdbgError: what `work` raised of these
     :raises TargetError: a worker died
     :raises RuntimeError: anything else that `work` raised, in its own words
     """
     count = usable_workers()
-    workers = [_Worker(work, chunks[k::count], memories) for k in range(count)]
+    workers = [_Worker(work, islice(chunks, k, None, count), memories) for k in range(count)]
     try:
-        for number in range(len(chunks)):
+        for number, _ in enumerate(chunks):
             yield workers[number % count].found()
     finally:
         for worker in workers:
@@ -100,6 +103,16 @@ class Batch(Generic[Part]):
         self.size = sum(part.size for part in parts)
 
 
+class Lazy(Iterable[Item]):
+    """Goes through what `make` gives, each time anew: parts of much memory are not kept."""
+
+    def __init__(self, make: Callable[[], Iterator[Item]]) -> None:
+        self._make = make
+
+    def __iter__(self) -> Iterator[Item]:
+        return self._make()
+
+
 def in_batches(parts: Iterable[Part], size: int) -> Iterator[Batch[Part]]:
     """`parts` in order, grouped so that all batches but the last have at least `size` bytes."""
     batch: list[Part] = []
@@ -120,7 +133,7 @@ class _Worker:
     def __init__(
         self,
         work: Callable[[Chunk], Iterable[Any]],
-        chunks: Sequence[Chunk],
+        chunks: Iterable[Chunk],
         memories: Sequence[PhysicalMemory],
     ) -> None:
         self._memories = memories
@@ -199,7 +212,7 @@ def _bug_of(words: str, traceback: str) -> RuntimeError:
 
 def _live(
     work: Callable[[Chunk], Iterable[Any]],
-    chunks: Sequence[Chunk],
+    chunks: Iterable[Chunk],
     memories: Sequence[PhysicalMemory],
     writing: int,
 ) -> NoReturn:

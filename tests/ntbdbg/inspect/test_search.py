@@ -7,6 +7,7 @@ import os
 import random
 import re
 import signal
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from ntbdbg.inspect import scan, search, workers
 from ntbdbg.inspect.search import Match, parse_range
 from ntbdbg.inspect.value import Pattern, literal, parse_pattern
 from ntbdbg.memory import AddressRange, BufferMemory, RamFile, Segment
+from tests.support.hugeelf import open_huge
 
 MIB = 1 << 20
 
@@ -245,7 +247,7 @@ def test_memory_looked_at_in_place_gives_the_same(tmp_path: Path, seed: int) -> 
     data = ram.read(0, 2 * half)
     viewed = []
     for needle in (b"\1\2\1\2", b"\0\0\1\2\0", b"\2\1\0\0", bytes(9), b"\1\1\1\1\1"):
-        regions = search._touched(ram, list(ram.segments.runs()), len(needle) - 1)
+        regions = search.touched(ram, list(ram.segments.runs()), len(needle) - 1)
         viewed += [c for c in search._split(regions, len(needle) - 1, True) if c.in_place]
         for align in (1, 4):
             expected = [at for at in every(data, needle) if at % align == 0]
@@ -326,3 +328,31 @@ def children_made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(os, "fork", remembered)
     return made
+
+
+@pytest.mark.parametrize(
+    ("pattern", "first"),
+    [("u64:0", 64), ("re:[^A]", 64), ("re:A{3}", 0), ("str:AAA", 0), ("hex:4100", 63)],
+)
+def test_a_file_that_claims_very_much_answers_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, first: int
+) -> None:
+    monkeypatch.setattr(search, "CHUNK", 1 << 20)
+    memory = open_huge(tmp_path / "core")
+    found = search.search(memory, parse_pattern(pattern), limit=2)
+    assert next(found).address == first
+    found.close()
+    memory.close()
+
+
+def test_what_is_searched_is_not_listed_before(tmp_path: Path) -> None:
+    """A sparse file of 1 TiB, where zeros are looked for."""
+    path = tmp_path / "ram"
+    path.touch()
+    os.truncate(path, 1 << 40)
+    memory = RamFile(str(path), [Segment(0, 1 << 40, 0)])
+    tracemalloc.start()
+    assert addresses(memory, bytes(8), align=1 << 20, limit=3) == [0, 1 << 20, 2 << 20]
+    assert tracemalloc.get_traced_memory()[1] < 16 * MIB
+    tracemalloc.stop()
+    memory.close()

@@ -138,7 +138,7 @@ def test_memory_compared_in_place_gives_the_same(tmp_path: Path, seed: int) -> N
     theirs = RamFile(str(b), [Segment(0, half, half), Segment(half, half, 0)])
     swapped = bytes(other[half:] + other[:half])
     span = diff.Span(100, 100, 2 * half - 200)
-    assert any(chunk.in_place for chunk in diff._chunks(mine, theirs, span))
+    assert any(chunk.in_place for chunk in diff._stretches_of(mine, theirs, span))
     before = mine.allocated(), theirs.allocated()
     found = [
         (run.a + i, *pair)
