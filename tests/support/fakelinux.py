@@ -39,8 +39,8 @@ class Furniture:
     pci: FakePci
 
 
-def furnish(name: str, guest: FakeGuest) -> Furniture:
-    """Put a bit of everything into `guest`."""
+def furnish(name: str, guest: FakeGuest, *, driver: bool = True) -> Furniture:
+    """Put a bit of everything into `guest`; without `driver` its NTB is left to `FakeIdt`."""
     made = Furniture(FakeLog(guest), FakeTasks(guest), FakeModules(guest), FakePci(guest))
     made.log.add(f"Linux version {guest.release}", level=5)
     made.log.add("WARNING: CPU: 0 PID: 1 at drivers/ntb/x.c:1", at=3.5, level=4)
@@ -51,7 +51,8 @@ def furnish(name: str, guest: FakeGuest) -> Furniture:
     made.modules.add("ntb_hw_idt", size=0xA000, uses=[ntb], taints=OE, permanent=True)
     made.pci.add("0000:00:00.0", 0x8086, 0x29C0, 0x060000)
     bars = {0: (0xFEBF_D000, 0x1000, MEM), 2: (0xFE00_0000, 2 << 20, MEM_64_PREFETCH)}
-    made.pci.add("0000:00:02.0", 0x111D, 0x8091, 0x068000, driver="ntb_hw_idt", bars=bars)
+    if driver:
+        made.pci.add("0000:00:02.0", 0x111D, 0x8091, 0x068000, driver="ntb_hw_idt", bars=bars)
     _system(name, guest)
     return made
 

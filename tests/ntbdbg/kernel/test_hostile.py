@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ntbdbg.budget import Budget
+from ntbdbg.cli.main import COMMANDS
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.kallsyms import load_kallsyms
 from ntbdbg.kernel.listing import walk_list
@@ -19,6 +20,7 @@ from ntbdbg.kernel.locate import find_vmcoreinfo, scan
 from ntbdbg.kernel.paging import PageTables
 from ntbdbg.kernel.virtual import VirtualMemory
 from ntbdbg.memory import BufferMemory
+from tests.fuzz import commands
 from tests.support.fakekernel import FakeGuest
 
 CHECKOUT = Path(__file__).parents[3]
@@ -26,11 +28,17 @@ PAGE = 4096
 
 
 def test_a_campaign():
-    """In a process with limited memory and time, so that C code that goes wild is seen, too."""
-    argv = [sys.executable, "-m", "tests.fuzz.ram", "--cases", "200", "--seed", "20000"]
+    """Commands in processes with limited memory and time, so that C code that goes wild is seen."""
+    argv = [sys.executable, "-m", "tests.fuzz.ram", "--seed", "20000", "--cases"]
+    argv += ["30", "--share", "5"]
     done = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
-    assert done.stdout.startswith("200 cases from 20000 on: ")
+    assert done.stdout.startswith("30 cases from 20000 on: 180 commands, ")
+
+
+def test_the_campaign_knows_every_command():
+    told = {word for words in commands.of_lab() for word in words[:3]}
+    assert told >= set(COMMANDS)
 
 
 @given(st.binary(max_size=3 * PAGE), st.integers(0, (1 << 64) - 1), st.sampled_from([4, 5]))
