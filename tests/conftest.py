@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.support.order"]
+pytest_plugins = ["tests.support.order", "tests.support.unskipped"]
 
 settings.register_profile("ntbdbg", deadline=None)
 # Where nobody looks for new counterexamples, the same examples are tried each time.
