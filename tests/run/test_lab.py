@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from run.deadline import Deadline
+from run.labname import holder
 from run.plan import SHM
 from tests.run.conftest import QUIET
 
@@ -583,6 +584,7 @@ def test_a_failed_step_stays_failed(launcher, monkeypatch):
     assert first.value.process_exit == 1
     assert first.value.argv[0].endswith("qemu-system-x86_64")
     lab.stop(hurry=lambda: True)
+    assert holder(launcher.paths()) is None, "this process lives on without it"
 
 
 def test_nobody_reads_the_output(launcher):
