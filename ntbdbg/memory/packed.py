@@ -12,7 +12,7 @@ from ntbdbg.memory.ramfile import never_changed
 from ntbdbg.memory.segments import joined
 
 if TYPE_CHECKING:
-    from ntbdbg.memory.seekable import SeekableFile
+    from ntbdbg.memory.framed import FramedFile
 
 _UNKNOWN, _DATA, _ZEROS, _DAMAGED = range(4)
 
@@ -27,7 +27,7 @@ class PackedMemory(PhysicalMemory):
     """
 
     def __init__(
-        self, packed: SeekableFile, offset: int, segments: Sequence[Segment], *, name: str
+        self, packed: FramedFile, offset: int, segments: Sequence[Segment], *, name: str
     ) -> None:
         self.name = name
         self.is_live = False

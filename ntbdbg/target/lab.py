@@ -372,6 +372,8 @@ class Lab:
         reader = None if forced else formats.sniff(path)
         if reader:
             return self._open_image(name, path, reader)
+        if not forced:
+            _refuse_foreign(path, file)
         memory = RamFile(path, (), name=name, file=file)
         memory.segments = self._bare_segments(path, memory.file)
         memory.segments.check_backing(memory.file.identity.size, name)
@@ -413,3 +415,13 @@ class Lab:
         from ntbdbg.target.baremap import bare_map
 
         return bare_map(path, file.identity.size, self._machine, file.read, self.note)
+
+
+_STARTED = b"\x53\xff\x00\xf0"
+"""A PC's memory begins with the interrupt table of its BIOS; nothing has to be looked up then."""
+
+
+def _refuse_foreign(path: str, file: CheckedFile) -> None:
+    """Raise FormatError if the file holds memory, but not as it is."""
+    if file.size and file.read(0, min(4, file.size)) != _STARTED:
+        formats.refuse_foreign(path)

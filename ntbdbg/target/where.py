@@ -182,6 +182,7 @@ def _file(path: str, how: str) -> Found:
     if is_packed(path):
         return captured(path, how)
     if not _is_image(path):
+        formats.refuse_foreign(path)
         raise TargetError(
             f"{how} {path}: is not a {FILE_NAME}, no capture, no dump, and no RAM image",
             hint=f"give a capture, a {FILE_NAME}, a lab's folder or a dump",

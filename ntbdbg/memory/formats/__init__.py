@@ -19,6 +19,7 @@ _READERS = {
     b"DISKDUMP": "kdump",
     b"makedumpfile\0\0\0\0": "flatdump",
     b"EMiL": "lime",
+    b"AVML": "avml",
 }
 
 
@@ -34,6 +35,17 @@ def sniff(path: str) -> str | None:
         finally:
             os.close(fd)
     return None
+
+
+def refuse_foreign(path: str) -> None:
+    """Raise FormatError if the file at `path` holds memory, but not as it is, or none at all.
+
+    :raises OSError: it cannot be read
+    """
+    from ntbdbg.memory.formats.foreign import HEAD, refuse
+
+    with open(path, "rb") as file:
+        refuse(path, file.read(HEAD))
 
 
 def open_image(path: str, reader: str, name: str) -> ImageMemory:
