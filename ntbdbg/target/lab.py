@@ -334,10 +334,7 @@ class Lab:
             )
         if self.capture is not None:
             return self._open_captured(self.capture, record)
-        live = record.is_alive()
-        if not live:
-            self.note(f"{record.name} does not run: this is the RAM it left behind")
-        ram = record.ram
+        live, ram = record.is_alive(), record.ram
         parts = [Segment(part.gpa, part.size, part.offset) for part in ram.segments]
         identity = FileIdentity(ram.device, ram.inode, ram.size)
         memory = RamFile(
@@ -347,6 +344,8 @@ class Lab:
             is_live=live,
             file=CheckedFile(ram.path, record.name, "RAM file", identity, owners=self.owners),
         )
+        if not live:
+            self.note(f"{record.name} does not run: this is the RAM it left behind")
         return Guest(record.name, memory, self, record)
 
     def _open_captured(self, capture: Capture, record: GuestRecord) -> Guest:

@@ -18,6 +18,7 @@ from ntbdbg.target.manifest import (
     RamRecord,
     SegmentRecord,
 )
+from run.cli.printing import TableConsole
 from run.cli.statusview import LabView
 from run.status import GuestStatus, LabStatus, LinkStatus, ago, duration, gather
 
@@ -208,3 +209,13 @@ def test_link_and_launcher(record):
     assert status.launcher_runs
     assert not status.link.server_runs
     assert status.to_json()["guests"][0]["name"] == "qemu1"
+
+
+def test_in_a_pipe_no_line_ends_in_blanks(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    TableConsole().print(LabView(LAB, NOW))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 3
+    assert [line for line in lines if line != line.rstrip()] == []

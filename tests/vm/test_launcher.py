@@ -6,6 +6,7 @@ The tests of the first part share one lab; those at its end break it, each a bit
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import signal
@@ -23,17 +24,19 @@ from ntbdbg.target.kernelmap import told_by_kernel
 from ntbdbg.target.qmp import Qmp
 from run import memmap
 from run.argv import RAM_ID
+from run.config import cache_dir
 from run.console import TelnetFilter
 from tests.vm.support import CHECKOUT, START_TIMEOUT
 
 pytestmark = [pytest.mark.vm, pytest.mark.in_order]
 
 TRACE = "idt_ntb_db_set"
+BRIDGE = "-device pcie-root-port,id=spare,chassis=9"
 
 
 @pytest.fixture(scope="module")
 def lab(start_lab):
-    return start_lab("--trace", TRACE)
+    return start_lab("--trace", TRACE, "--common-opts", BRIDGE)
 
 
 def test_ssh_answers_on_both(lab):
@@ -47,6 +50,28 @@ def test_ssh_by_name_and_with_the_plain_client(lab):
     assert done.stderr == ""
     with socket.create_connection(("127.0.0.1", lab.manifest.guests[1].ssh_port)) as connection:
         assert connection.recv(4) == b"SSH-"
+
+
+def test_ssh_takes_the_words_of_a_command_as_they_are(lab):
+    done = lab.run("ssh", "--name", lab.name, "1", "uname", "-r")
+    assert done.stdout == lab.sh(1, "uname -r") + "\n"
+    assert lab.run("ssh", "--name", lab.name, "1", "df", "-h", "/").stdout.startswith("Filesystem")
+
+
+def test_all_guests_have_the_users_one_host_key(lab):
+    kept = (cache_dir() / "ssh" / "host_key").read_bytes()
+    asked = [lab.sh(n, "dropbearkey -y -f /etc/dropbear/host_key | grep ^ssh") for n in (1, 2)]
+    assert asked[0].split()[:2] == asked[1].split()[:2]
+    assert base64.b64decode(asked[0].split()[1])[-32:] == kept[-32:]
+    assert lab.sh(1, "stat -c %a /etc/dropbear/host_key") == "600"
+
+
+def test_a_bridge_that_a_user_adds_stays_free(lab):
+    found = lab.sh(1, "cd /sys/bus/pci/devices && grep -l 0x111d */vendor; ls").split()
+    assert found[0].startswith("0000:00:")
+    assert all(slot.startswith("0000:00:") for slot in found[1:])
+    bridge = lab.sh(1, "grep -l 0x060400 /sys/bus/pci/devices/*/class")
+    assert len(bridge.split()) == 1
 
 
 @pytest.mark.parametrize("code", [0, 1, 7, 200])
@@ -105,6 +130,8 @@ def test_paused_guests_are_shown(lab):
     lab.ntbdbg("freeze")
     try:
         assert [guest["state"] for guest in lab.status["guests"]] == ["paused", "paused"]
+        told = lab.ssh(1, "true")
+        assert (told.returncode, "qemu1 is paused" in told.stderr) == (1, True)
     finally:
         lab.ntbdbg("resume")
 

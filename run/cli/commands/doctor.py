@@ -7,10 +7,10 @@ import json
 from dataclasses import asdict
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from run.cli.building import install_options
+from run.cli.printing import TableConsole
 from run.config import Paths
 from run.host.checkup import Finding, State, abilities, examine
 from run.host.install import Policy, mend, require
@@ -59,7 +59,7 @@ def command(build_dir: str | None, as_json: bool, yes: bool, no_install: bool) -
 
 
 def _show(findings: list[Finding], command_line: str | None) -> None:
-    console = Console(highlight=False)
+    console = TableConsole()
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     for finding in findings:
         table.add_row(finding.subject, _MARKS[finding.state], finding.words)

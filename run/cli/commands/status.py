@@ -7,13 +7,9 @@ import json
 import time
 
 import click
-from rich.console import Console
 
 from run import labs
 from run.errors import RunError
-
-#: columns where there is no terminal to be fitted: nothing is folded
-WIDE = 250
 
 
 @click.command("status")
@@ -32,12 +28,11 @@ def command(name: str | None, as_json: bool) -> int:
 
     Exit code: 0; 1 if a lab named by --name does not exist.
     """
+    from run.cli.printing import TableConsole
     from run.cli.statusview import LabView
     from run.status import gather
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=WIDE)
+    console = TableConsole()
     found = []
     for lab in [name] if name else labs.names():
         try:
