@@ -12,10 +12,13 @@ from ntbdbg.inspect.pagemap import Usage
 from ntbdbg.memory.number import format_size
 from ntbdbg.ntb.regview import register_values
 from ntbdbg.render.hexdump import HexLayout, hexdump, offset_digits
+from ntbdbg.render.postmortem import other_messages
 from ntbdbg.render.registers import describe
 from ntbdbg.render.report.heat import CHANGED, USAGE_COLORS, Heat, change_heat, usage_heat
 from ntbdbg.render.report.picture import draw
 from ntbdbg.render.text import printable
+from ntbdbg.render.verdicts import headline
+from ntbdbg.target.verdict import Severity, Verdict, about, heads
 
 if TYPE_CHECKING:
     from ntbdbg.ntb.model import Link, MemoryWindow
@@ -24,6 +27,11 @@ if TYPE_CHECKING:
 
 SHOWN_WIDTH = 512
 """Pixels that a map of pages is wide at most, before the screen makes it narrower."""
+
+TICK_HEIGHT = 26
+"""Pixels from one address beside a map to the next at least; a narrow screen halves a map."""
+
+MOST_TICKS = 8
 
 USAGE_WORDS = {
     Usage.ZERO: "zeros",
@@ -82,19 +90,23 @@ def _context(
     story: Postmortem, pages: Sequence[GuestPages], dumps: Sequence[Dump]
 ) -> dict[str, Any]:
     link, names = story.link.link, story.link.names
+    title, lines = _title(story)
     by_name = {page.name: page for page in pages}
-    guests = [_guest(guest, by_name.get(guest.name)) for guest in story.guests]
+    order = [verdict.who for verdict in (*story.verdicts, *_unnamed(story))]
+    guests = [
+        _guest(guest, by_name.get(guest.name), about(story.verdicts, guest.name))
+        for guest in sorted(story.guests, key=lambda guest: order.index(guest.name))
+    ]
     return {
-        "title": f"What {_join([guest.name for guest in story.guests])} were doing"
-        if len(story.guests) > 1
-        else f"What {_join([guest.name for guest in story.guests])} was doing",
+        "title": title,
+        "verdicts": [_verdict(one, headline(story.verdicts, one)) for one in lines],
         "source": story.source,
         "facts": story.facts,
-        "sections": list(_sections(story, guests, bool(pages), bool(dumps))),
+        "sections": list(_sections(story, pages, bool(dumps))),
         "guests": guests,
         "link": _link(story.link),
         "differences": story.differences,
-        "picture": draw({page.name: page.runs for page in pages}, link, names),
+        "picture": draw({page.name: page.runs for page in pages}, link, names) if pages else None,
         "windows": [_window(link, w, names) for w in _shown_windows(link)] if link else [],
         "heats": [_heats(page) for page in pages],
         "keys": list(_keys(pages)),
@@ -106,46 +118,81 @@ def _context(
     }
 
 
+def _unnamed(story: Postmortem) -> list[Verdict]:
+    """For guests of which nothing is told: they come last."""
+    return [Verdict(Severity.FINE, guest.name, "") for guest in story.guests]
+
+
+def _title(story: Postmortem) -> tuple[str, list[Verdict]]:
+    """The worst that is to be told, and the lines below it."""
+    lines = heads(story.verdicts)
+    if lines and lines[0].severity > Severity.NOTABLE:
+        return f"{lines[0].who}: {headline(story.verdicts, lines[0])}", lines[1:]
+    names = _join([guest.name for guest in story.guests]) or "this lab"
+    return f"Nothing wrong was found in {names}", lines
+
+
 def _join(words: Sequence[str]) -> str:
     return " and ".join(words) if len(words) < 3 else ", ".join(words[:-1]) + " and " + words[-1]
 
 
+def _verdict(verdict: Verdict, text: str) -> dict[str, Any]:
+    return {
+        "who": verdict.who,
+        "text": text,
+        "level": "bad" if verdict.severity > Severity.WARNED else _LEVELS[verdict.severity],
+        "details": verdict.details,
+    }
+
+
+_LEVELS = {
+    Severity.FINE: "good",
+    Severity.NOTABLE: "good",
+    Severity.UNKNOWN: "warn",
+    Severity.WARNED: "warn",
+}
+
+
 def _sections(
-    story: Postmortem, guests: Sequence[dict[str, Any]], pages: bool, dumps: bool
+    story: Postmortem, pages: Sequence[GuestPages], dumps: bool
 ) -> Iterator[dict[str, str]]:
-    """The parts of the page that there is something in."""
-    fixed = [("verdict", "What happened"), ("spaces", "Address spaces")]
-    if pages:
-        fixed.append(("memory", "Memory"))
-    if story.link.link and story.link.link.ports:
-        fixed.append(("link", "Link registers"))
-    fixed += [(guest["id"], guest["name"]) for guest in guests if guest["has_more"]]
-    if dumps:
-        fixed.append(("dumps", "Bytes"))
-    for name, title in fixed:
-        yield {"id": name, "title": title}
+    """What there is, in the order of the page."""
+    link = story.link.link
+    there = [(_guest_id(guest.name), guest.name, True) for guest in story.guests]
+    there += [
+        ("link", "Link", True),
+        ("differences", "Differences", bool(story.differences)),
+        ("kernels", "Kernels", any(guest.facts for guest in story.guests)),
+        ("spaces", "Address spaces", bool(pages)),
+        ("memory", "Memory", bool(pages)),
+        ("registers", "Link registers", link is not None and bool(link.ports)),
+        ("dumps", "Bytes", dumps),
+        ("notes", "Notes", bool(story.notes)),
+    ]
+    return ({"id": name, "title": title} for name, title, is_there in there if is_there)
 
 
 def _guest_id(name: str) -> str:
     return "guest-" + "".join(c if c.isalnum() else "-" for c in name)
 
 
-def _guest(guest: GuestStory, pages: GuestPages | None) -> dict[str, Any]:
-    tables = [table for table in _tables(guest, pages) if table.rows]
-    below = (guest.panic, guest.cpus, guest.stuck, guest.dmesg, tables)
+def _guest(guest: GuestStory, pages: GuestPages | None, told: Sequence[Verdict]) -> dict[str, Any]:
     return {
+        "verdicts": [
+            _verdict(one, one.text)
+            for index, one in enumerate(told)
+            if not index or one.severity is not Severity.FINE
+        ],
         "id": _guest_id(guest.name),
         "name": guest.name,
-        "has_more": any(below),
         "condition": guest.condition.value,
-        "why": guest.why,
         "facts": guest.facts,
         "panic": guest.panic,
         "cpus": guest.cpus,
         "stuck": guest.stuck,
-        "dmesg": guest.dmesg,
+        "dmesg": other_messages(guest),
         "problems": guest.problems,
-        "tables": tables,
+        "tables": [table for table in _tables(guest, pages) if table.rows],
     }
 
 
@@ -182,7 +229,7 @@ def _dump(dump: Dump) -> dict[str, str]:
 def _link(story: LinkStory) -> dict[str, Any]:
     return {
         "problem": story.problem,
-        "chip": _link_chip(story.link),
+        "chip": story.level,
         "findings": [
             {
                 "guest": story.names.get(f.partition, f"partition {f.partition}"),
@@ -194,14 +241,6 @@ def _link(story: LinkStory) -> dict[str, Any]:
         "disagreements": story.disagreements,
         "good_news": story.good_news,
     }
-
-
-def _link_chip(link: Link | None) -> str:
-    if link is None:
-        return ""
-    parts = range(len(link.ports))
-    states = {link.sees_up(a, b) for a in parts for b in parts if a != b}
-    return "up" if states == {True} else "partly" if True in states else "down"
 
 
 def _shown_windows(link: Link) -> list[MemoryWindow]:
@@ -250,7 +289,20 @@ def _heat(heat: Heat, alt: str, caption: str) -> dict[str, Any]:
         "caption": f"{caption.strip()}; a dot is {format_size(heat.cell)}",
         "shown_width": heat.width * scale,
         "shown_height": heat.height * scale,
+        "across": f"{heat.width * heat.cell:#x}",
+        "ticks": list(_ticks(heat, heat.height * scale)),
     }
+
+
+def _ticks(heat: Heat, height: int) -> Iterator[dict[str, Any]]:
+    """Addresses beside rows, as far apart as their text is high."""
+    step = -(-heat.height * TICK_HEIGHT // max(1, height))
+    step = max(step, -(-heat.height // MOST_TICKS))
+    for row in range(0, heat.height, step):
+        yield {
+            "label": f"{heat.start + row * heat.width * heat.cell:#x}",
+            "percent": f"{100 * row / heat.height:.2f}",
+        }
 
 
 def _keys(pages: Sequence[GuestPages]) -> Iterator[dict[str, str]]:

@@ -78,7 +78,7 @@
 
 // Which address is under the pointer in a map of pages.
 for (const img of document.querySelectorAll(".heat img")) {
-  const output = img.parentElement.querySelector("output");
+  const output = img.closest("figure").querySelector("output");
   const { start, cell, count, width, height } = img.dataset;
   img.addEventListener("pointermove", (event) => {
     const box = img.getBoundingClientRect();

@@ -55,13 +55,17 @@ addEventListener("load", async () => {
   await type(""); seen.after = look();
   seen.wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
   seen.width = innerWidth;
+  for (const details of document.querySelectorAll("details")) details.open = true;
+  seen.sideways = [...document.querySelectorAll("body, main, main *, .map")]
+    .filter((e) => e.scrollWidth > e.clientWidth + 1 && e.clientWidth && !e.closest("svg")
+      && getComputedStyle(e).display !== "inline").map((e) => `${e.tagName}.${e.className}`);
   seen.loaded = performance.getEntriesByType("resource").map((r) => r.name.slice(0, 40))
     .filter((name) => !name.startsWith("data:"));
   const img = document.querySelector(".heat img");
   const box = img.getBoundingClientRect();
   img.dispatchEvent(new PointerEvent("pointermove",
     { clientX: box.left + box.width * 1.5 / img.dataset.width, clientY: box.top + 0.5 }));
-  seen.pointer = img.parentElement.querySelector("output").textContent;
+  seen.pointer = img.closest("figure").querySelector("output").textContent;
   document.title = JSON.stringify(seen);
 });
 </script>
@@ -111,6 +115,7 @@ def test_search_marks_unfolds_and_walks(tmp_path: Path, page: str, width: int) -
     assert (seen["nothing"]["marks"], seen["nothing"]["told"]) == ([], "not found")
     assert seen["after"] == seen["before"]
     assert seen["wide"] <= 0, "the page is wider than the screen"
+    assert seen["sideways"] == []
     assert seen["width"] == width
     assert seen["pointer"] == "0x1000"
 

@@ -10,7 +10,9 @@ from html.parser import HTMLParser
 import pytest
 
 from ntbdbg.render.report.page import html_page
-from ntbdbg.target.postmortem import LinkStory, Postmortem
+from ntbdbg.target.condition import Condition
+from ntbdbg.target.postmortem import GuestStory, LinkStory, Postmortem
+from ntbdbg.target.verdict import Severity, Verdict
 from tests.support import stories
 
 VOID = {"meta", "input", "img"}
@@ -71,6 +73,71 @@ def test_it_is_well_formed_and_its_links_lead_somewhere(page: str) -> None:
     assert {link.removeprefix("#") for link in found.links} <= set(found.ids)
 
 
+def test_the_headline_is_the_verdict_and_its_title(page: str) -> None:
+    verdict = "qemu1: panic at 131.2 s: sysrq triggered crash (+1 more)"
+    assert f"<h1>{verdict}</h1>" in page
+    assert f"<title>{verdict}</title>" in page
+    assert page.count("sysrq triggered crash (+1 more)") == 2, "the headline is told once"
+
+
+def test_a_lab_that_is_well_has_a_headline_too() -> None:
+    well = replace(stories.story(), verdicts=(Verdict(Severity.FINE, "qemu1", "it runs"),))
+    page = html_page(well, [], [], version="0")
+    assert "<h1>Nothing wrong was found in qemu1 and qemu2</h1>" in page
+
+
+ORDER = (
+    "panic at 131.2 s",  # verdict
+    "pp_ping+0x42 [ntb_pingpong]</li>",  # stack
+    "needle in qemu2&#39;s log",
+    'id="link"',
+    "What differs between",
+    'id="kernels"',
+    'id="spaces"',
+    'id="memory"',
+    'id="registers"',
+    'id="dumps"',
+)
+
+
+def test_stacks_and_logs_come_before_registers_and_maps(page: str) -> None:
+    places = [page.index(words, page.index("<main>") if n else 0) for n, words in enumerate(ORDER)]
+    assert places == sorted(places)
+
+
+def empty_headings(page: str) -> list[str]:
+    """Headings behind which another one of their rank or above, or nothing, stands."""
+    inner = r"[^<]*(?:<span[^>]*>[^<]*</span>)?"
+    ends = r"</section|</main"
+    return [
+        heading[0]
+        for rank, above in ((2, "2"), (3, "[23]"))
+        for heading in re.finditer(rf"<h{rank}>{inner}</h{rank}>\s*(?:<h{above}|{ends})", page)
+    ]
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_no_heading_is_empty(page: str, full: bool) -> None:
+    bare = Postmortem("x", (GuestStory("qemu1", Condition.DEAD),), LinkStory(None, problem="none"))
+    shown = page if full else html_page(bare, [], [], version="0")
+    assert re.findall(r"<h2[ >]", shown)
+    assert empty_headings(shown) == []
+    assert empty_headings("<h2>One</h2> <h2>Two</h2></section>") != []
+    missing = {"Memory", "Kernels", "Link registers", "Address spaces", "Bytes", "What differs"}
+    for title in missing:
+        assert (f"<h2>{title}" in shown) is full
+
+
+def test_maps_of_pages_have_addresses_at_their_sides(page: str) -> None:
+    axes = re.findall(r'<ol class="axis"[^>]*>(.*?)</ol>', page, re.DOTALL)
+    assert len(axes) == 4
+    ticks = re.findall(r'style="top:([0-9.]+)%">(0x[0-9a-f]+)</li>', axes[0])
+    assert ticks[0] == ("0.00", "0x0")
+    for top, address in ticks:
+        assert int(address, 16) / (1 << 20) == pytest.approx(float(top) / 100)
+    assert "<span>+0</span><span>+0x10000</span>" in page
+
+
 def test_nothing_is_loaded_from_elsewhere(page: str) -> None:
     found = outline(page)
     assert found.loads
@@ -91,8 +158,9 @@ def test_what_guests_wrote_stays_text(page: str) -> None:
 def test_everything_of_the_story_is_told(page: str) -> None:
     text = " ".join(outline(page).text)
     for words in (
-        "qemu1 and qemu2",
-        "panic: sysrq triggered crash",
+        "panic at 131.2 s: sysrq triggered crash (+1 more)",
+        "RIP: pp_ping+0x42/0x80 [ntb_pingpong]",
+        "it runs, its log tells of no trouble",
         "panicked here",
         "the stack is damaged",
         "pp_ping+0x42 [ntb_pingpong]",
@@ -119,14 +187,15 @@ def test_a_link_that_cannot_be_read_is_told() -> None:
     assert "nothing waits" not in text
 
 
-def test_no_heading_is_empty() -> None:
+def test_what_is_not_there_has_no_section() -> None:
     whole = stories.story()
     bare = [replace(g, panic=(), cpus=(), stuck=(), dmesg=(), modules=()) for g in whole.guests]
     story = Postmortem(whole.source, tuple(bare), LinkStory(None, problem="the page is gone"))
     found = outline(html_page(story, [], [], version="0"))
     assert found.ids[:2] == ["search", "hits"]
-    assert set(found.ids[2:]) == {"verdict", "spaces"}
-    assert [link.removeprefix("#") for link in found.links] == ["verdict", "spaces"]
+    there = ["guest-qemu1", "guest-qemu2", "link", "kernels"]
+    assert found.ids[2:] == there
+    assert [link.removeprefix("#") for link in found.links] == there
 
 
 def test_the_window_s_band_is_in_the_picture(page: str) -> None:
