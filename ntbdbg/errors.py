@@ -11,6 +11,7 @@
     │   └── QmpError   QEMU's monitor refused, vanished or did not answer in time
     ├── RefusedError   what is there is not what was expected, so nothing was changed
     ├── KernelError    the Linux inside is not understood
+    │   └── ForeignError  as it is one for another architecture
     └── NtbError       the link's shared page or registers make no sense
 
 A message says who, where and why; `hint` is the next step to try. Rooms raise these;
@@ -104,6 +105,14 @@ class RefusedError(NtbdbgError):
 
 class KernelError(NtbdbgError):
     """The kernel inside the guest is absent or cannot be understood."""
+
+
+class ForeignError(KernelError):
+    """The kernel inside the guest is one for another `architecture`."""
+
+    def __init__(self, message: str, architecture: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.architecture = architecture
 
 
 class NtbError(NtbdbgError):

@@ -14,7 +14,8 @@ from construct import Array, Bytes, Int8ul, Int16ul, Int32ul, Int64ul, Struct
 
 from ntbdbg.inspect.search import search
 from ntbdbg.inspect.value import literal
-from ntbdbg.memory.e820 import HEADER_MAGIC, MAGIC_OFFSET, ZERO_PAGE_SIZE, looks_filled
+from ntbdbg.memory.e820 import MAGIC_OFFSET, ZERO_PAGE_SIZE, looks_filled
+from ntbdbg.memory.signs import ZERO_PAGE
 
 if TYPE_CHECKING:
     from ntbdbg.memory.base import PhysicalMemory
@@ -137,7 +138,7 @@ def find_boot_params(
 def _candidates(
     memory: PhysicalMemory, progress: Callable[[int, int], None] | None
 ) -> Iterator[int]:
-    hits = search(memory, literal(HEADER_MAGIC), limit=MAX_CANDIDATES, progress=progress)
+    hits = search(memory, literal(ZERO_PAGE), limit=MAX_CANDIDATES, progress=progress)
     for hit in hits:
         start = hit.address - MAGIC_OFFSET
         segment = memory.segments.find(start) if start >= 0 else None

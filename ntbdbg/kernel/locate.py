@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.paging import PageTables
 from ntbdbg.kernel.virtual import VirtualMemory
 from ntbdbg.kernel.vmcoreinfo import FIRST_KEY, PAGE, Vmcoreinfo
+from ntbdbg.memory.foreign import of_vmcoreinfo
 from ntbdbg.memory.segments import AddressRange
 
 if TYPE_CHECKING:
@@ -57,6 +59,36 @@ def scan(memory: PhysicalMemory, *, progress: Progress | None = None) -> list[Vm
     return sorted(found.values(), key=lambda info: info.address or 0)
 
 
+def find_displaced(memory: PhysicalMemory) -> Vmcoreinfo | None:
+    """A VMCOREINFO text that lies where no kernel has it: not at the start of a page.
+
+    So it is where pieces of RAM that are no whole pages were put into a file one after the other.
+    """
+    for address in islice(_anywhere(memory), MOST_TEXTS):
+        try:
+            info = read_text(memory, address)
+        except FaultError:
+            continue
+        if info is not None and address % PAGE not in (0, NOTE_HEADER):
+            return info
+    return None
+
+
+def _anywhere(memory: PhysicalMemory) -> Iterator[int]:
+    """GPAs of all that begins as a text does."""
+    for extent in memory.extents():
+        for start in range(extent.start, extent.end, CHUNK):
+            size = min(CHUNK + len(FIRST_KEY) - 1, extent.end - start)
+            try:
+                data = memory.read(start, size)
+            except FaultError:
+                continue
+            at = data.find(FIRST_KEY)
+            while at >= 0:
+                yield start + at
+                at = data.find(FIRST_KEY, at + 1)
+
+
 def read_text(memory: PhysicalMemory, address: int) -> Vmcoreinfo | None:
     """The text at a GPA, None if it is none."""
     segment = memory.segments.find(address)
@@ -73,6 +105,9 @@ def page_tables(memory: PhysicalMemory, info: Vmcoreinfo) -> PageTables:
 
 def implausible(memory: PhysicalMemory, info: Vmcoreinfo) -> str | None:
     """Why `info` cannot be a kernel whose memory is whole, as a clause; None if it can."""
+    foreign = of_vmcoreinfo(info.text)
+    if foreign:
+        return f"it is one for {foreign}"
     try:
         tables = page_tables(memory, info)
         address, _ = tables.translate(info.swapper_pg_dir)

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from ntbdbg.errors import FaultError, KernelError, UsageError
+from ntbdbg.errors import FaultError, UsageError
 from ntbdbg.kernel.linear import is_in_place
 from ntbdbg.kernel.liveness import by_liveness
 from ntbdbg.kernel.locate import contradiction, implausible, scan
 from ntbdbg.kernel.vmcoreinfo import Vmcoreinfo
+from ntbdbg.memory.foreign import of_vmcoreinfo
 from ntbdbg.memory.image import ImageMemory
 from ntbdbg.memory.number import format_size
 
@@ -54,7 +55,9 @@ def open_kernel(
     _note_left_out(memory, notify)
     candidates = [c for info in _with(texts, named) if (c := _candidate(memory, info))]
     if not candidates:
-        raise _none(memory, texts)
+        from ntbdbg.kernel.absent import why_absent
+
+        raise why_absent(memory, texts)
     kernels, reason = _ordered([make(*candidate) for candidate in candidates[:MOST_KERNELS]])
     for number, kernel in enumerate(kernels, 1):
         kernel.number = number
@@ -81,7 +84,8 @@ def _candidate(
         problem = error.message
     if problem is None:
         return None if agreeing and contradiction(memory, info) else Candidate(info, None)
-    return Candidate(info, problem) if is_in_place(memory, info) else None
+    in_place = not of_vmcoreinfo(info.text) and is_in_place(memory, info)
+    return Candidate(info, problem) if in_place else None
 
 
 def _with(texts: list[Vmcoreinfo], named: Candidate | None) -> list[Vmcoreinfo]:
@@ -131,9 +135,12 @@ def _words(kernel: Kernel) -> str:
 def _told(kernel: Kernel, notify: Notify) -> Kernel:
     """Tell what of it cannot be had."""
     if kernel.lost is not None:
+        from ntbdbg.kernel.absent import elsewhere
+
         notify(
             f"{kernel.memory.name}: Linux {kernel.info.release}: {kernel.lost}; its image and the "
             "direct map are taken to lie where VMCOREINFO says, nothing else of it can be read"
+            + elsewhere(kernel.lost)
         )
     return kernel
 
@@ -142,22 +149,3 @@ def _note_left_out(memory: PhysicalMemory, notify: Notify) -> None:
     size = memory.left_out()
     if size:
         notify(f"{format_size(size)} of {memory.name} cannot be read, and were passed over")
-
-
-def _none(memory: PhysicalMemory, texts: list[Vmcoreinfo]) -> KernelError:
-    """Why there is no kernel to be understood."""
-    for info in texts:
-        try:
-            problem = implausible(memory, info)
-        except FaultError as error:
-            problem = error.message
-        return KernelError(
-            f"{memory.name}: Linux {info.release} left its VMCOREINFO {info.place}, but {problem}",
-            hint="it does not run any more, or its memory is damaged; "
-            "guest-physical addresses still work",
-        )
-    return KernelError(
-        f"{memory.name}: no Linux kernel that keeps VMCOREINFO is in its RAM",
-        hint="it may still be in its firmware or boot loader, or be built without CONFIG_KEXEC "
-        "or CONFIG_CRASH_DUMP; guest-physical addresses work all the same",
-    )

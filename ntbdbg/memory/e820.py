@@ -15,13 +15,16 @@ from typing import NamedTuple
 from ntbdbg.errors import UsageError
 from ntbdbg.memory.layout import ABOVE_4G, without_vga
 from ntbdbg.memory.number import PAGE
-from ntbdbg.memory.segments import VGA_HOLE, Segment, SegmentMap
+from ntbdbg.memory.segments import Segment, SegmentMap
+from ntbdbg.memory.signs import ZERO_PAGE
 
-LOW_MEMORY = VGA_HOLE.start
 ZERO_PAGE_SIZE = 0x1000
-HEADER_MAGIC = b"HdrS"
 MAGIC_OFFSET = 0x202
 MOST_ENTRIES = 128
+MOST_RAM = 1 << 46
+"""Bytes; a map that tells of more is none of a guest's."""
+
+MIB = 1 << 20
 
 _COUNT, _SENTINEL, _BOOT_FLAG, _VERSION, _TABLE = 0x1E8, 0x1EF, 0x1FE, 0x206, 0x2D0
 _ENTRY = struct.Struct("<QQI")
@@ -90,11 +93,11 @@ def find_low_map(low: bytes) -> tuple[E820Entry, ...] | None:
 
 
 def _zero_pages(low: bytes) -> Iterator[bytes]:
-    at = low.find(HEADER_MAGIC)
+    at = low.find(ZERO_PAGE)
     while at >= 0:
         if at >= MAGIC_OFFSET:
             yield low[at - MAGIC_OFFSET : at - MAGIC_OFFSET + ZERO_PAGE_SIZE]
-        at = low.find(HEADER_MAGIC, at + 1)
+        at = low.find(ZERO_PAGE, at + 1)
 
 
 def segments_of(entries: tuple[E820Entry, ...], size: int) -> SegmentMap | None:
@@ -114,3 +117,20 @@ def segments_of(entries: tuple[E820Entry, ...], size: int) -> SegmentMap | None:
         return without_vga(parts)
     except UsageError:
         return None
+
+
+def first_part(entries: tuple[E820Entry, ...], size: int) -> tuple[SegmentMap | None, int]:
+    """Where the first `size` bytes of RAM lie by a map that tells of more, and how much more.
+
+    Of several files, one for each NUMA node, QEMU lays out the first as the start of all RAM.
+    """
+    ends = [entry.end for entry in entries if entry.kind == "RAM"]
+    below = max((end for end in ends if end <= ABOVE_4G), default=0)
+    low = -(-below // MIB) * MIB  # the last of it is reserved for tables
+    high = max(0, max(ends, default=0) - ABOVE_4G)
+    if below <= MIB or high % PAGE or not 0 < size < low + high or low + high > MOST_RAM:
+        return None, 0
+    parts = [Segment(0, min(low, size), 0)]
+    if size > low:
+        parts.append(Segment(ABOVE_4G, size - low, low))
+    return without_vga(parts), low + high - size

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ntbdbg.errors import FaultError, NtbdbgError, TargetError
+from ntbdbg.errors import FaultError, ForeignError, NtbdbgError, TargetError
 from ntbdbg.kernel.linear import DIRECT_MAP
+from ntbdbg.memory.foreign import of_ram
 from ntbdbg.memory.formats.content import Content, Mapped, Tell, held
 from ntbdbg.memory.formats.kdumpformat import UTSNAME_FIELDS, UTSNAME_SIZE
 from ntbdbg.memory.formats.kdumpwrite import METHODS, write_kdump
@@ -17,13 +18,18 @@ from ntbdbg.memory.formats.plainwrite import write_elf, write_lime, write_raw
 from ntbdbg.memory.formats.sink import Sink
 from ntbdbg.memory.image import ImageMemory
 from ntbdbg.memory.number import format_size
+from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.target.vcpus import Vcpus, vcpus_of
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.memory.base import PhysicalMemory
     from ntbdbg.target.guest import Guest
 
 FORMATS = ("elf", "kdump", "lime", "raw")
+OF_A_MACHINE = ("elf", "kdump")
+"""Those that name the architecture."""
+
 METHOD_NAMES = tuple(METHODS)
 
 _OVERHEAD = 1 << 20
@@ -37,12 +43,14 @@ class Export:
     :ivar content: what goes into the dump
     :ivar vcpus: its processors, and why they are missing
     :ivar notes: what the user should know of it
+    :ivar foreign: the architecture of its kernel, if that is not x86-64
     """
 
     guest: Guest
     content: Content
     vcpus: Vcpus
     notes: tuple[str, ...]
+    foreign: str | None = None
 
     def room(self, form: str) -> int:
         """Bytes of disk that the dump takes; for kdump, whose pages shrink, the least of it."""
@@ -54,8 +62,15 @@ class Export:
 
         :param form: one of `FORMATS`
         :param method: one of `METHOD_NAMES`, for kdump
-        :raises TargetError: memory or the file went away, or the disk is full
+        :raises TargetError: memory or the file went away, or the disk is full; or the dump would
+            say that it is of x86-64 and is not
         """
+        if self.foreign and form in OF_A_MACHINE:
+            raise TargetError(
+                f"{self.guest.name}: its kernel is one for {self.foreign}, and {form} dumps are "
+                "written for x86-64 only",
+                hint="'--format raw' and 'lime' say nothing of the machine",
+            )
         if form == "kdump":
             return write_kdump(self.content, sink, tell, method)
         return _WRITERS[form](self.content, sink, tell)
@@ -90,13 +105,25 @@ def prepare(guest: Guest, *, now: float | None = None) -> Export:
         memory.facts.vmcoreinfo if isinstance(memory, ImageMemory) else None,
         time=time.time() if now is None else now,
     )
+    foreign = None
     try:
         content = _with_kernel(guest, content)
     except NtbdbgError as error:
+        foreign = _foreign(memory, error)
         notes.append(f"without what the kernel says of itself: {error.message}")
     if isinstance(memory, ImageMemory):
         notes += memory.facts.notes
-    return Export(guest, content, vcpus, tuple(notes))
+    return Export(guest, content, vcpus, tuple(notes), foreign)
+
+
+def _foreign(memory: PhysicalMemory, error: NtbdbgError) -> str | None:
+    """The architecture of a kernel that is not understood, if it is another one's."""
+    if isinstance(error, ForeignError):
+        return error.architecture
+    if not isinstance(memory, RamFile):
+        return None
+    found = of_ram(memory.file.read, memory.file.size)
+    return found.architecture if found else None
 
 
 def _with_kernel(guest: Guest, content: Content) -> Content:

@@ -59,6 +59,8 @@ class Guest:
     :ivar name: what users call it
     :ivar memory: its guest-physical memory
     :ivar record: what run.json says of it, None for a bare RAM file
+    :ivar stale: why its file is not what the guest works with; None if it is, as far as is known
+    :ivar is_assumed: whether the memory map is neither from run.json nor as the user wrote it
     """
 
     def __init__(
@@ -68,6 +70,8 @@ class Guest:
         self.memory = memory
         self.record = record
         self.lab = lab
+        self.stale: str | None = None
+        self.is_assumed = False
         self._kernel: Kernel | None = None
 
     def __repr__(self) -> str:

@@ -18,6 +18,7 @@ from ntbdbg.target import where as places
 from ntbdbg.target.address import CAPTURE_SUFFIX
 from ntbdbg.target.capturelabs import BudgetOf, CaptureLabs, no_budget
 from ntbdbg.target.guest import Guest
+from ntbdbg.target.qemus import ask_holders
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -374,9 +375,12 @@ class Lab:
         if not forced:
             _refuse_foreign(path, file)
         memory = RamFile(path, (), name=name, file=file)
+        stale = ask_holders(path, file, forced, self.note)
         memory.segments = self._bare_segments(path, memory.file)
         memory.segments.check_backing(memory.file.identity.size, name)
-        return Guest(name, memory, self)
+        guest = Guest(name, memory, self)
+        guest.stale, guest.is_assumed = stale, not self._segments
+        return guest
 
     def _open_owned(self, path: str) -> Guest | None:
         """The guest of a lab whose RAM file was named by its path; None if it is none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ntbdbg.errors import TargetError
+from ntbdbg.errors import RefusedError, TargetError
 from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.memory.segments import Segment
 
@@ -20,11 +20,17 @@ def in_ram_file(place: Place, size: int) -> RamFile:
     journal must know what it has to put back.
 
     :raises TargetError: the guest's memory is in no file that could be written to
+    :raises RefusedError: what is written there does not reach the guest
     :raises FaultError: part of it is not RAM
     """
     ram = place.guest.memory
     if not isinstance(ram, RamFile):
         raise TargetError(f"{ram.name} is no RAM file, so it cannot be patched")
+    if place.guest.stale:
+        raise RefusedError(
+            f"{place.guest.stale}: a patch would not reach it; nothing was changed",
+            hint="start the guest with share=on",
+        )
     if not place.is_virtual:
         return ram
     return RamFile(

@@ -58,4 +58,18 @@ def open_image(path: str, reader: str, name: str) -> ImageMemory:
     """
     module = importlib.import_module(f"ntbdbg.memory.formats.{reader}")
     memory: ImageMemory = module.open_image(path, name)
+    _refuse_foreign(path, memory)
     return memory
+
+
+def _refuse_foreign(path: str, memory: ImageMemory) -> None:
+    """Raise FormatError if the kernel's own note in a dump is of another architecture."""
+    text = memory.facts.vmcoreinfo
+    if text is None:
+        return
+    from ntbdbg.memory.foreign import Foreign, of_vmcoreinfo, refusal
+
+    foreign = of_vmcoreinfo(text)
+    if foreign:
+        memory.close()
+        raise refusal(path, Foreign(foreign, "its VMCOREINFO note"))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from ntbdbg.errors import FormatError
 from ntbdbg.memory.file import CheckedFile
+from ntbdbg.memory.foreign import Foreign, of_elf, refusal
 from ntbdbg.memory.formats import elfformat as elf
 from ntbdbg.memory.formats.claims import Claims, Settled
 from ntbdbg.memory.formats.flattened import FlattenedFile
@@ -70,6 +71,9 @@ def _header(source: ByteSource) -> elf.Header:
             f"is an ELF file of type {header.type}, no core (4)",
             hint="give a guest's memory; a vmlinux with debug information goes with --symbols",
         )
+    foreign = of_elf(header.machine)
+    if foreign:
+        raise refusal(source.path, Foreign(foreign, f"ELF's e_machine {header.machine}"))
     return header
 
 

@@ -46,6 +46,11 @@ class Header(NamedTuple):
     current_cpu: int
     cpus: int
 
+    @property
+    def machine(self) -> bytes:
+        """What ``uname -m`` says, and NULs."""
+        return self.utsname[4 * UTSNAME_SIZE : 5 * UTSNAME_SIZE]
+
     @classmethod
     def parse(cls, data: bytes) -> Header:
         return cls._make(_HEADER.unpack_from(data))

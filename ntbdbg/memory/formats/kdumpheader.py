@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from ntbdbg.errors import FormatError
+from ntbdbg.memory.foreign import Foreign, of_utsname, refusal
 from ntbdbg.memory.formats import kdumpformat as layout
 from ntbdbg.memory.formats.flattened import FlattenedFile
 from ntbdbg.memory.formats.notes import MAX_NOTES, NoteFacts, read_notes
@@ -80,6 +81,9 @@ def _header(source: ByteSource) -> layout.Header:
         raise _bad(source, 8, f"has header version {header.version}: of another byte order?")
     if header.block_size not in {1 << power for power in _PAGE_SIZES}:
         raise _bad(source, 428, f"claims pages of {header.block_size} bytes")
+    foreign = of_utsname(header.machine)
+    if foreign:
+        raise refusal(source.path, Foreign(foreign, "the utsname in its header"))
     if header.sub_blocks < 1:
         raise _bad(source, 432, f"claims a sub header of {header.sub_blocks} blocks")
     return header

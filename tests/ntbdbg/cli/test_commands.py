@@ -587,7 +587,8 @@ def test_bare_file_assumptions_are_said(tmp_path: Path, lab: FakeLab, ntbdbg: Ru
     assert ok(done) == "00000000: 0000 0000 0000 0000 0000 0000 0000 0000  ................\n"
     assert done.stderr == (
         f"note: {ram}: no run.json knows it; taken for 1 MiB of RAM of a q35 machine "
-        "(--machine pc or --segments say otherwise)\n"
+        "(--machine pc or --segments say otherwise); nothing in it tells that it begins at "
+        "guest-physical address 0: where a further NUMA node's RAM lies, only --segments can say\n"
     )
     assert ntbdbg("dump", ram, "0", "16", "--machine", "pc").stderr == ""
     assert ok(ntbdbg("dump", ram, "5G", "16", "--segments", "5G:1M:0")).startswith(

@@ -189,7 +189,9 @@ def test_bare_ram_files_are_guests(make: Callable[..., FakeLab]) -> None:
         assert lab["qemu1"].read(0, 2) == b"xx"
         assert lab.notes == [
             f"{path}: no run.json knows it; taken for 1 MiB of RAM of a q35 machine "
-            "(--machine pc or --segments say otherwise)"
+            "(--machine pc or --segments say otherwise); nothing in it tells that it begins at "
+            "guest-physical address 0: where a further NUMA node's RAM lies, only --segments can "
+            "say"
         ]
         with pytest.raises(TargetError) as caught:
             lab.guest("qemu2")
