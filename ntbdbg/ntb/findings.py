@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ntbdbg.ntb.gates import owner_closed, peer_closed
-from ntbdbg.ntb.model import Why
+from ntbdbg.ntb.model import PortState, Why
 from ntbdbg.ntb.registers import BY_NAME
 from ntbdbg.ntb.regview import value_of
 
@@ -63,8 +63,7 @@ def _of_port(link: Link, port: NtPort, names: Mapping[int, str]) -> Iterator[Fin
         if not window.device_agrees:
             is_open = "open" if window.device_open else "closed"
             yield wrong(f"mw{window.index}: the device says {is_open}, the registers do not")
-    if timeouts := _word(port, "quiesce_timeouts"):
-        yield wrong(f"peers did not close their windows in time, {timeouts} times")
+    yield from map(wrong, _late_peers(link, port, names))
 
 
 def _why_down(link: Link, port: NtPort, names: Mapping[int, str]) -> Iterator[str]:
@@ -81,6 +80,22 @@ def _why_down(link: Link, port: NtPort, names: Mapping[int, str]) -> Iterator[st
         # The one thing that the driver asks for and a window does not, under IDPROTDIS.
         reasons = reasons or ["its own mapping-table entry is not valid (NTMTBLDATA.VALID=0)"]
         yield f"link to {name} is down: {'; '.join(reasons)}"
+
+
+def _late_peers(link: Link, port: NtPort, names: Mapping[int, str]) -> Iterator[str]:
+    """Peers whose windows into this port should be closed, and are not yet.
+
+    A peer that was late and has closed them since, or is gone, can write here no more, so nothing
+    is said of it; the port's counter keeps it.
+    """
+    if not _word(port, "quiesce_timeouts"):
+        return  # it may be about to
+    for peer in link.ports:
+        gone = peer.state is not PortState.ATTACHED or peer.alive is False
+        closed = port.ack[peer.partition] == port.down_epoch
+        if peer.partition != port.partition and not gone and not closed:
+            name = names.get(peer.partition, f"port {peer.number}")
+            yield f"{name} has still not closed its windows into it, and may write there"
 
 
 def _doorbells(port: NtPort) -> Iterator[str]:

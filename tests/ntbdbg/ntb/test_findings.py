@@ -35,6 +35,27 @@ def test_nothing_is_said_of_a_healthy_link() -> None:
     assert findings(healthy()) == []
 
 
+def late(switch: FakeSwitch) -> None:
+    """qemu1 went off the link a third time, and qemu2 has let go of it twice."""
+    switch.port(0).quiesce_timeouts = 1
+    switch.port(0).down_epoch = 3
+    switch.port(0).ack = [2] * 8
+
+
+@pytest.mark.parametrize("since", ["closed", "detached", "dead", "in time so far"])
+def test_a_peer_that_was_late_and_can_write_no_more_is_not_told_of(since: str) -> None:
+    switch = healthy()
+    late(switch)
+    if since == "closed":
+        switch.port(0).ack = [3] * 8
+    elif since == "detached":
+        switch.detach(1)
+    elif since == "in time so far":
+        switch.port(0).quiesce_timeouts = 0
+    told = findings(switch, {0: True, 1: since != "dead"})
+    assert not [one for one in told if "closed its windows" in one.text]
+
+
 def bus_master_off(switch: FakeSwitch) -> None:
     switch.port(1).pcicmd = 0
 
@@ -48,6 +69,11 @@ CASES: dict[str, tuple[Callable[[FakeSwitch], object], str, bool]] = {
     "peer without bus mastering": (
         bus_master_off,
         "link to qemu2 is down: peer has not enabled bus mastering (PCICMD.BME=0)",
+        True,
+    ),
+    "peer that is late": (
+        late,
+        "qemu2 has still not closed its windows into it, and may write there",
         True,
     ),
     "peer not attached": (
