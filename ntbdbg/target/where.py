@@ -120,7 +120,8 @@ def _left_out() -> tuple[str, ...]:
     """A note for each file at those places that is not taken."""
     paths = [os.path.join(BARE_FOLDER, name) for name in BARE_NAMES]
     found = [(path, _foreign(path)) for path in paths]
-    return tuple(f"left out {path}, which {why}; its path names it" for path, why in found if why)
+    advice = "name it by its path if it is meant"
+    return tuple(f"left out {path}, which {why}; {advice}" for path, why in found if why)
 
 
 def _named(where: str, how: str) -> Found:

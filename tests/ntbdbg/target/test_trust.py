@@ -323,7 +323,9 @@ def test_one_that_nobody_named_must_be_ours(bare: Path, alien: Callable[[Path], 
     alien(bare)
     with api.open() as lab:
         assert lab.names == ()
-        assert lab.notes == [f"left out {bare}, which belongs to user {owner}; its path names it"]
+        assert lab.notes == [
+            f"left out {bare}, which belongs to user {owner}; name it by its path if it is meant"
+        ]
         with pytest.raises(TargetError) as caught:
             lab.guest("qemu1")
         assert str(caught.value) == (
@@ -338,7 +340,9 @@ def test_one_that_nobody_named_is_no_link(bare: Path) -> None:
     bare.symlink_to("real")
     with api.open() as lab:
         assert lab.names == ()
-        assert lab.notes == [f"left out {bare}, which is a link; its path names it"]
+        assert lab.notes == [
+            f"left out {bare}, which is a link; name it by its path if it is meant"
+        ]
         with pytest.raises(TargetError, match="is a link, which is not followed"):
             lab.guest("qemu1")
         assert lab.guest(str(bare)).read(0, len(SECRET)) == SECRET
