@@ -19,6 +19,7 @@ from ntbdbg.memory import AddressRange
 from ntbdbg.memory.formats import open_image, sniff
 from ntbdbg.memory.formats.bitmap import PageBitmap
 from ntbdbg.memory.image import ImageMemory
+from tests.support.avmlwriter import avml
 from tests.support.elfwriter import ET_EXEC, Load, elf_core, lime, note, prstatus
 from tests.support.kdumpwriter import PAGE, bitmap, flattened, kdump
 
@@ -491,6 +492,7 @@ def test_a_dump_that_vanishes_is_a_target_error(opened: Open, tmp_path: Path) ->
 
 SEEDS = [CORE, elf_core([Load(0, page(1))], many=True), DUMP, flattened(DUMP), lime([(0, page(5))])]
 SEEDS.append(kdump({0: page(1), 9: page(2)}, "zstd", absent=[4]))
+SEEDS += [flattened(CORE), avml([(0x1000, page(7)), (0x9000, os.urandom(9 * PAGE))])]
 
 
 @settings(
@@ -517,9 +519,12 @@ def test_any_damage_is_memory_or_an_error(
     data = bytearray(seed[:16]) + data[16 : max(16, int(length * len(data)))]
     try:
         memory = opened(bytes(data))
-        assert len(memory.read(address, 8)) == 8
+        for part in memory.readable():
+            assert memory.segments.find(part.start)
         for extent in memory.extents():
             assert memory.segments.find(extent.start)
+        assert 0 <= memory.left_out() <= sum(segment.size for segment in memory.segments)
+        assert len(memory.read(address, 8)) == 8
     except (FormatError, FaultError, UsageError):
         pass
 

@@ -17,6 +17,7 @@ from ntbdbg.errors import FaultError, UsageError
 from ntbdbg.memory import AddressRange, BufferMemory, PhysicalMemory, RamFile, Segment
 from ntbdbg.memory.segments import VGA_HOLE
 from ntbdbg.target.manifest import SegmentRecord
+from tests.support.avmlwriter import avml
 from tests.support.elfwriter import Load, elf_core, lime
 from tests.support.fakelab import FakeLab
 from tests.support.kdumpwriter import flattened, kdump
@@ -111,6 +112,14 @@ def _elf_many(folder: Path) -> PhysicalMemory:
     return _image(folder, elf_core([*loads, Load(0x3000, content(0x3000, 0x1800))], many=True))
 
 
+def _elf_flat(folder: Path) -> PhysicalMemory:
+    return _image(folder, flattened(elf_core([Load(*part) for part in _parts()]), 5000))
+
+
+def _avml(folder: Path) -> PhysicalMemory:
+    return _image(folder, avml(list(_parts())))
+
+
 def _lime(folder: Path) -> PhysicalMemory:
     return _image(folder, lime(list(_parts())))
 
@@ -139,7 +148,9 @@ LIVE = [_buffer, _ram_file, _bare, _lab]
 DUMPS = [
     _elf,
     _elf_many,
+    _elf_flat,
     _lime,
+    _avml,
     _kdump_zlib,
     _kdump_zstd,
     _kdump_snappy,
