@@ -25,6 +25,7 @@ from ntbdbg.memory.segments import overlaps, without
 
 MAX_SEGMENTS = 1 << 16
 
+_SHARED = "it shares the page of zeros"
 _BATCH = 4096
 """Page descriptors that are looked at in one go."""
 
@@ -158,23 +159,19 @@ class KdumpMemory(ImageMemory):
         Pages whose descriptors say that they cannot be had are kept in mind, and left out.
         """
         zero = self._zero if self._zeros_are_shared() else -1
+        problem = self._data.problem
         for low in range(first, last, _BATCH):
             page = low
             table = self._descriptors(low, min(low + _BATCH, last))
-            for filled, group in groupby(table, key=lambda row: self._is_filled(row, zero)):
+            kinds = [_SHARED if row and row.offset == zero else problem(row) for row in table]
+            for kind, group in groupby(kinds):
                 count = len(list(group))
-                if filled:
+                if kind is None:
                     yield page, page + count
-                elif filled is None:
+                elif kind is not _SHARED:
                     for lost in range(page, page + count):
                         self._lost.add(lost)
                 page += count
-
-    def _is_filled(self, row: Descriptor | None, zero: int) -> bool | None:
-        """Whether a page has data of its own; None if it cannot be had."""
-        if row is not None and row.offset == zero:
-            return False
-        return None if self._data.problem(row) else True
 
     def _zeros_are_shared(self) -> bool:
         """Whether the data behind the descriptors is one page of zeros, as all writers have it."""

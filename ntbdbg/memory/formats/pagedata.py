@@ -26,8 +26,9 @@ class PageData:
         self._table = table
         self._page = page
         self._codecs: dict[int, Decompress] = {}
-        in_pieces = isinstance(source, FlattenedFile) and source.truncated
-        self._never_written = CUT if in_pieces else INCOMPLETE
+        self._most, self._end = 2 * page, source.size
+        self._in_pieces = isinstance(source, FlattenedFile) and source.truncated
+        self._never_written = CUT if self._in_pieces else INCOMPLETE
 
     def descriptors(self, first: int, last: int) -> list[Descriptor | None]:
         """Of the dumped pages from the `first`-th to before the `last`-th; None: cut off."""
@@ -38,22 +39,27 @@ class PageData:
 
     def problem(self, page: Descriptor | None) -> str | None:
         """Why a page cannot be had, as its descriptor alone tells; None if it may be whole."""
+        if (
+            page is not None
+            and 0 < page.size <= self._most
+            and page.offset <= self._end - page.size
+        ):
+            return None  # nearly always
         if page is None:
             return CUT
         if page == _NONE:
             return self._never_written
-        if page.size > 2 * self._page:
+        if page.size > self._most:
             return f"its data in the dump is damaged: it claims {page.size:#x} bytes"
-        if page.offset + page.size > self._source.size:
-            return CUT
-        return None
+        return CUT if page.offset + page.size > self._end else None
 
     def read(self, page: Descriptor | None) -> bytes:
         """The page; raises PageError if it cannot be had, TargetError if a library lacks."""
         problem = self.problem(page)
         if problem or page is None:
             raise PageError(problem)
-        self._check_present(page)
+        if self._in_pieces:
+            self._check_present(page)
         data = self._source.read(page.offset, page.size)
         method = next((flag for flag in METHODS if page.flags & flag), 0)
         if method:
