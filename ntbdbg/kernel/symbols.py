@@ -15,8 +15,8 @@ from ntbdbg.kernel.names import Names
 IMAGE_START = 0xFFFF_8000_0000_0000
 """Symbols below are no addresses but values, such as offsets of per-CPU variables."""
 
-FEW_LOOKUPS = 16
-"""By name, before a dictionary is worth its making."""
+FEW_LOOKUPS = 128
+"""Different names, before a dictionary of all is worth its making: 300 times one search."""
 
 
 class Symbol(NamedTuple):
@@ -66,7 +66,7 @@ class SymbolTable(Sequence[Symbol]):
         self._unmoved, self._shift = addresses, shift
         self.names = Names.of(names)
         self.module = module
-        self._lookups = 0
+        self._found: dict[str, list[int]] = {}
         self._last = self._address(len(addresses) - 1) if addresses else 0
         self._end = max(end, self._last)
 
@@ -87,11 +87,15 @@ class SymbolTable(Sequence[Symbol]):
 
     def named(self, name: str) -> list[Symbol]:
         """Every symbol of that name: global ones first, then by address."""
-        self._lookups += 1
-        few = self._lookups <= FEW_LOOKUPS
-        indices = self.names.search(name, skip=1) if few else self._by_name.get(name, ())
-        found = [self._symbol(index) for index in indices]
+        found = [self._symbol(index) for index in self._indices(name)]
         return sorted(found, key=lambda symbol: not symbol.is_global)
+
+    def _indices(self, name: str) -> Sequence[int]:
+        if name not in self._found:
+            if len(self._found) >= FEW_LOOKUPS:
+                return self._by_name.get(name, ())
+            self._found[name] = list(self.names.search(name, skip=1))
+        return self._found[name]
 
     def at(self, address: int) -> Symbol | None:
         """The symbol that `address` is in; of several at one address a global one, else the first.
