@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 from ntbdbg.errors import NtbdbgError, TargetError, UntrustedError
 from ntbdbg.target import trust
@@ -96,7 +97,8 @@ def running_guest(name: str | None, which: str) -> GuestRecord:
     """
     manifest = choose(name)
     if name is None and manifest.lab != DEFAULT_LAB:
-        print(f"run: lab {manifest.lab!r}, the only one that runs", file=sys.stderr)
+        with suppress(OSError):  # nobody hears it
+            print(f"run: lab {manifest.lab!r}, the only one that runs", file=sys.stderr, flush=True)
     record = guest(manifest, which)
     if not record.is_alive():
         raise RunError(

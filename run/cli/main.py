@@ -6,7 +6,9 @@ Commands raise; only `main` knows how an error is printed and which exit code it
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -147,6 +149,10 @@ def main(arguments: Sequence[str]) -> int:
         return _complain(f"{error.format_message().rstrip('.')}; {hint}", error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         return _complain("interrupted", EXIT_INTERRUPTED)
+    except OSError as error:
+        if debug:
+            raise
+        return _refused(error)
     return result if isinstance(result, int) else 0
 
 
@@ -157,6 +163,18 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return words[:end], words[end:]
 
 
+def _refused(error: OSError) -> int:
+    """Tell what the system did not do for us: write the output, say, where no room is left."""
+    what = f"{error.filename}: " if error.filename else ""
+    # What is still buffered would be tried again, and fail again, at the interpreter's end.
+    with contextlib.suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.close(null)
+    return _complain(f"{what}{error.strerror or error}; --debug shows where", RunError.exit_code)
+
+
 def _complain(words: str, exit_code: int) -> int:
-    print(f"run: {words}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # the exit code still tells
+        print(f"run: {words}", file=sys.stderr, flush=True)
     return exit_code

@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 import pytest
@@ -11,6 +15,7 @@ import pytest
 from run.cli import main as module
 from run.cli.main import COMMANDS, main
 from run.cli.spellings import translate
+from run.config import CHECKOUT
 from run.errors import HostError, RunError, UsageError
 
 
@@ -157,3 +162,24 @@ def test_a_command_that_is_not_there(
 def test_help_of_a_command_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([name, "--help"]) == 0
     assert f"python3 run {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("redirect", "code", "said"),
+    [
+        (">/dev/full", 1, "run: No space left on device; --debug shows where\n"),
+        ("2>/dev/full", 0, ""),
+        ("nonsense 2>/dev/full", 2, ""),
+    ],
+)
+def test_streams_that_are_full(redirect: str, code: int, said: str, tmp_path: Path) -> None:
+    command = f'exec "$0" run status {redirect}'
+    done = subprocess.run(
+        ["sh", "-c", command, sys.executable],
+        cwd=CHECKOUT,
+        env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (code, said)
