@@ -82,11 +82,13 @@ class LinkStory:
 
     @property
     def level(self) -> str:
-        """``up``, ``partly up``, ``down``; empty if the link cannot be read."""
+        """``up``, ``partly up``, ``down``, ``no peer``; empty if the link cannot be read."""
         if self.link is None:
             return ""
         parts = [port.partition for port in self.link.ports if port.partition in self.names]
         states = {self.link.sees_up(a, b) for a in parts for b in parts if a != b}
+        if not states:
+            return "no peer"
         return "up" if states == {True} else "partly up" if True in states else "down"
 
     @property

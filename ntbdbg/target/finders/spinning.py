@@ -61,7 +61,11 @@ def _how_long(scene: Scene, seen: Evidence, guest: Guest, one: Look, watched: fl
     if behind and all(seconds >= BEHIND for seconds in behind.values()):
         words = ", ".join(f"{seconds:.0f} s by {whose}" for whose, seconds in behind.items())
         return f"its clock has stood still for about {words}"
-    return f"its clock stood still for the {watched:.1f} s that it was watched" if watched else ""
+    if not watched:
+        return ""
+    if one.tick is None or one.tick.due_ns is None:
+        return f"whenever it was looked at for {watched:.1f} s"
+    return f"its clock stood still for the {watched:.1f} s that it was watched"
 
 
 def _behind(scene: Scene, seen: Evidence, guest: Guest, one: Look) -> dict[str, float]:

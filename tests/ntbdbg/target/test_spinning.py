@@ -124,6 +124,12 @@ def test_a_guest_whose_clock_was_never_right_is_watched_alone(spin: Spinning) ->
     assert found.text.endswith("its clock stood still for the 1.0 s that it was watched")
 
 
+def test_a_processor_without_ticks_is_told_as_what_was_seen(spin: Spinning) -> None:
+    spin.due(UPTIME_NS + 10**6 * NS)
+    (found,) = spin.told()
+    assert found.text == "CPU 0 in my_spin with interrupts off, whenever it was looked at for 1.0 s"
+
+
 def test_a_moment_with_interrupts_off_is_nothing(spin: Spinning) -> None:
     spin.wall += 20
     spin.clock("qemu2", 20)

@@ -12,8 +12,10 @@ from ntbdbg.errors import KernelError
 from ntbdbg.target.evidence import Evidence, Scene
 from ntbdbg.target.examine import examine, examine_guest
 from ntbdbg.target.lab import Lab
+from ntbdbg.target.postmortem import LinkStory
 from ntbdbg.target.verdict import LINK, Severity, Verdict, about, heads, worst_first
 from ntbdbg.target.verdicts import verdicts
+from tests.support import stories
 from tests.support.fakekernel import FakeGuest
 from tests.support.fakelab import FakeLab
 from tests.support.fakelog import FakeLog
@@ -95,6 +97,13 @@ def test_the_page_of_the_link_is_gone(lab: FakeLab) -> None:
     with Lab.open(lab.folder) as opened:
         (found,) = about(examine(opened).verdicts, LINK)
     assert found.severity is Severity.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("names", "level"), [({0: "qemu1", 1: "qemu2"}, "up"), ({0: "qemu1"}, "no peer")]
+)
+def test_the_level_of_a_link(names: dict[int, str], level: str) -> None:
+    assert LinkStory(stories.link_story().link, names).level == level
 
 
 def test_a_finder_that_cannot_look_says_why(tmp_path: Path) -> None:
