@@ -193,6 +193,12 @@ class AppContext:
         text = place_note(place, size)
         if text:
             self.note(text)
+        if place.guest.is_assumed and not place.is_virtual:
+            from ntbdbg.target.rom import rom_note
+
+            doubt = rom_note(place.guest, place.address, size)
+            if doubt:
+                self.note(doubt)
 
     def note_left_out(self, name: str, memory: PhysicalMemory, *within: AddressRange) -> None:
         """Tell, after it was looked through, that parts of it cannot be read.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, ForeignError, KernelError
 from ntbdbg.kernel.locate import find_displaced, implausible
-from ntbdbg.memory.foreign import of_vmcoreinfo
+from ntbdbg.memory.architectures import of_vmcoreinfo
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.vmcoreinfo import Vmcoreinfo

@@ -12,7 +12,7 @@ from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.paging import PageTables
 from ntbdbg.kernel.virtual import VirtualMemory
 from ntbdbg.kernel.vmcoreinfo import FIRST_KEY, PAGE, Vmcoreinfo
-from ntbdbg.memory.foreign import of_vmcoreinfo
+from ntbdbg.memory.architectures import of_vmcoreinfo
 from ntbdbg.memory.segments import AddressRange
 
 if TYPE_CHECKING:

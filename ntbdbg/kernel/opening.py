@@ -15,7 +15,7 @@ from ntbdbg.kernel.linear import is_in_place
 from ntbdbg.kernel.liveness import by_liveness
 from ntbdbg.kernel.locate import contradiction, implausible, scan
 from ntbdbg.kernel.vmcoreinfo import Vmcoreinfo
-from ntbdbg.memory.foreign import of_vmcoreinfo
+from ntbdbg.memory.architectures import of_vmcoreinfo
 from ntbdbg.memory.image import ImageMemory
 from ntbdbg.memory.number import format_size
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What a RAM file shows at a glance of the machine it is of.
 
-Looked for in every file that no run.json knows, so it imports nothing; `foreign` and `e820` read on
-where there is a sign.
+Looked for in every file that no run.json knows, so it imports nothing; `architectures` and `e820`
+read on where there is a sign.
 """
 
 from __future__ import annotations

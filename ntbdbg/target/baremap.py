@@ -18,7 +18,7 @@ from ntbdbg.memory.segments import VGA_HOLE, AddressRange, SegmentMap
 from ntbdbg.memory.signs import ZERO_PAGE, foreign_heads, has_vectors
 
 if TYPE_CHECKING:
-    from ntbdbg.memory.foreign import Foreign
+    from ntbdbg.memory.architectures import Foreign
 
 DEFAULT_MACHINE = "q35"
 LEAST_SPLIT = min(threshold for threshold, _ in SPLITS.values())
@@ -61,7 +61,7 @@ def bare_map(path: str, size: int, machine: str | None, read: Read, note: Note) 
             )
         return assumed
     if foreign is not None:
-        from ntbdbg.memory.foreign import refusal
+        from ntbdbg.memory.architectures import refusal
 
         raise refusal(path, foreign, size)
     if told is None and not is_told and size >= LEAST_SPLIT:
@@ -89,7 +89,7 @@ def _foreign(read: Read, size: int) -> Foreign | None:
     """What a file is that does not begin as a PC's RAM does, if it is of another architecture."""
     if next(foreign_heads(read, size), None) is None:
         return None
-    from ntbdbg.memory.foreign import of_ram
+    from ntbdbg.memory.architectures import of_ram
 
     return of_ram(read, size)
 

@@ -16,6 +16,7 @@ from ntbdbg.memory.number import format_numbers, short_size
 from ntbdbg.ntb.findings import link_findings
 from ntbdbg.target.condition import Condition, condition_of
 from ntbdbg.target.differences import Traits, differences
+from ntbdbg.target.elsewhere import ram_elsewhere
 from ntbdbg.target.evidence import Evidence, Scene
 from ntbdbg.target.ntbview import view_ntb
 from ntbdbg.target.postmortem import GuestStory, LinkStory, Notable, Postmortem
@@ -114,9 +115,13 @@ class _Story:
             stuck=tuple(seen.attempt("tasks", self._stuck) or ()),
             modules=seen.modules or (),
             dmesg=tuple(_lines(seen.log)[-LOG_LINES:]) if seen.log else (),
-            problems=tuple(seen.problems),
+            problems=(*seen.problems, *(seen.attempt("RAM", self._elsewhere) or ())),
             incidents=frozenset(line for one in seen.incidents for line in one.lines),
         )
+
+    def _elsewhere(self) -> list[str]:
+        guest = self._evidence.guest
+        return ram_elsewhere(guest) if guest and self._evidence.kernel else []
 
     def _cpus(self) -> list[Notable]:
         traces = self._evidence.traces

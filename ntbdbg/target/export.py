@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, ForeignError, NtbdbgError, TargetError
 from ntbdbg.kernel.linear import DIRECT_MAP
-from ntbdbg.memory.foreign import of_ram
+from ntbdbg.memory.architectures import of_ram
 from ntbdbg.memory.formats.content import Content, Mapped, Tell, held
 from ntbdbg.memory.formats.kdumpformat import UTSNAME_FIELDS, UTSNAME_SIZE
 from ntbdbg.memory.formats.kdumpwrite import METHODS, write_kdump
@@ -19,6 +19,7 @@ from ntbdbg.memory.formats.sink import Sink
 from ntbdbg.memory.image import ImageMemory
 from ntbdbg.memory.number import format_size
 from ntbdbg.memory.ramfile import RamFile
+from ntbdbg.target.elsewhere import ram_elsewhere
 from ntbdbg.target.vcpus import Vcpus, vcpus_of
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def prepare(guest: Guest, *, now: float | None = None) -> Export:
     except NtbdbgError as error:
         foreign = _foreign(memory, error)
         notes.append(f"without what the kernel says of itself: {error.message}")
+    notes += ram_elsewhere(guest)
     if isinstance(memory, ImageMemory):
         notes += memory.facts.notes
     return Export(guest, content, vcpus, tuple(notes), foreign)

@@ -50,13 +50,16 @@ def command(app: AppContext, target: str | None) -> None:
 def _show_guest(app: AppContext, target: str) -> None:
     from ntbdbg.render.system import SystemView, system_facts
     from ntbdbg.render.verdicts import VerdictsOfOne, verdict_facts
+    from ntbdbg.target.elsewhere import ram_elsewhere
     from ntbdbg.target.examine import examine_guest
 
     guest = app.guest(target)
     with app.stillness():
         info, found = examine_guest(guest)
+        elsewhere = ram_elsewhere(guest)
     if app.json:
         facts = system_facts(info)
+        facts["notes"] = [*info.notes, *elsewhere]
         app.emit("info-guest", {"guest": guest.name, "verdicts": verdict_facts(found), **facts})
         return
     console = app.console()
@@ -64,3 +67,5 @@ def _show_guest(app: AppContext, target: str) -> None:
     console.print(SystemView(guest.name, info))
     for note in info.notes:
         app.note(f"{guest.name}: {note}")
+    for note in elsewhere:
+        app.note(note)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.cli.options import lab_command, target_argument
 from ntbdbg.inspect.memmap import memory_map
+from ntbdbg.target.elsewhere import ram_elsewhere
 from ntbdbg.target.reached import inbound
+from ntbdbg.target.rom import unsure_rom
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
@@ -29,11 +31,14 @@ def command(app: AppContext, target: str) -> None:
     """
     guest = app.guest(target)
     with app.stillness():
-        areas, windows = memory_map(guest.memory), inbound(guest)
+        areas, windows = memory_map(guest.memory, unsure_rom(guest)), inbound(guest)
+        notes = ram_elsewhere(guest, if_likely=True)
     from ntbdbg.render.memmap import MemoryMap, map_facts
 
     if app.json:
-        app.emit("map", {"guest": guest.name, **map_facts(areas, windows)})
-    else:
-        app.console().print(MemoryMap(areas, windows))
+        app.emit("map", {"guest": guest.name, **map_facts(areas, windows), "notes": notes})
+        return
+    app.console().print(MemoryMap(areas, windows))
+    for note in notes:
+        app.note(note)
     app.note_left_out(guest.name, guest.memory)

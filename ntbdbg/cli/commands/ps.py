@@ -34,17 +34,21 @@ def command(app: AppContext, target: str, tree: bool, threads: bool) -> None:
     """
     from ntbdbg.kernel.tasks import TaskWalker
     from ntbdbg.render.tasks import TaskTable, cpu_lines, task_facts
+    from ntbdbg.target.elsewhere import ram_elsewhere
 
     guest = app.guest(target)
     with app.stillness():
         walker = TaskWalker(guest.kernel)
         tasks, cpus = walker.walk(threads=threads), walker.cpus()
+        notes = ram_elsewhere(guest)
     if app.json:
         facts = {"tasks": [task_facts(task) for task in tasks], "cpus": [asdict(c) for c in cpus]}
-        app.emit("ps", {"guest": guest.name, **facts, "partial": tasks.partial})
+        app.emit("ps", {"guest": guest.name, **facts, "partial": tasks.partial, "notes": notes})
         return
     app.console().print(TaskTable(tasks, tree=tree, threads=threads))
     for line in cpu_lines(cpus):
         app.write(line)
     app.note_tearing(guest)
     app.note_partial(guest, tasks.partial)
+    for note in notes:
+        app.note(note)

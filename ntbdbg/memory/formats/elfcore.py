@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ntbdbg.errors import FormatError
+from ntbdbg.memory.architectures import Foreign, of_elf, refusal
 from ntbdbg.memory.file import CheckedFile
-from ntbdbg.memory.foreign import Foreign, of_elf, refusal
 from ntbdbg.memory.formats import elfformat as elf
 from ntbdbg.memory.formats.claims import Claims, Settled
 from ntbdbg.memory.formats.flattened import FlattenedFile

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from ntbdbg.errors import FormatError
-from ntbdbg.memory.foreign import Foreign, of_utsname, refusal
+from ntbdbg.memory.architectures import Foreign, of_utsname, refusal
 from ntbdbg.memory.formats import kdumpformat as layout
 from ntbdbg.memory.formats.flattened import FlattenedFile
 from ntbdbg.memory.formats.notes import MAX_NOTES, NoteFacts, read_notes

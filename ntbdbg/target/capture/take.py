@@ -24,6 +24,7 @@ from ntbdbg.target.capture.capture import DEAD
 from ntbdbg.target.capture.form import PAGE_FILE, VERSION
 from ntbdbg.target.capture.making import Making
 from ntbdbg.target.capture.packing import pack
+from ntbdbg.target.elsewhere import ram_elsewhere
 from ntbdbg.target.freeze import Standstill, ending_by_exception, frozen
 from ntbdbg.target.manifest import CHECKSUM_FILE, FILE_NAME, CaptureRecord, Manifest, VcpuRecord
 from ntbdbg.target.registers import read_registers
@@ -103,8 +104,10 @@ def take(lab: Lab, path: str, options: Options, progress: Progress, program: str
     started = time.time()
     with ending_by_exception(), Making(path, replace=options.replace) as making:
         guests = subject.chosen(lab, options.guests)
+        elsewhere = [note for guest in guests for note in ram_elsewhere(guest, if_likely=True)]
         making.check_room(_room(guests) * (2 if options.pack else 1))
         moment = _copy(lab, guests, making, options, progress)
+        moment.notes.extend(elsewhere)
         manifest = _manifest(lab, guests, moment, started, options.reason, program)
         _write(making, guests, manifest, moment)
         made = _conclude(making, options.pack, progress)

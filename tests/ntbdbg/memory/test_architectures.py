@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ntbdbg.errors import FormatError
 from ntbdbg.memory import devicetree, formats
-from ntbdbg.memory.foreign import of_elf, of_ram, of_utsname, of_vmcoreinfo
+from ntbdbg.memory.architectures import of_elf, of_ram, of_utsname, of_vmcoreinfo
 from tests.ntbdbg.conftest import Run
 from tests.support.elfwriter import Load, elf_core, note
 from tests.support.fakekernel import FakeGuest
