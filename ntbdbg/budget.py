@@ -17,7 +17,10 @@ BYTES, MOST_BYTES = 192 << 20, 768 << 20
 """Copied from the guest and kept: types, names, text of the log."""
 
 STEPS, MOST_STEPS = 1 << 20, 1 << 24
-"""Reads of the guest's memory by virtual address."""
+"""Reads of the guest's memory by virtual address, and what takes as long: some microseconds."""
+
+BYTES_OF_A_STEP = 1 << 14
+"""Copied in one read; a longer one is so many steps more."""
 
 RAM_OF_AN_ITEM = 1 << 10
 """Bytes of RAM that earn one more item and step."""
@@ -73,11 +76,11 @@ class Budget:
             for left, new in zip((self.items, self.bytes, self.steps), grown, strict=True)
         )
 
-    def step(self) -> None:
-        """One more read; raises SpentError if that is too many."""
-        self.steps -= 1
+    def step(self, count: int = 1) -> None:
+        """One more read, or work that takes as long as `count`; SpentError if that is too much."""
+        self.steps -= count
         if self.steps < 0:
-            raise self._lacks(f"its memory was read {self._whole[2]:,} times")
+            raise self._lacks(f"it asks for more than {self._whole[2]:,} looks at its memory")
 
     def take(self, items: int = 0, bytes: int = 0) -> None:  # noqa: A002
         """Something was found, or is about to be kept; raises SpentError if that is too much."""

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel
 
 
+STEPS_OF_A_FRAME = 8
+"""What it takes to find one, to name it and to show it, in steps of the budget."""
+
+
 @dataclass(frozen=True)
 class Named:
     """A frame with its name.
@@ -114,6 +118,7 @@ class Backtracer:
         return unwind(self._kernel.virtual, self._orc, start)
 
     def _named(self, found: Unwound) -> Backtrace:
+        self._kernel.step(STEPS_OF_A_FRAME * len(found.frames))
         named = tuple(Named(frame, self._name(frame)) for frame in found.frames)
         return Backtrace(named, found.end, found.problem, found.notes)
 

@@ -122,10 +122,10 @@ class Kernel:
         """What a walk that begins now may spend: the command's, or one of its own."""
         return self._budget or Budget.for_ram(self.memory.segments.total)
 
-    def step(self) -> None:
-        """Count one read that somebody else does for a walk; SpentError if that is too many."""
+    def step(self, count: int = 1) -> None:
+        """Count a read that somebody else does for a walk; SpentError if that is too many."""
         if self._budget is not None:
-            self._budget.step()
+            self._budget.step(count)
 
     # -- addresses -------------------------------------------------------------------------
 

@@ -63,7 +63,7 @@ class LogTail:
 
     def _reopen(self, notes: list[str]) -> PrintkRing:
         kernel = self._find()
-        ring = PrintkRing(kernel.virtual, kernel.info)
+        ring = PrintkRing(kernel.virtual, kernel.info, lambda: kernel.budget)
         # Without KASLR two boots say the same of themselves, but the last record is not there.
         again = self._boot == kernel.info.text and (
             not self._next or ring.read(self._next - 1).records

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.budget import SpentError
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 MOST_MODULES = 4096
 MOST_USERS = 256
+STEPS_OF_A_MODULE = 64
+"""What it takes to read one and to show it, in steps of the budget."""
+
 MOST_MEMORIES = 32
 """Kinds of memory of a module; Linux has 7 (MOD_MEM_NUM_TYPES)."""
 
@@ -103,6 +107,7 @@ class ModuleWalker:
         offset = self.module.find("list").offset
         for node in nodes:
             try:
+                self.budget.step(STEPS_OF_A_MODULE)
                 found.append(self._module(node - offset))
             except SpentError as error:
                 found.partial = error.message
@@ -132,8 +137,7 @@ class ModuleWalker:
     def _regions(self, record: Record) -> Iterator[Region]:
         """Its memory, text first."""
         if record.has("mem"):  # 6.4, ac3b432839234 ("module: replace module_layout with …")
-            kinds = self._memory_kinds(self.module.length("mem", MOST_MEMORIES))
-            places = [(kind, f"mem[{i}]") for i, kind in enumerate(kinds)]
+            places = [(kind, f"mem[{i}]") for i, kind in enumerate(self._memory_kinds)]
         else:  # 4.5, 7523e4dc5057 ("module: use a structure to encapsulate layout.")
             places = [("core", "core_layout"), ("init", "init_layout")]
         for kind, path in places:
@@ -141,8 +145,10 @@ class ModuleWalker:
             if size:
                 yield Region(kind, record.number(f"{path}.base"), size)
 
-    def _memory_kinds(self, count: int) -> list[str]:
+    @cached_property
+    def _memory_kinds(self) -> list[str]:
         """Names of the elements of ``mem``, from ``enum mod_mem_type``."""
+        count = self.module.length("mem", MOST_MEMORIES)
         kinds = [f"memory {index}" for index in range(count)]
         btf = self.layouts.btf
         found = btf.enumerator("MOD_TEXT")

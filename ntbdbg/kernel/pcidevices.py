@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 MOST_BUSES = 1 << 16
 MOST_ON_BUS = 256
+STEPS_OF_A_DEVICE = 256
+"""What it takes to read one and to show it, in steps of the budget."""
+
 LONGEST_NAME = 256
 MOST_RESOURCES = 64
 """Of a device; Linux has 17 (DEVICE_COUNT_RESOURCE)."""
@@ -127,6 +130,7 @@ class _Walk:
 
     def _take(self, address: int, found: Listing[PciDevice]) -> None:
         self.budget.take(items=1)
+        self.budget.step(STEPS_OF_A_DEVICE)
         try:
             found.append(self._device(address))
         except FaultError as error:

@@ -8,10 +8,11 @@ out, so neither symbols nor types are needed; kernel ``kernel/printk/printk_ring
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ntbdbg.budget import Budget, SpentError
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.printklayout import RingLayout
 from ntbdbg.kernel.printktext import ID_MASK, NonsenseError, TextReader
@@ -80,12 +81,16 @@ class PrintkRing:
     """The ring that `info` describes.
 
     :param memory: the guest's memory by VA
+    :param budget: gives what the records and texts of one look draw from
     :raises KernelError: the kernel is too old, or sizes make no sense
     :raises FaultError: the ring is not mapped
     """
 
-    def __init__(self, memory: PhysicalMemory, info: Vmcoreinfo) -> None:
+    def __init__(
+        self, memory: PhysicalMemory, info: Vmcoreinfo, budget: Callable[[], Budget] = Budget
+    ) -> None:
         self._memory = memory
+        self._budget = budget
         self._layout = layout = RingLayout.of(info)
         ring = layout.ring_address(memory)
         count_bits = self._number(ring + layout.count_bits, 4)
@@ -107,14 +112,16 @@ class PrintkRing:
         notes: list[str] = []
         records: list[LogRecord] = []
         left = 4 * min(MOST_TEXT, self._size)  # a byte that is no text becomes four characters
+        budget = self._budget()
         try:
             for record in self._records(since, notes):
                 left -= len(record.text)
+                budget.take(items=1, bytes=len(record.text))
                 if left < 0:
                     notes.append("records hold more text than the ring can; the rest is left out")
                     break
                 records.append(record)
-        except FaultError as error:
+        except (FaultError, SpentError) as error:
             notes.append(f"the newest records are missing: {error.message}")
         records.sort(key=lambda record: record.seq)
         return KernelLog(tuple(records), tuple(notes))

@@ -231,7 +231,7 @@ def read_log(kernel: Kernel) -> KernelLog:
 
     :raises KernelError, FaultError: it cannot be read
     """
-    return PrintkRing(kernel.virtual, kernel.info).read()
+    return PrintkRing(kernel.virtual, kernel.info, lambda: kernel.budget).read()
 
 
 def _free_pages(kernel: Kernel) -> int:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel
     from ntbdbg.kernel.members import Record
 
+STEPS_OF_A_TASK = 48
+"""What it takes to read one and to show it, in steps of the budget; no sound guest has so many in
+so little RAM that it meets the end."""
+
 MOST_TASKS = 1 << 16
 MOST_THREADS = 1 << 16
 
@@ -88,6 +92,7 @@ class TaskWalker:
         try:
             for address in self._addresses(threads, budget, found):
                 budget.take(items=1)
+                budget.step(STEPS_OF_A_TASK)
                 self._take(address, running, found)
         except SpentError as error:
             found.partial = error.message

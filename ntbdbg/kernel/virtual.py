@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from ntbdbg.budget import BYTES_OF_A_STEP
 from ntbdbg.errors import FaultError, NtbdbgError, UsageError
 from ntbdbg.memory.base import ADDRESS_LIMIT, Losses, PhysicalMemory
 from ntbdbg.memory.segments import AddressRange, Segment, SegmentMap
@@ -57,7 +58,7 @@ class VirtualMemory(PhysicalMemory):
 
     def read(self, address: int, size: int) -> bytes:
         if self._budget is not None:
-            self._budget.step()
+            self._budget.step(1 + size // BYTES_OF_A_STEP)
         parts = []
         done = 0
         for gpa, length in self._some(address, size):

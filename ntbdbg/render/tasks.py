@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from ntbdbg.kernel.tasks import CpuTask, Task
 
+DEEPEST = 64
+"""Levels of a tree that are indented; a damaged guest may have a child in each line."""
+
 _STATES = {"R": "green", "D": "red", "Z": "yellow", "T": "yellow", "t": "yellow"}
 
 
@@ -43,7 +46,7 @@ class TaskTable:
                 str(task.ppid),
                 Text(task.state, _STATES.get(task.state, "")),
                 f"{task.cpu}{'*' if task.running else ''}",
-                "  " * depth + shown_name(task),
+                "  " * min(depth, DEEPEST) + shown_name(task),
             )
         yield table
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ntbdbg.budget import SpentError
 from ntbdbg.errors import FaultError, KernelError, TargetError
 from ntbdbg.kernel.backtrace import Backtrace, Backtracer
 from ntbdbg.kernel.tasks import CpuTask, Task, TaskWalker
@@ -99,12 +100,19 @@ class Backtraces:
         found = self._walker.walk(threads=threads)
         self.partial = found.partial
         for task in filter(chosen, found):
-            if task.running:
-                current = CpuTask(task.cpu, task.pid, task.name, task.address)
-                yield self._on_cpu(task.cpu, current, task.state)
-            else:
-                trace = self._tracer.of_task(task.address)
-                yield Stack(task.cpu, task.pid, task.name, task.state, False, trace)
+            try:
+                stack = self._of_task(task)
+            except SpentError as error:
+                self.partial = error.message
+                return
+            yield stack
+
+    def _of_task(self, task: Task) -> Stack:
+        if task.running:
+            current = CpuTask(task.cpu, task.pid, task.name, task.address)
+            return self._on_cpu(task.cpu, current, task.state)
+        trace = self._tracer.of_task(task.address)
+        return Stack(task.cpu, task.pid, task.name, task.state, False, trace)
 
     def task(self, pid: int) -> Stack:
         """What the task or thread `pid` does; raises TargetError if there is none."""

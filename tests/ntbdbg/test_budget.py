@@ -22,7 +22,10 @@ def test_what_is_there_can_be_spent_to_the_last() -> None:
     [
         (lambda budget: budget.take(items=2000), "1,000 things were found in it"),
         (lambda budget: budget.take(bytes=3 << 20), "2 MiB of its data were asked for"),
-        (lambda budget: [budget.step() for _ in range(6)], "its memory was read 5 times"),
+        (
+            lambda budget: [budget.step() for _ in range(6)],
+            "more than 5 looks at its memory",
+        ),
     ],
 )
 def test_what_lacks_is_told_and_stays_so(draw, words: str) -> None:
@@ -31,7 +34,8 @@ def test_what_lacks_is_told_and_stays_so(draw, words: str) -> None:
         draw(budget)
     assert isinstance(first.value, KernelError)
     assert "ask for less" in str(first.value)
-    assert budget.spent == f"{words}, more than a sound guest needs"
+    assert budget.spent is not None
+    assert budget.spent.endswith(f"{words}, more than a sound guest needs")
     with pytest.raises(SpentError):
         draw(budget)
 

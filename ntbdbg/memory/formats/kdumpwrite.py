@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from ntbdbg.errors import TargetError
 from ntbdbg.memory.base import AddressRange, PhysicalMemory
 from ntbdbg.memory.formats import kdumpformat as layout
 from ntbdbg.memory.formats.content import CHUNK, Content, Tell, held, padded
@@ -14,6 +15,9 @@ from ntbdbg.memory.formats.sink import Sink
 PAGE = 4096
 ZLIB_LEVEL = 1
 ZSTD_LEVEL = 1
+
+MOST_PAGES = 1 << 34
+"""64 TiB: what Linux takes with four levels of page tables (MAX_PHYSMEM_BITS)."""
 
 METHODS = {"zstd": layout.ZSTD, "zlib": layout.ZLIB}
 
@@ -29,6 +33,12 @@ Runs = list[tuple[int, int]]
 def write_kdump(content: Content, sink: Sink, tell: Tell, method: str = "zstd") -> int:
     """Every page of RAM, compressed by `method`; gives the size of the file in bytes."""
     runs = _page_runs(content.memory)
+    if runs[-1][1] > MOST_PAGES:
+        raise TargetError(
+            f"{content.memory.name}: RAM up to {runs[-1][1] * PAGE:#x} is too much for kdump, "
+            "which tells of each page of it",
+            hint="--format elf has no such limit",
+        )
     notes = build_notes(content.vcpus, content.vmcoreinfo)
     sub_blocks = -(-(layout.SUB_SIZE + len(notes)) // PAGE)
     pages = runs[-1][1]

@@ -12,6 +12,7 @@ import pytest
 from ntbdbg.budget import Budget
 from ntbdbg.cli.context import AppContext
 from ntbdbg.cli.main import main
+from ntbdbg.kernel.tasks import STEPS_OF_A_TASK
 from tests.support.fakekernel import FakeGuest
 from tests.support.fakelinux import furnish
 from tests.support.linuxlab import LinuxLab
@@ -55,10 +56,10 @@ class Small(Budget):
 def test_what_it_lacked_is_told_once(
     lab: LinuxLab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("ntbdbg.budget.Budget", lambda: Small(items=130))
+    monkeypatch.setattr("ntbdbg.budget.Budget", lambda: Small(steps=50 * STEPS_OF_A_TASK))
     assert main(["ps", "qemu1"]) == 0
     out, err = capsys.readouterr()
-    assert 20 <= sum(line.rstrip().endswith(" x") for line in out.splitlines()) < 100
-    assert err.count("130 things were found in it, more than a sound guest needs") == 1
+    assert 10 <= sum(line.rstrip().endswith(" x") for line in out.splitlines()) < 100
+    assert err.count("looks at its memory, more than a sound guest needs") == 1
     assert main(["ps", "qemu1", "--json"]) == 0
-    assert "130 things" in json.loads(capsys.readouterr().out)["partial"]
+    assert "looks at its memory" in json.loads(capsys.readouterr().out)["partial"]

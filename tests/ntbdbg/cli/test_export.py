@@ -28,6 +28,7 @@ from tests.support.elfwriter import Load, elf_core, note, prstatus
 from tests.support.fakekernel import FakeGuest
 from tests.support.fakelab import FakeLab
 from tests.support.fakeqmp import REGISTERS
+from tests.support.hugeelf import open_huge
 from tests.support.kdumpwriter import kdump
 
 MIB = 1 << 20
@@ -413,3 +414,12 @@ def test_registers_of_a_live_guest_come_from_qemu(
     (told,) = parse_registers(REGISTERS)
     assert opened(path).facts.vcpus[0]["rip"] == told.registers["rip"]
     assert opened(path).facts.vcpus[0]["cr3"] == told.registers["cr3"]
+
+
+def test_a_file_that_claims_very_much_is_no_kdump(tmp_path: Path, ntbdbg: Run) -> None:
+    core = tmp_path / "huge.core"
+    open_huge(core).close()
+    done = ntbdbg("export", core, "--format", "kdump", "-o", tmp_path / "out")
+    assert done.returncode == 3
+    assert "RAM up to 0x4000000000000 is too much for kdump" in done.stderr
+    assert not (tmp_path / "out").exists()

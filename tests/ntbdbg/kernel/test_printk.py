@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from ntbdbg.budget import Budget
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.kernel import Kernel
 from ntbdbg.kernel.printk import KernelLog, PrintkRing
@@ -20,6 +21,17 @@ WORD = (1 << 64) - 1
 def read(guest: FakeGuest, memory: BufferMemory | None = None, since: int = 0) -> KernelLog:
     kernel = Kernel.open(memory or guest.memory)
     return PrintkRing(kernel.virtual, kernel.info).read(since)
+
+
+def test_records_beyond_what_may_be_spent_are_told_of() -> None:
+    guest = FakeGuest()
+    log = FakeLog(guest)
+    for number in range(20):
+        log.add(f"record {number}")
+    kernel = Kernel.open(guest.memory)
+    found = PrintkRing(kernel.virtual, kernel.info, lambda: Budget(items=12)).read()
+    assert texts(found) == [f"record {number}" for number in range(12)]
+    assert "12 things were found" in found.notes[0]
 
 
 def texts(log: KernelLog) -> list[str]:

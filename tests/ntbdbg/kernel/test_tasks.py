@@ -11,7 +11,7 @@ from ntbdbg.budget import Budget
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.kernel import Kernel
 from ntbdbg.kernel.listing import Listing
-from ntbdbg.kernel.tasks import Task, TaskWalker
+from ntbdbg.kernel.tasks import STEPS_OF_A_TASK, Task, TaskWalker
 from tests.support.fakekernel import FakeGuest
 from tests.support.faketasks import DISK, IDLE, SLEEPING, ZOMBIE, FakeTasks
 
@@ -203,6 +203,17 @@ def test_what_runs_out_gives_a_part_that_says_so() -> None:
     found = TaskWalker(Kernel.open(guest.memory, budget=budget)).walk()
     assert found.partial == budget.spent
     assert "31 things were found" in (found.partial or "")
+
+
+def test_tasks_without_end_cost_what_one_command_may_spend() -> None:
+    guest = FakeGuest()
+    tasks = FakeTasks(guest)
+    for pid in range(1, 61):
+        tasks.add(pid, "x")
+    budget = Budget(steps=40 * STEPS_OF_A_TASK)
+    found = TaskWalker(Kernel.open(guest.memory, budget=budget)).walk()
+    assert 20 < len(found) < 40
+    assert "looks at its memory" in (found.partial or "")
 
 
 def test_a_kernel_without_types() -> None:
