@@ -20,8 +20,8 @@ def check(qemu: str, patterns: Sequence[str]) -> None:
         )
     for pattern in patterns:
         if not fnmatch.filter(known, pattern):
-            near = sorted(name for name in known if name.startswith("idt_ntb"))[:4]
-            hint = f"try 'idt_ntb_*' ({', '.join(near)}, …)" if near else "see -trace help of QEMU"
+            near = sorted(name for name in known if name.startswith(("idt_ntb", "ntb_")))[:4]
+            hint = f"try '*ntb_*' ({', '.join(near)}, …)" if near else "see -trace help of QEMU"
             raise UsageError(f"--trace {pattern}: no event is called so", hint=hint)
 
 

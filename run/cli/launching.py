@@ -191,7 +191,7 @@ def _options() -> list[Callable[[F], F]]:
             "--trace",
             multiple=True,
             metavar="PATTERN",
-            help="QEMU trace events into the guests' logs, e.g. 'idt_ntb_*'; repeatable.",
+            help="QEMU trace events into the guests' logs, e.g. '*ntb_*'; repeatable.",
         ),
         option(
             "--ssh-port-base",

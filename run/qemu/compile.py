@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from pathlib import Path
 
 from run.config import Paths
 from run.debian.apt import Apt, Package
-from run.errors import RunError
 from run.locks import exclusive
 from run.qemu import overlay, sanitize, tools
 from run.qemu.source import SOURCES, QemuSource, pristine
@@ -101,7 +99,9 @@ class Compilation:
                 shutil.copy2(self._build / target, folder / "bin")
             if self.inputs.sanitize:
                 with self.steps.step("qemu: the device with sanitizers") as step:
-                    sanitize.build(step, self._build, QEMU, folder / "bin" / QEMU, self.jobs)
+                    sanitize.build(
+                        step, self._build, self._sources, QEMU, folder / "bin" / QEMU, self.jobs
+                    )
         with self.steps.step("qemu: firmware") as step:
             tools.unpack_firmware(step, self.apt, self.inputs.firmware, folder / "firmware")
 
@@ -112,11 +112,13 @@ class Compilation:
             self._configure()
             with self.steps.step("qemu: compile the device") as step:
                 ninja: list[str | Path] = ["ninja", "-C", self._build]
-                names = step.run([*ninja, "--quiet", "-t", "targets", "all"])
-                ours = re.findall(r"^(\S*idt-ntb-\S*\.c\.o):", names, re.MULTILINE)
-                if not ours:
-                    raise RunError("this QEMU builds nothing of the device")
-                step.run([*ninja, f"-j{self.jobs}", *ours])
+                step.run([*ninja, "build.ninja"])  # the overlay may have other files now
+                ours = sanitize.commands(self._build, self._sources)
+                step.run([*ninja, f"-j{self.jobs}", *(command["output"] for command in ours)])
+
+    @property
+    def _sources(self) -> list[str]:
+        return overlay.device_sources(self.inputs.overlay)
 
     @property
     def _tree(self) -> Path:

@@ -50,6 +50,13 @@ def named(overlay: Path, *, patches: bool = True) -> list[str]:
     return sorted(names)
 
 
+def device_sources(overlay: Path) -> list[str]:
+    """The C files of the device: those that `overlay` has or patches, QEMU's tests apart."""
+    return [
+        name for name in named(overlay) if name.endswith(".c") and not name.startswith("tests/")
+    ]
+
+
 def stage(step: Step, overlay: Path, pristine: Path, stage_dir: Path) -> set[str]:
     """Fill the empty folder `stage_dir` with every file that differs from `pristine`.
 

@@ -9,7 +9,9 @@ mistakes that are not ours.
 from __future__ import annotations
 
 import json
+import os
 import shlex
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,21 +21,20 @@ from run.steps import Step
 #: what finds an access outside of an object, and what C leaves undefined, and ends QEMU then
 FLAGS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
 
-#: how our files are told from others in a list of commands
-_OURS = "/hw/misc/idt-ntb-"
-
 _LINKERS = ("c_LINKER", "c_LINKER_RSP")
 
 
-def build(step: Step, tree: Path, program: str, target: Path, jobs: int) -> None:
-    """Make `target`, which is `program` of the build folder `tree` with sanitizers in our files.
+def build(
+    step: Step, tree: Path, sources: Sequence[str], program: str, target: Path, jobs: int
+) -> None:
+    """Make `target`, which is `program` of the build folder `tree` with sanitizers in `sources`.
 
     :param step: its log takes what the compiler says
+    :param sources: relative to the source tree, of which `tree` is a subfolder
     """
     scratch = target.parent / "sanitized-objects"
     scratch.mkdir(parents=True)
-    commands = json.loads((tree / "compile_commands.json").read_text(encoding="utf-8"))
-    ours = [command for command in commands if _OURS in command["file"]]
+    ours = commands(tree, sources)
     objects = {c["output"]: scratch / Path(c["output"]).name for c in ours}
     lines = [_compiler(shlex.split(c["command"]), objects[c["output"]]) for c in ours]
     with ThreadPoolExecutor(jobs) as pool:
@@ -42,6 +43,21 @@ def build(step: Step, tree: Path, program: str, target: Path, jobs: int) -> None
     for path in objects.values():
         path.unlink()
     scratch.rmdir()
+
+
+def commands(tree: Path, sources: Sequence[str]) -> list[dict[str, str]]:
+    """How each of `sources` is compiled: ``file``, ``output``, ``command``, as CMake has it.
+
+    :param tree: a build folder, one level below the source tree
+    :raises RunError: this QEMU does not compile one of them
+    """
+    listed = json.loads((tree / "compile_commands.json").read_text(encoding="utf-8"))
+    root = tree.parent.resolve()
+    known = {os.path.relpath(tree.resolve() / c["file"], root): c for c in listed}
+    missing = [name for name in sources if name not in known]
+    if missing or not sources:
+        raise RunError(f"this QEMU compiles nothing of {', '.join(missing) or 'the device'}")
+    return [known[name] for name in sources]
 
 
 def _compiler(words: list[str], output: Path) -> list[str]:

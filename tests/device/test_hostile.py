@@ -111,7 +111,7 @@ def test_registers_do_not_come_from_the_page(bench: Bench) -> None:
     a, b = linked_pair(bench)
     registers = [nt.NTCTL, nt.NTINTMSK, nt.INDBELLMSK, nt.MSGSTSMSK, nt.BARSETUP2, nt.BARLIMIT2]
     before = [a.read(register) for register in registers]
-    for block in ("levels", "mirror", "ram", "routes", "image", "statistics"):
+    for block in ("levels", "ram", "windows", "statistics", "mirror", "image", "tables"):
         offset, size = BLOCKS[block]
         at = PORT_OFF + offset
         bench.page.bytes[at : at + size] = b"\xa5" * size

@@ -161,6 +161,7 @@ def test_one_leaves_and_comes_back(six: tuple[Bench, list[Port]]) -> None:
         assert all(port.link_up(other) for other in ports[:5] if other is not port)
     bench.ram(5).unlink()
     ports[5] = bench.start(5, nports=6)
+    ports[5].enable_msi()
     ports[5].init_link_events(nports=6)
     ports[5].link_enable()
     for port in ports[:5]:

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -17,16 +17,17 @@ import pytest
 from run.builds import default_jobs
 from run.config import Paths, cache_dir
 from run.errors import RunError
-from run.qemu import wrynose
+from run.qemu import overlay, sanitize, wrynose
 from run.steps import StepError, Steps
 from tests.device.qtest import Build
 
 SOURCES = Path(__file__).parents[2] / "qemu_src"
-DEVICE = sorted((SOURCES / "hw/misc").glob("idt-ntb-*.c"))
+DEVICE = overlay.device_sources(SOURCES)
+CORE = [name for name in DEVICE if Path(name).name.startswith("ntb-")]
 OURS = [path for path in SOURCES.rglob("*.[ch]") if path.is_file()]
 
 #: __has_include is no architecture, but checkpatch.pl takes it for one
-FALSE_ALARMS = {("idt-ntb-compat.h", "architecture specific defines should be avoided")}
+FALSE_ALARMS = {("ntb-compat.h", "architecture specific defines should be avoided")}
 
 
 def test_qtest_of_the_device(build: Build, tmp_path: Path) -> None:
@@ -56,7 +57,7 @@ def source_tree() -> Path:
     """A QEMU source with a finished build in it, whatever overlay it was built with."""
     for commands in sorted((cache_dir() / "qemu-trees").glob("*/tree/build/compile_commands.json")):
         text = commands.read_text()
-        if "hw/misc/idt-ntb-irq.c" in text and "-fsanitize=address" not in text:
+        if all(name in text for name in DEVICE) and "-fsanitize=address" not in text:
             return commands.parents[1]
     pytest.fail("no compiled QEMU source in the cache: python3 run build qemu --force")
 
@@ -91,33 +92,82 @@ def test_style_is_looked_at(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def staged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Our files, and the trace header that belongs to them."""
-    folder = tmp_path_factory.mktemp("staged") / "hw/misc"
-    folder.mkdir(parents=True)
-    for path in (SOURCES / "hw/misc").iterdir():
-        shutil.copy(path, folder)
-    patch = (SOURCES / "patches/0003-hw-misc-trace-events.patch").read_text()
-    events = folder / "trace-events"
-    events.write_text("\n".join(re.findall(r"^\+(idt_ntb_.*)", patch, re.MULTILINE)) + "\n")
-    tool = [sys.executable, str(source_tree() / "scripts/tracetool.py"), "--group=hw_misc"]
-    tool += ["--format=h", "--backends=log", str(events), str(folder / "trace.h")]
+    root = tmp_path_factory.mktemp("staged")
+    shutil.copytree(SOURCES / "hw", root / "hw")
+    folder = root / "hw/ntb"
+    tool = [sys.executable, str(source_tree() / "scripts/tracetool.py"), "--group=hw_ntb"]
+    tool += ["--format=h", "--backends=log", str(folder / "trace-events"), str(folder / "trace.h")]
     subprocess.run(tool, check=True, timeout=60)
-    return folder
+    return root
 
 
-@pytest.mark.parametrize("path", DEVICE, ids=lambda path: path.name)
-def test_compiles_without_a_warning(path: Path, staged: Path) -> None:
-    """With QEMU's own warnings, as errors."""
+def compiled(name: str, staged: Path, output: str | Path) -> subprocess.CompletedProcess[str]:
+    """Compile file `name` of ours with QEMU's own warnings, as errors."""
     build = source_tree() / "build"
-    commands = json.loads((build / "compile_commands.json").read_text())
-    (like,) = [c for c in commands if c["file"].endswith("hw/misc/idt-ntb-irq.c")]
-    words = shlex.split(like["command"])
-    at = words.index("-o")
-    compiler = [word for word in words[:at] if not word.startswith(("-MQ", "-MF", "-MD"))]
-    compiler = [w for w in compiler if not w.endswith(".o") and not w.endswith(".o.d")]
+    (command,) = sanitize.commands(build, [name])
+    words = shlex.split(command["command"])
+    compiler = [word for word in words[: words.index("-o")] if not word.startswith("-M")]
+    compiler = [w for w in compiler if not w.endswith((".o", ".o.d"))]
     argv = [*compiler[:1], f"-I{SOURCES / 'include'}", *compiler[1:], "-Werror"]
-    argv += ["-o", os.devnull, "-c", str(staged / path.name)]
-    done = subprocess.run(argv, cwd=build, capture_output=True, text=True, timeout=120, check=False)
+    argv += ["-o", str(output), "-c", str(staged / name)]
+    return subprocess.run(argv, cwd=build, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize("name", DEVICE)
+def test_compiles_without_a_warning(name: str, staged: Path) -> None:
+    done = compiled(name, staged, os.devnull)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def symbols(staged: Path) -> dict[str, tuple[set[str], set[str]]]:
+    """Of each of our objects: the global symbols that it defines, and those that it wants."""
+    found = {}
+    for name in DEVICE:
+        target = staged / f"{Path(name).stem}.o"
+        assert compiled(name, staged, target).returncode == 0
+        said = subprocess.run(["nm", "-g", target], capture_output=True, text=True, check=True)
+        words = [line.split() for line in said.stdout.splitlines()]
+        wanted = {word[-1] for word in words if word[-2] == "U"}
+        found[name] = {word[-1] for word in words} - wanted, wanted
+    return found
+
+
+def test_calls_go_one_way(symbols: dict[str, tuple[set[str], set[str]]]) -> None:
+    owner = {symbol: name for name, (defined, _) in symbols.items() for symbol in defined}
+    graph = {
+        name: {owner[symbol] for symbol in wanted if symbol in owner}
+        for name, (_, wanted) in symbols.items()
+    }
+    assert graph["hw/ntb/ntb-life.c"]
+    try:
+        list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(f"calls in a circle: {' → '.join(error.args[1])}")
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_the_core_calls_no_frontend(
+    name: str, symbols: dict[str, tuple[set[str], set[str]]]
+) -> None:
+    assert not [symbol for symbol in symbols[name][1] if symbol.lower().startswith("idt_")]
+
+
+def test_all_of_the_device_is_sanitized(sanitized: Build) -> None:
+    """The compiler gives each file that it instruments a constructor of its own."""
+    said = subprocess.run(
+        ["readelf", "--symbols", "--wide", sanitized.qemu],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found, file = set(), ""
+    for words in map(str.split, said.stdout.splitlines()):
+        if len(words) > 7 and words[3] == "FILE":
+            file = words[7]
+        elif len(words) > 7 and words[7].startswith("_sub_I_00099"):
+            found.add(file)
+    assert sorted(found) == sorted(Path(name).name for name in DEVICE)
 
 
 def test_compiles_against_qemu_10_2(tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ def test_sanitizers_change_the_key_and_share_the_tree(tmp_path: Path) -> None:
 
 
 COMPILE = "cc -Ihere -MD -MQ hw_misc_idt-ntb-x.c.o -MF x.d -o lib.p/x.o -c ../hw/misc/idt-ntb-x.c"
+OURS = ["hw/misc/idt-ntb-x.c"]
 LINK = "cc -m64 -o qemu lib.p/x.o lib.p/other.o -lm"
 
 
@@ -106,7 +107,7 @@ class FakeStep:
 
 def test_only_the_device_is_compiled_anew(tree: Path, tmp_path: Path) -> None:
     step, target = FakeStep(LINK), tmp_path / "bin" / "qemu"
-    sanitize.build(step, tree, "qemu", target, jobs=2)
+    sanitize.build(step, tree, OURS, "qemu", target, jobs=2)
     ours = str(tmp_path / "bin/sanitized-objects/x.o")
     source = ["-c", "../hw/misc/idt-ntb-x.c"]
     assert step.lines == [
@@ -120,5 +121,12 @@ def test_only_the_device_is_compiled_anew(tree: Path, tmp_path: Path) -> None:
 def test_a_tree_that_is_not_as_expected(tree: Path, tmp_path: Path, link: str) -> None:
     step = FakeStep(link)
     name = link.split()[2]
+    program = "qemu" if name == "qemu" else "another"
     with pytest.raises(RunError, match=r"linked without lib\.p/x\.o|0 ways to link"):
-        sanitize.build(step, tree, "qemu" if name == "qemu" else "another", tmp_path / "q/x", 1)
+        sanitize.build(step, tree, OURS, program, tmp_path / "q/x", 1)
+
+
+@pytest.mark.parametrize("sources", [[], ["hw/misc/idt-ntb-x.c", "hw/ntb/another.c"]])
+def test_a_source_that_is_not_compiled(tree: Path, tmp_path: Path, sources: list[str]) -> None:
+    with pytest.raises(RunError, match=r"compiles nothing of (the device|hw/ntb/another\.c)"):
+        sanitize.build(FakeStep(LINK), tree, sources, "qemu", tmp_path / "q/x", 1)

@@ -489,7 +489,7 @@ def test_dry_run_prints_what_is_started(launcher):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--trace", "nope*"], "no event is called so; try 'idt_ntb_*'"),
+        (["--trace", "nope*"], "no event is called so; try '*ntb_*'"),
         (["--common-opts=-m 512"], "use --memory MIB"),
         (["--qemu-map-ram-to-shm=1G"], "MiB without suffix"),
         (["--name", "../x"], "cannot name a lab"),

@@ -27,6 +27,17 @@ Build it.
 """
 
 
+PATCHED = "--- a/hw/core/qdev.c\n+++ b/hw/core/qdev.c\n@@ -1 +1,2 @@\n first\n+ours\n"
+
+
+def test_what_the_device_consists_of(tmp_path: Path) -> None:
+    """Told by what is there, whatever it is called."""
+    for name in ("hw/ntb/port.c", "hw/ntb/port.h", "hw/ntb/meson.build", "tests/qtest/port.c"):
+        Tree.write(tmp_path, name, "")
+    Tree.write(tmp_path, "patches/0001.patch", PATCHED)
+    assert overlay.device_sources(tmp_path) == ["hw/core/qdev.c", "hw/ntb/port.c"]
+
+
 class Tree:
     """A small source, an overlay, and the tree that is built."""
 

@@ -1,0 +1,44 @@
+/*
+ * NTB port: taking in what the other ports have changed
+ *
+ * Copyright (c) 2026 the ntbdbg authors
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "ntb-ack.h"
+#include "ntb-peer.h"
+#include "ntb-poll.h"
+#include "ntb-window.h"
+
+static void take_events(NTBPort *s)
+{
+    uint32_t all = (1u << s->nports) - 1;
+    uint32_t up = qatomic_xchg(&s->own->ev_linkup, 0);
+    uint32_t down = qatomic_xchg(&s->own->ev_linkdn, 0);
+    uint32_t signals = qatomic_xchg(&s->own->ev_gsig, 0);
+
+    ntb_tell(s, NTB_EVENT_LINK_UP, up & all);
+    ntb_tell(s, NTB_EVENT_LINK_DOWN, down & all);
+    ntb_tell(s, NTB_EVENT_SIGNAL, signals & all);
+}
+
+void ntb_poll(NTBPort *s)
+{
+    if (!s->own) {
+        return;
+    }
+    /* Cleared before looking: what comes later kicks again */
+    qatomic_xchg(&s->own->kick_pending, 0);
+    for (unsigned part = 0; part < s->nports; part++) {
+        if (part != s->part) {
+            ntb_peer_refresh(s, part);
+        }
+    }
+    ntb_window_update(s);
+    ntb_ack(s);
+    take_events(s);
+    s->ops->irq_changed(s);
+    ntb_publish(s);
+}
