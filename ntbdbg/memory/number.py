@@ -60,9 +60,14 @@ def format_size(size: int) -> str:
 
 
 def short_size(size: int) -> str:
-    """`size` bytes at a glance, rounded to three digits: ``114 MiB``, ``3.91 MiB``, ``123 B``."""
+    """`size` bytes at a glance: ``114 MiB``, ``3.91 MiB``, ``123 B``.
+
+    Rounded to three digits, unless it is whole quarters of its unit: ``15.25 MiB``.
+    """
     for power, unit in _UNITS:
         if size >= 1 << power:
+            if size * 4 % (1 << power) == 0:
+                return format_size(size)
             number = size / (1 << power)
             digits = 0 if number >= 99.95 else 1 if number >= 9.995 else 2
             text = f"{number:.{digits}f}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from ntbdbg.memory.number import format_size
+from ntbdbg.memory.number import short_size
 from ntbdbg.render.table import plain_table
 from ntbdbg.render.text import printable, shorten
 
@@ -65,7 +65,7 @@ class RangeTable:
             kind = parts["type"]
             words = kind.meaning or value_text(kind.value, kind.size)
             table.add_row(
-                str(number), f"{start:#011x}", f"{last:#011x}", format_size(size), printable(words)
+                str(number), f"{start:#011x}", f"{last:#011x}", short_size(size), printable(words)
             )
         yield table
 

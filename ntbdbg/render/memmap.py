@@ -36,7 +36,7 @@ class MemoryMap:
         for area in self.areas:
             used = _allocated(area)
             offset = "" if area.offset is None else f"{area.offset:#x}"
-            yield (*_ends(area.range), format_size(area.range.size), used, offset, area.kind)
+            yield (*_ends(area.range), short_size(area.range.size), used, offset, area.kind)
             for window in self.windows:
                 if area.kind == RAM and window.range.start in area.range:
                     yield self._window_row(window)

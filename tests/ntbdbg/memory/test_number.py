@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntbdbg.errors import UsageError
-from ntbdbg.memory.number import format_size, parse_number, parse_size
+from ntbdbg.memory.number import format_numbers, format_size, parse_number, parse_size, short_size
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,38 @@ def test_any_text_is_a_number_or_a_usage_error(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("size", "text"),
-    [(0, "0 B"), (1, "1 B"), (4096, "4 KiB"), (5 << 20, "5 MiB"), (4097, "4097 B")],
+    [
+        *((0, "0 B"), (1, "1 B"), (4096, "4 KiB"), (5 << 20, "5 MiB"), (4097, "4097 B")),
+        *((15616 << 10, "15.25 MiB"), (640 << 10, "640 KiB"), (1280 << 20, "1.25 GiB")),
+        *((2047 << 20, "2047 MiB"), ((1 << 30) + 1, f"{(1 << 30) + 1} B"), (768, "768 B")),
+    ],
 )
 def test_sizes_for_people_are_exact(size: int, text: str) -> None:
     assert format_size(size) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        *((0, "0 B"), (1023, "1023 B"), (1024, "1 KiB"), (16000 << 10, "15.6 MiB")),
+        *((4000 << 10, "3.91 MiB"), (256 << 20, "256 MiB"), ((256 << 20) - 1, "256 MiB")),
+        *(((1 << 20) - 1, "1024 KiB"), (10 << 20, "10 MiB"), (3 << 39, "1.5 TiB")),
+        *((15616 << 10, "15.25 MiB"), (260992 << 10, "255 MiB")),
+    ],
+)
+def test_sizes_at_a_glance(size: int, text: str) -> None:
+    assert short_size(size) == text
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [
+        ([], "none"),
+        ([3], "3"),
+        ([0, 1], "0, 1"),
+        (range(96), "0-95"),
+        ([7, 0, 2, 1, 9, 9], "0-2, 7, 9"),
+    ],
+)
+def test_lists_of_numbers(numbers: list[int], text: str) -> None:
+    assert format_numbers(numbers) == text
