@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import KernelError, NtbdbgError
+from ntbdbg.kernel.freelists import percpu_free
 from ntbdbg.kernel.structpage import PageTypes, StructPage
 from ntbdbg.kernel.vmcoreinfo import PAGE
 
@@ -79,7 +80,8 @@ class PageMap:
         if page.flag(self._reserved):
             return PageOwner("reserved")
         if page.number("_refcount", 4) == 0:
-            return PageOwner("free") if self._in_free_block(number) else None
+            is_free = self._in_free_block(number) or self._on_a_cpus_list(number)
+            return PageOwner("free") if is_free else None
         mapping = page.number("mapping", 8)
         if mapping is None or not mapping >> 63:
             return PageOwner("allocated")
@@ -94,6 +96,24 @@ class PageMap:
             if first is not None and first.is_a(self._types.buddy):
                 return (first.number("private", 8) or 0) >= order
         return False
+
+    def _on_a_cpus_list(self, number: int) -> bool:
+        """Whether a processor keeps the page for its next allocation."""
+        kept = self._kept_by_order.items()
+        return any(number >> order << order in numbers for order, numbers in kept)
+
+    @cached_property
+    def _kept_by_order(self) -> dict[int, set[int]]:
+        """Numbers of the first pages of blocks on the processors' lists, by order."""
+        found: dict[int, set[int]] = {}
+        try:
+            for address, order in percpu_free(self._kernel):
+                number, rest = divmod(address - self._start, self._size)
+                if not rest:
+                    found.setdefault(order, set()).add(number)
+        except NtbdbgError:
+            pass  # an owner is a hint: what cannot be told is left out
+        return found
 
     def _page(self, number: int) -> StructPage | None:
         return self._at(self._start + number * self._size)

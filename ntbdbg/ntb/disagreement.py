@@ -26,6 +26,7 @@ class Kind(enum.Enum):
     TRANSLATION = "translation of a window"
     STRAY_TRANSLATION = "translation that nobody asked for"
     OTHER_WINDOW = "window that a client writes to"
+    CLOSED_BY_PEER = "whether a window reaches the peer"
     BUFFER = "buffer that a peer's window leads to"
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ntbdbg.ntb.gates import owner_closed, peer_closed
-from ntbdbg.ntb.model import PortState, Why
+from ntbdbg.ntb.gates import NOT_THE_LINK, owner_closed, peer_closed
+from ntbdbg.ntb.model import PortState
 from ntbdbg.ntb.registers import BY_NAME
 from ntbdbg.ntb.regview import value_of
 
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ntbdbg.ntb.model import Link, MessageRegister, NtPort
-
-
-NOT_THE_LINK = frozenset({Why.PEER_IOMMU, Why.PEER_RAM_PRIVATE, Why.PEER_RAM_TABLE})
-"""They close windows into a peer; the link to it is up all the same."""
 
 
 @dataclass(frozen=True)

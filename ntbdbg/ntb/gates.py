@@ -10,6 +10,10 @@ from ntbdbg.ntb.model import IDPROTDIS, Closed, NtPort, PortFlags, PortState, Wh
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+NOT_THE_LINK = frozenset({Why.PEER_IOMMU, Why.PEER_RAM_PRIVATE, Why.PEER_RAM_TABLE})
+"""They close windows into a peer, which no register of the owner tells; the link is up all the
+same."""
+
 
 def owner_closed(port: NtPort) -> Iterator[Closed]:
     """What at the window's own port keeps it closed."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.ntb.clients import Perf, PerfPeer, PingPong, Tool
 from ntbdbg.ntb.disagreement import Disagreement, Kind
+from ntbdbg.ntb.gates import NOT_THE_LINK
 from ntbdbg.ntb.model import Why
 from ntbdbg.ntb.programmed import LIMIT_UNIT
 
@@ -135,6 +136,10 @@ def _translation(wanted: Programmed | None, window: MemoryWindow) -> Iterator[Di
     if actual != expected:
         words = _words(expected), "none" if actual is None else _words(actual)
         yield Disagreement(Kind.TRANSLATION, name, *words)
+        return
+    for reason in window.closed:
+        if reason.why in NOT_THE_LINK:
+            yield Disagreement(Kind.CLOSED_BY_PEER, name, "it translated", f"closed: {reason.text}")
 
 
 def programmed_by_device(window: MemoryWindow) -> Programmed | None:

@@ -217,10 +217,12 @@ class Guest:
         """
         from ntbdbg.inspect import patch as patches
         from ntbdbg.target.patching import patch_bytes
+        from ntbdbg.target.translated import note_translated
         from ntbdbg.target.writable import in_ram_file
 
         place, new, old = patch_bytes(self, address, data, expect)
         place.guest.lab.refuse_capture("patched")
+        note_translated(place)
         memory = in_ram_file(place, max(len(new), len(old or b"")))
         prepared = patches.prepare(memory, place.address, new, now=time.time(), expect=old)
         if dry_run:

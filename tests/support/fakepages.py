@@ -8,6 +8,8 @@ pages.set(gpa, flags=1 << PG_RESERVED, _refcount=1)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tests.support.fakekernel import FakeGuest, FakeStruct
 from tests.support.fakespace import PAGE
 
@@ -28,6 +30,14 @@ struct page {
 };
 struct slab { unsigned long flags; struct kmem_cache *slab_cache; };
 """
+LISTS = 13
+ZONES = f"""
+struct per_cpu_pages {{ int count; struct list_head lists[{LISTS}]; }};
+struct zone {{ unsigned long watermark; struct per_cpu_pages *per_cpu_pageset; }};
+struct pglist_data {{ struct zone node_zones[2]; }};
+"""
+"""Since Linux 5.14."""
+
 MEMBERS = ("flags", "_refcount", "mapping", "lru", "_mapcount", "private", "compound_head")
 
 BIT_TYPES = {"BUDDY": ~0x80, "OFFLINE": ~0x100, "TABLE": ~0x200}
@@ -84,6 +94,23 @@ class FakePages:
     def typed(self, gpa: int, name: str, **members: int) -> None:
         """A page that says what it is: ``BUDDY``, ``OFFLINE``, ``TABLE``."""
         self.set(gpa, page_type=self.types[name], **members)
+
+    def keep(self, blocks: Mapping[int, int]) -> None:
+        """Free blocks (GPA → order) that CPU 0 keeps: one node, one zone."""
+        guest = self.guest
+        guest.types.declare(ZONES)
+        kept = guest.new("struct per_cpu_pages")
+        for index in range(LISTS):
+            kept.empty_list(f"lists[{index}]")
+        for gpa, order in blocks.items():
+            page = self.set(gpa, _refcount=0)
+            head = kept.at(f"lists[{order * 3}]")
+            page["lru"], page["prev"] = kept[f"lists[{order * 3}].next"], head
+            kept[f"lists[{order * 3}].next"] = page.at("lru")
+        node = guest.new("struct pglist_data")
+        pointer = (kept.address - guest.percpu_areas[0]) % (1 << 64)
+        node["node_zones[0].per_cpu_pageset"] = pointer
+        guest.extra.append(f"SYMBOL(contig_page_data)={node.address:x}")
 
     def slab(self, gpa: int, name: bytes) -> FakeStruct:
         """A slab of a new cache of that name; gives the cache."""

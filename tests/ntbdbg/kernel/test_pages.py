@@ -107,3 +107,22 @@ def test_a_kernel_that_tells_nothing_of_its_pages() -> None:
 def test_any_bytes_of_a_struct_page_give_an_owner_or_none(pages: FakePages, raw: bytes) -> None:
     pages.guest.space.write(pages.at(GPA + 0x30000).address, raw)
     owner(pages, GPA + 0x30000)
+
+
+def test_pages_that_a_processor_keeps_are_free() -> None:
+    pages = FakePages(FakeGuest())
+    pages.keep({GPA: 0, GPA + 0x8000: 2, GPA + 0x20000: 0})
+    for gpa in (0x4000, 0x9000, 0xB000, 0xC000):
+        pages.set(GPA + gpa, _refcount=0)
+    assert owner(pages, GPA) == owner(pages, GPA + 0x20000) == ("free", None)
+    assert [owner(pages, GPA + gpa) for gpa in (0x9000, 0xB000)] == [("free", None)] * 2
+    # further pages of blocks that are in use look the same, and are on no list
+    assert [owner(pages, GPA + gpa) for gpa in (0x4000, 0xC000)] == [None, None]
+
+
+def test_a_damaged_list_of_a_processor_hides_no_other() -> None:
+    pages = FakePages(FakeGuest())
+    pages.keep({GPA: 0, GPA + 0x8000: 2})
+    pages.at(GPA)["lru"] = 0x1234
+    assert owner(pages, GPA + 0x9000) == ("free", None)
+    assert owner(pages, GPA) == ("free", None)

@@ -13,7 +13,7 @@ from ntbdbg.ntb.compare import compare, compare_all
 from ntbdbg.ntb.decode import decode_page
 from ntbdbg.ntb.disagreement import Disagreement, Kind
 from ntbdbg.ntb.driver import Driver, DriverPeer, DriverWindow
-from ntbdbg.ntb.model import Link, WindowType
+from ntbdbg.ntb.model import Link, PortFlags, WindowType
 from tests.support.fakentb import BARS, idt_switch
 from tests.support.fakeswitch import FakeSwitch
 
@@ -227,6 +227,10 @@ def move_registers(switch: FakeSwitch) -> None:
     switch.port(0).bar_addr[0] = 0xE000_0000
 
 
+def _flag(switch: FakeSwitch, flag: PortFlags) -> None:
+    switch.port(1).flags |= flag
+
+
 def peer_down(switch: FakeSwitch) -> None:
     switch.link_down(1)
 
@@ -250,6 +254,7 @@ DEVICE_SIDE: dict[str, tuple[str, Callable[[FakeSwitch], None], set[Kind]]] = {
               {Kind.TRANSLATION}),
     "shortened": ("tool", lambda s: s.translate(0, address=0x40_0000, size=0x4000),
                   {Kind.TRANSLATION}),
+    "vIOMMU": ("tool", lambda s: _flag(s, PortFlags.IOMMU), {Kind.CLOSED_BY_PEER}),
     "peer down": ("perf", peer_down, {Kind.LINK_UP}),
 }  # fmt: skip
 
