@@ -169,14 +169,14 @@ class AppContext:
         sys.stdout.flush()
         say(f"note: {printable(text)}\n")
 
-    def note_lab(self) -> None:
-        """Name the lab that is about to be changed, if nobody did and it is not the default one."""
+    def note_lab(self, lab: Lab) -> None:
+        """Name a lab that is about to be changed, if nobody did and it is not the default one."""
         from ntbdbg.target.manifest import DEFAULT_LAB
         from ntbdbg.target.where import FROM_VARIABLE
 
         named = self.where or self.lab_name or self.environ.get(FROM_VARIABLE)
-        if not named and self.lab.name not in (None, DEFAULT_LAB):
-            self.note(f"lab {self.lab.name!r}: {self.lab.how}")
+        if not named and lab.name not in (None, DEFAULT_LAB):
+            self.note(f"lab {lab.name!r}: {lab.how}")
 
     def note_tearing(self, *guests: Guest) -> None:
         """Tell a person at a terminal that running guests change while they are read."""

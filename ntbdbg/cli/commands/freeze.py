@@ -22,7 +22,7 @@ def command(app: AppContext) -> None:
 
     Memory can be read and patched meanwhile, and shows one moment on both sides.
     """
-    app.note_lab()
+    app.note_lab(app.lab)
     stopped = app.lab.freeze()
     if app.json:
         app.emit("freeze", {"lab": app.lab.name, "stopped": stopped})

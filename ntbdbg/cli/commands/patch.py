@@ -64,8 +64,8 @@ def command(
         _list(app)
         return
     target, address, value = _operands(app, words)
-    app.note_lab()
     guest = app.guest(target)
+    app.note_lab(guest.lab)
     with app.stillness():
         done = guest.patch(address, value, expect=expect, dry_run=dry_run)
     if app.json:

@@ -26,7 +26,7 @@ def command(app: AppContext, guests: tuple[str, ...]) -> None:
     Also after 'ntbdbg … --freeze' was killed before it could resume them itself. A guest that
     is on the move (migrated, saved, loaded) is refused.
     """
-    app.note_lab()
+    app.note_lab(app.lab)
     resumed = app.lab.resume(*guests)
     if app.json:
         app.emit("resume", {"lab": app.lab.name, "resumed": resumed})

@@ -41,7 +41,7 @@ def command(app: AppContext, number: int | None, force: bool) -> None:
     Refuses, with exit code 1, if the bytes are no longer those of the patch.
     """
     lab = app.patched_lab()
-    app.note_lab()
+    app.note_lab(lab)
     with app.stillness():
         done = lab.undo(number, force=force)
     if app.json:
