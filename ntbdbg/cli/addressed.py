@@ -5,7 +5,7 @@ just ``ADDR`` where there is one guest only."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -96,7 +96,7 @@ def _is_target(app: AppContext, word: str) -> bool:
     """Whether a word as a whole is a guest, a file, or a guest in a capture."""
     capture, rest = split_capture(word)
     if capture is not None:
-        return rest in app.lab_for(word).captured(capture).names
+        return ":" not in rest and _means_guest(app.lab_for(word).captured(capture).names, rest)
     return (
         word in app.names
         or is_bare_capture(word)
@@ -109,13 +109,19 @@ def _one_word(app: AppContext, word: str) -> tuple[str | None, str]:
     capture, rest = split_capture(word)
     if capture is not None:
         name, colon, address = rest.partition(":")
-        inside = colon and name in app.lab_for(word).captured(capture).names
+        inside = colon and _means_guest(app.lab_for(word).captured(capture).names, name)
         return (f"{capture}:{name}", address) if inside else (capture, rest)
     if os.sep in word:
         return _file_and_address(word)
     name, colon, address = word.partition(":")
     known = name in app.names or (_is_number(address) and name not in ("pa", "va"))
     return (name, address) if colon and known else (None, word)
+
+
+def _means_guest(names: Sequence[str], word: str) -> bool:
+    """Whether a word of a capture can only be a guest's name, also one that it does not have."""
+    elsewise = len(names) == 1 or word in ("pa", "va") or _is_number(word)
+    return word in names or not elsewise
 
 
 def _file_and_address(word: str) -> tuple[str, str]:

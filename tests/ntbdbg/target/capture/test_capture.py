@@ -147,9 +147,13 @@ def test_as_an_operand(path: Path, taken: Path, run, tmp_path: Path, monkeypatch
     code, _, err = run("diff", path, other)
     assert code == 2
     assert f"{path} holds qemu1 and qemu2; say which one: {path}:qemu1" in err
-    code, _, err = run("dump", f"{path}:qemu7", "0")
-    assert code == 3
-    assert f"no guest 'qemu7' in capture {path}; it has qemu1, qemu2" in err
+    for words in ([f"{path}:qemu7", "0"], [f"{path}:qemu7:0"], ["0", f"{path}:qemu7"]):
+        code, _, err = run("dump", *words)
+        assert code == 3
+        assert f"no guest 'qemu7' in capture {path}; it has qemu1, qemu2" in err
+    code, _, err = run("dump", f"{path}:0x1000")
+    assert code == 2
+    assert f"{path} holds qemu1 and qemu2; say which one: {path}:qemu1" in err
 
 
 def test_a_guest_against_its_past(taken: Path, run) -> None:
