@@ -15,6 +15,7 @@ from ntbdbg.kernel.naming import Naming
 from ntbdbg.kernel.pages import PageMap
 from ntbdbg.kernel.pcidevices import pci_devices
 from ntbdbg.kernel.printk import PrintkRing
+from ntbdbg.kernel.ramlist import beyond
 from ntbdbg.kernel.system import system_info
 from ntbdbg.kernel.tasks import TaskWalker
 from ntbdbg.memory.base import PhysicalMemory
@@ -43,6 +44,7 @@ def ask_everything(memory: PhysicalMemory) -> int:
         lambda: TaskWalker(kernel).walk(),
         lambda: pci_devices(kernel),
         lambda: system_info(kernel),
+        lambda: beyond(kernel),
         lambda: name_pages(kernel),
         lambda: MappedRange(kernel.tables, AddressRange(kernel.symbol("_stext").address, 1 << 64)),
         lambda: MappedRange(kernel.tables, AddressRange(0xFF11_0000_0000_0000, 1 << 64)),

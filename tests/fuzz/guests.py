@@ -9,6 +9,7 @@ from tests.support.fakekernel import FakeGuest
 from tests.support.fakelinux import furnish
 from tests.support.fakentb import FakeIdt, idt_switch
 from tests.support.fakepages import FakePages
+from tests.support.fakeresources import FakeResources
 from tests.support.fakestack import FakeStacks
 from tests.support.linuxlab import LinuxLab
 
@@ -22,6 +23,9 @@ def everything(name: str, guest: FakeGuest) -> None:
     """A kernel with modules, tasks on stacks, devices, an NTB with its driver and a client."""
     made = furnish(name, guest, driver=False)
     FakePages(guest).slab(8 << 20, b"kmalloc-64")
+    resources = FakeResources(guest)
+    whole = resources.add(1 << 20, 16 << 20, "System RAM")
+    resources.add(2 << 20, 4 << 20, "Kernel code", inside=whole)
     part = int(name[-1]) - 1
     idt = FakeIdt(guest, made.pci, port=2 * part, part=part, peers=[(2 - 2 * part, 1 - part)])
     if part == 0:
