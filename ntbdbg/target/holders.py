@@ -71,6 +71,14 @@ def numa_node(argv: tuple[str, ...], path: str) -> int | None:
     return own[0] if len(files) > 1 and own else None
 
 
+def is_of_ivshmem(argv: tuple[str, ...], path: str) -> bool:
+    """Whether the file at `path` is what an ivshmem device shows, and no RAM of the machine."""
+    devices = [one for one in _options(argv, "-device") if one.startswith("ivshmem")]
+    shown = {_value(one, "memdev") for one in devices} - {""}
+    backends = [one for one in _options(argv, "-object") if _value(one, "id") in shown]
+    return any(_is_same(_value(one, "mem-path"), path) for one in backends)
+
+
 def _options(argv: tuple[str, ...], name: str) -> Iterator[str]:
     """Values of an option in QEMU's ``key=value,…`` form, whichever form they have."""
     for word, value in itertools.pairwise(argv):
@@ -87,7 +95,8 @@ def _plain(value: str) -> str:
         known = json.loads(value)
     except ValueError:
         return ""
-    words = [str(known.pop(key, "")) for key in ("qom-type", "type") if key in known]
+    kinds = ("qom-type", "type", "driver")
+    words = [str(known.pop(key)) for key in kinds if key in known]
     return ",".join([*words, *(f"{key}={one}" for key, one in known.items())])
 
 

@@ -375,11 +375,12 @@ class Lab:
         if not forced:
             _refuse_foreign(path, file)
         memory = RamFile(path, (), name=name, file=file)
-        stale = ask_holders(path, file, forced, self.note)
-        memory.segments = self._bare_segments(path, memory.file)
+        held = ask_holders(path, file, forced, self.note)
+        whole = SegmentMap([Segment(0, file.size, 0)]) if held.flat else None
+        memory.segments = whole or self._bare_segments(path, memory.file)
         memory.segments.check_backing(memory.file.identity.size, name)
         guest = Guest(name, memory, self)
-        guest.stale, guest.is_assumed = stale, not self._segments
+        guest.stale, guest.is_assumed = held.stale, not self._segments and not held.flat
         return guest
 
     def _open_owned(self, path: str) -> Guest | None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import TargetError
 
@@ -31,18 +31,27 @@ def qemu_processes(proc: str = PROC) -> list[str]:
     return found
 
 
-def ask_holders(
-    path: str, file: CheckedFile, forced: bool, note: Callable[[str], None]
-) -> str | None:
-    """Why the file does not hold what a guest has in its RAM now, by the QEMUs that run.
+class Held(NamedTuple):
+    """What the QEMUs that run tell of a file.
+
+    :ivar stale: why it does not hold what a guest has in its RAM now; None if it does
+    :ivar flat: whether it is no machine's RAM, so that offsets are all there is
+    """
+
+    stale: str | None = None
+    flat: bool = False
+
+
+def ask_holders(path: str, file: CheckedFile, forced: bool, note: Callable[[str], None]) -> Held:
+    """Ask about a file that no run.json knows.
 
     :param forced: whether the user says where it lies
     :param note: called with what the user should know
     :raises TargetError: it is not forced, and is the file of a further NUMA node
     """
     if not qemu_processes():
-        return None
-    from ntbdbg.target.holders import holders, numa_node
+        return Held()
+    from ntbdbg.target.holders import holders, is_of_ivshmem, numa_node
 
     found = holders(file)
     for holder in found:
@@ -53,11 +62,18 @@ def ask_holders(
                 "begin at guest-physical address 0",
                 hint="say where it lies: --segments GPA:SIZE:0",
             )
+        if is_of_ivshmem(holder.argv, path):
+            if not forced:
+                note(
+                    f"{path} is what an ivshmem device of QEMU process {holder.pid} shows, no RAM "
+                    "of a machine: addresses are offsets in it"
+                )
+            return Held(flat=not forced)
     if not found or not all(holder.private for holder in found):
-        return None
+        return Held()
     stale = (
         f"{path} is mapped privately (share=off) by QEMU process {found[0].pid}: what its guest "
         "writes is not in the file"
     )
     note(f"{stale}; what is shown may be of an earlier guest")
-    return stale
+    return Held(stale)

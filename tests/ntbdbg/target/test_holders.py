@@ -160,6 +160,15 @@ def test_a_shared_mapping_needs_no_word(ram: Path, qemu: Qemu, ntbdbg: Run) -> N
     assert ntbdbg("patch", ram, "0", "u8:1").returncode == 0
 
 
+def test_what_an_ivshmem_device_shows_has_no_holes(ram: Path, qemu: Qemu, ntbdbg: Run) -> None:
+    backend = f"memory-backend-file,id=shm,size=1M,mem-path={ram},share=on"
+    qemu(ram, SHARED, "-object", backend, "-device", "ivshmem-plain,memdev=shm")
+    done = ntbdbg("dump", ram, "0xa0000", "16")
+    assert done.stdout.startswith("000a0000: ")
+    assert "is what an ivshmem device of QEMU process" in done.stderr
+    assert "hole" not in ntbdbg("map", ram).stdout
+
+
 def test_a_further_nodes_file_is_refused_without_its_map(
     ram: Path, tmp_path: Path, qemu: Qemu, ntbdbg: Run
 ) -> None:
