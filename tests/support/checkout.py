@@ -19,8 +19,8 @@ CALL = "import sys; from run.cli.main import main; sys.exit(main(sys.argv[2:]))"
 #: a line of QEMU's trace-events that is ours, and what a developer says of editing it
 TRACE = "idt_ntb_db_set"
 OLD = "doorbells 0x%08x"
-SUBJECT = "hw/misc: say more of a doorbell"
-PATCH = "0002-hw-misc-say-more-of-a-doorbell.patch"
+SUBJECT = "hw/ntb: say more of a doorbell"
+PATCH = "0002-hw-ntb-say-more-of-a-doorbell.patch"
 
 
 @dataclass
@@ -65,7 +65,7 @@ class CheckoutCopy:
 
     def edit_trace(self, tree: Path, word: str) -> None:
         """Put a word into the trace message in the development tree, and commit that."""
-        events = tree / "hw/misc/trace-events"
+        events = tree / "hw/ntb/trace-events"
         text = events.read_text()
         assert text.count(OLD) == 1
         events.write_text(text.replace(OLD, f"{word} {OLD}"))

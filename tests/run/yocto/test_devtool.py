@@ -147,7 +147,7 @@ def test_enter_edit_finish_and_enter_anew(yard: Yard) -> None:
     assert PATCH in own.run("finish_qemu_devenv", *where)
     after = own.ours()
     assert {name for name in after if after[name] != before.get(name)} == {
-        "qemu_src/patches/0003-hw-misc-trace-events.patch",
+        "qemu_src/hw/ntb/trace-events",
         "yocto_files/meta-ntb/recipes-devtools/qemu/ntb-patches.inc",
         f"yocto_files/meta-ntb/recipes-devtools/qemu/qemu-system-native/{PATCH}",
     }
@@ -155,6 +155,6 @@ def test_enter_edit_finish_and_enter_anew(yard: Yard) -> None:
     shutil.rmtree(tree)
     own.run("enter_qemu_devenv", *where)
     assert own.git(tree, "log", "-1", "--format=%s").strip() == SUBJECT
-    assert f"LOOPED {OLD}" in (tree / "hw/misc/trace-events").read_text()
+    assert f"LOOPED {OLD}" in (tree / "hw/ntb/trace-events").read_text()
     assert own.run("finish_qemu_devenv", *where).startswith("2 commits: patches and qemu_src say")
     assert own.ours() == after
