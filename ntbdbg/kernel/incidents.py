@@ -32,7 +32,7 @@ SILENCE = 2 * SECOND
 """After so long without a line of it, an incident is over; a serial console is slow."""
 
 END = re.compile(r"^---\[ end (trace|Kernel panic)")
-RIP = re.compile(r"^RIP: (?:[0-9a-f]{4}:)?(\S+(?: \[\w+\])?)")
+RIP = re.compile(r"^RIP: 0010:(\S+(?: \[\w+\])?)")
 _TASK = re.compile(
     r"^CPU: (\d{1,5}) (?:UID: \d+ )?PID: (\d{1,7}) Comm: (.{1,15}?) +(?:Not t|T)aint"
 )

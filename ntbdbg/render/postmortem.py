@@ -71,17 +71,11 @@ class PostmortemView:
         yield from _indented(_words(guest.problems, style="red"))
         for one in (*guest.cpus, *guest.stuck):
             yield from _stack(one)
-        shown = other_messages(guest)[-self.log_lines :] if self.log_lines else []
-        other = " besides" if guest.panic or guest.incidents else ""
+        shown = guest.besides[-self.log_lines :] if self.log_lines else []
+        other = " besides" if guest.besides != guest.dmesg else ""
         yield from _part(f"last messages{other}", _words(shown, style="dim"))
         yield from _part("panic, as logged", _words(guest.panic))
         yield _facts(guest.facts)
-
-
-def other_messages(guest: GuestStory) -> list[str]:
-    """What the log has besides panic and oopses, which are told already."""
-    told = {*guest.panic, *guest.incidents}
-    return [line for line in guest.dmesg if line.partition("] ")[2] not in told]
 
 
 def _stack(one: Notable) -> Iterator[RenderableType]:

@@ -116,7 +116,7 @@ class _Story:
             modules=seen.modules or (),
             dmesg=tuple(_lines(seen.log)[-LOG_LINES:]) if seen.log else (),
             problems=(*seen.problems, *(seen.attempt("RAM", self._elsewhere) or ())),
-            incidents=frozenset(line for one in seen.incidents for line in one.lines),
+            besides=tuple(_besides(seen)[-LOG_LINES:]),
         )
 
     def _elsewhere(self) -> list[str]:
@@ -192,6 +192,15 @@ def _why_notable(stack: Stack) -> str:
         return "waits and cannot be interrupted"
     inside = re.search(r"\[(ntb\w*)\]", " ".join(stack.trace.names))
     return f"in {inside[1]}" if inside else ""
+
+
+def _besides(seen: Evidence) -> list[str]:
+    """Lines of the log that belong to no panic and no incident."""
+    if seen.log is None:
+        return []
+    told = {line for one in seen.incidents for line in one.lines}
+    told.update(panic_lines(seen.log.records))
+    return [line for line in _lines(seen.log) if line.partition("] ")[2] not in told]
 
 
 def _lines(log: KernelLog) -> list[str]:

@@ -45,7 +45,7 @@ class GuestStory:
     :ivar modules: those loaded
     :ivar dmesg: the last lines
     :ivar problems: what could not be read, with its reason
-    :ivar incidents: lines of the log that `Postmortem.verdicts` tell of
+    :ivar besides: the last lines that are of nothing that `panic` or verdicts tell
     """
 
     name: str
@@ -58,7 +58,7 @@ class GuestStory:
     modules: tuple[Module, ...] = ()
     dmesg: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
-    incidents: frozenset[str] = frozenset()
+    besides: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,7 @@ def story() -> Postmortem:
             ),
         ),
         dmesg=("[    1.000000] hello", f"[    2.000000] {HOSTILE}"),
+        besides=("[    1.000000] hello",),
     )
     waiting = GuestStory(
         "qemu2",
@@ -72,6 +73,7 @@ def story() -> Postmortem:
         facts=(("kernel", "6.1.0-56-amd64"),),
         stuck=(Notable(Stack(0, 33, "kworker/0:1", "D", False, trace()), "has waited for 140 s"),),
         dmesg=("[    2.000000] needle in qemu2's log",),
+        besides=("[    2.000000] needle in qemu2's log",),
         problems=("modules: the list is damaged after 3",),
     )
     return Postmortem(

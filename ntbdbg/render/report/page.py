@@ -12,7 +12,6 @@ from ntbdbg.inspect.pagemap import Usage
 from ntbdbg.memory.number import format_size
 from ntbdbg.ntb.regview import register_values
 from ntbdbg.render.hexdump import HexLayout, hexdump, offset_digits
-from ntbdbg.render.postmortem import other_messages
 from ntbdbg.render.registers import describe
 from ntbdbg.render.report.heat import CHANGED, USAGE_COLORS, Heat, change_heat, usage_heat
 from ntbdbg.render.report.picture import draw
@@ -190,7 +189,8 @@ def _guest(guest: GuestStory, pages: GuestPages | None, told: Sequence[Verdict])
         "panic": guest.panic,
         "cpus": guest.cpus,
         "stuck": guest.stuck,
-        "dmesg": other_messages(guest),
+        "messages": guest.besides,
+        "is_besides": guest.besides != guest.dmesg,
         "problems": guest.problems,
         "tables": [table for table in _tables(guest, pages) if table.rows],
     }

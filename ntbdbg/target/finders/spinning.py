@@ -78,7 +78,7 @@ def _behind(scene: Scene, seen: Evidence, guest: Guest, one: Look) -> dict[str, 
     for name in guest.lab.names:
         other = guest.lab.guest(name)
         if other is not guest and (clock := _clock(other)) is not None:
-            found[f"{other.name}'s clock"] = clock - own
+            found[f"{name}'s clock"] = clock - own
     return found
 
 

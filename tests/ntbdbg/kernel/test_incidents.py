@@ -131,6 +131,13 @@ def test_a_panic_goes_on_where_the_oops_ended() -> None:
     assert found.lines[-1] == f"---[ end {panic} ]---"
 
 
+def test_where_a_program_was_is_no_place() -> None:
+    panic = "Kernel panic - not syncing: sysrq triggered crash"
+    user = "RIP: 0033:0x7f1d5a3c0740"
+    found = only(f"{panic}\nCall Trace:\n panic+0x1/0x2\n{user}\n---[ end {panic} ]---")
+    assert (found.place, found.trace) == ("", ("panic+0x1/0x2",))
+
+
 def test_two_in_a_row_are_two() -> None:
     twice = log(*OOPS.split("\n"), *OOPS.replace("[#1]", "[#2]").split("\n"))
     assert [one.kind for one in incidents(twice)] == [Kind.OOPS, Kind.OOPS]

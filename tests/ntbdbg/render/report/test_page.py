@@ -189,7 +189,10 @@ def test_a_link_that_cannot_be_read_is_told() -> None:
 
 def test_what_is_not_there_has_no_section() -> None:
     whole = stories.story()
-    bare = [replace(g, panic=(), cpus=(), stuck=(), dmesg=(), modules=()) for g in whole.guests]
+    bare = [
+        replace(g, panic=(), cpus=(), stuck=(), dmesg=(), besides=(), modules=())
+        for g in whole.guests
+    ]
     story = Postmortem(whole.source, tuple(bare), LinkStory(None, problem="the page is gone"))
     found = outline(html_page(story, [], [], version="0"))
     assert found.ids[:2] == ["search", "hits"]
