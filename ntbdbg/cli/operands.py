@@ -15,7 +15,7 @@ from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.memory.segments import Segment, SegmentMap
 from ntbdbg.target.address import AddressExpr, split_capture
 from ntbdbg.target.capturelabs import in_capture, is_bare_capture, split_operand
-from ntbdbg.target.where import missing
+from ntbdbg.target.where import is_missing, missing
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
@@ -107,11 +107,7 @@ def file_operand(app: AppContext, word: str) -> tuple[str, str | None] | None:
     """
     if in_capture(word) or word in app.names:
         return None
-    if (
-        os.sep in word
-        and not os.path.lexists(word)
-        and not os.path.lexists(word.rpartition(":")[0])
-    ):
+    if os.sep in word and is_missing(word) and is_missing(word.rpartition(":")[0]):
         raise missing(word)
     head, colon, rest = word.rpartition(":")
     if os.sep in word and (sniff(word) or (colon and sniff(head))):

@@ -357,9 +357,9 @@ class Lab:
         return guest
 
     def _open_bare(self, name: str, path: str, *, owners: tuple[int, ...] | None = None) -> Guest:
-        if not os.path.lexists(path) and os.sep in name:
+        if os.sep in name and places.is_missing(path):
             raise places.missing(name)
-        if not os.path.lexists(path):
+        if os.sep not in name and not os.path.lexists(path):
             raise TargetError(
                 f"no guest {name!r}: no lab runs and there is no RAM file {path}",
                 hint=f"{places.START_ONE}, or give the path of a RAM file",

@@ -76,6 +76,17 @@ def find(
     return _only_one()
 
 
+def is_missing(path: str) -> bool:
+    """Whether nothing is there; False where nobody may look."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def missing(path: str) -> TargetError:
     """The error for a file that a user named and that is not there."""
     return TargetError(
@@ -126,7 +137,7 @@ def _left_out() -> tuple[str, ...]:
 
 def _named(where: str, how: str) -> Found:
     path = where
-    if not os.path.lexists(path):
+    if is_missing(path):
         raise TargetError(
             f"{how} {where}: there is no such file or folder",
             hint=f"give a capture, a {FILE_NAME}, the folder of a lab or a dump",

@@ -122,7 +122,7 @@ def test_a_broken_manifest_is_skipped_if_another_lab_is_there(
 @pytest.mark.parametrize(
     ("argument", "why"),
     [
-        ("/nonexistent", "no such manifest"),
+        ("/nonexistent", "there is no such file or folder"),
         ("{tmp}", "the folder holds no run.json; give a capture, a run.json, the folder of a lab"),
         ("/etc/passwd", "is not a run.json"),
     ],
