@@ -13,7 +13,7 @@ from ntbdbg.kernel.linear import DIRECT_MAP
 from ntbdbg.memory.architectures import of_ram
 from ntbdbg.memory.formats.content import Content, Mapped, Tell, held
 from ntbdbg.memory.formats.kdumpformat import UTSNAME_FIELDS, UTSNAME_SIZE
-from ntbdbg.memory.formats.kdumpwrite import METHODS, write_kdump
+from ntbdbg.memory.formats.kdumpwrite import METHODS, tables_size, write_kdump
 from ntbdbg.memory.formats.plainwrite import write_elf, write_lime, write_raw
 from ntbdbg.memory.formats.sink import Sink
 from ntbdbg.memory.image import ImageMemory
@@ -56,7 +56,9 @@ class Export:
     def room(self, form: str) -> int:
         """Bytes of disk that the dump takes; for kdump, whose pages shrink, the least of it."""
         bytes_held = held(self.content.memory)
-        return bytes_held // 100 if form == "kdump" else bytes_held + _OVERHEAD
+        if form == "kdump":
+            return tables_size(self.content.memory) + bytes_held // 100
+        return bytes_held + _OVERHEAD
 
     def write(self, sink: Sink, form: str, tell: Tell, *, method: str = "zstd") -> int:
         """Write it all; gives the bytes of the file.

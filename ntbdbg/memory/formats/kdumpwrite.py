@@ -33,12 +33,6 @@ Runs = list[tuple[int, int]]
 def write_kdump(content: Content, sink: Sink, tell: Tell, method: str = "zstd") -> int:
     """Every page of RAM, compressed by `method`; gives the size of the file in bytes."""
     runs = _page_runs(content.memory)
-    if runs[-1][1] > MOST_PAGES:
-        raise TargetError(
-            f"{content.memory.name}: RAM up to {runs[-1][1] * PAGE:#x} is too much for kdump, "
-            "which tells of each page of it",
-            hint="--format elf has no such limit",
-        )
     notes = build_notes(content.vcpus, content.vmcoreinfo)
     sub_blocks = -(-(layout.SUB_SIZE + len(notes)) // PAGE)
     pages = runs[-1][1]
@@ -49,19 +43,28 @@ def write_kdump(content: Content, sink: Sink, tell: Tell, method: str = "zstd") 
     for start in (bitmaps, bitmaps + half):
         for offset, data in _bitmap(runs):
             sink.write(start + offset, data)
-    return _PageWriter(sink, bitmaps + 2 * half, runs, method).write(content.memory, tell)
+    table, descriptors = bitmaps + 2 * half, tables_size(content.memory)
+    return _PageWriter(sink, table, descriptors, runs, method).write(content.memory, tell)
+
+
+def tables_size(memory: PhysicalMemory) -> int:
+    """Bytes of the descriptors, which every page has, whether anything is in it or not.
+
+    :raises TargetError: there are too many pages
+    """
+    return sum(last - first for first, last in _page_runs(memory)) * layout.DESCRIPTOR_SIZE
 
 
 class _PageWriter:
     """The table of descriptors, and the data behind it; pages of zeros share one page of it."""
 
-    def __init__(self, sink: Sink, table: int, runs: Runs, method: str) -> None:
+    def __init__(self, sink: Sink, table: int, descriptors: int, runs: Runs, method: str) -> None:
         self._sink = sink
         self._runs = runs
         self._compress = _compressor(method)
         self._flag = METHODS[method]
         self._table = table
-        self._zero = table + sum(last - first for first, last in runs) * layout.DESCRIPTOR_SIZE
+        self._zero = table + descriptors
         self._data = self._zero + PAGE
         self._zero_descriptor = layout.Descriptor(self._zero, PAGE, 0).build()
 
@@ -107,7 +110,7 @@ class _PageWriter:
 
 
 def _page_runs(memory: PhysicalMemory) -> Runs:
-    """Pages that have RAM, even if only in a part of them."""
+    """Pages that have RAM, even if only in a part of them; TargetError if they lie too far up."""
     runs: Runs = []
     for run in memory.segments.runs():
         first, last = run.start // PAGE, -(-run.end // PAGE)
@@ -115,6 +118,12 @@ def _page_runs(memory: PhysicalMemory) -> Runs:
             runs[-1] = (runs[-1][0], last)
         else:
             runs.append((first, last))
+    if runs[-1][1] > MOST_PAGES:
+        raise TargetError(
+            f"{memory.name}: RAM up to {runs[-1][1] * PAGE:#x} is too much for kdump, "
+            "which tells of each page of it",
+            hint="--format elf has no such limit",
+        )
     return runs
 
 

@@ -47,7 +47,8 @@ class FileSink(NewFile):
             needed, there = _rounded(expected), _rounded(free)
             raise TargetError(
                 f"{self.path} needs {needed}, {self.folder} has {there} free",
-                hint="make room, or write it elsewhere; --format kdump takes the least",
+                hint="make room, write it elsewhere, or try another --format: kdump packs pages, "
+                "the others leave zeros out",
             )
 
 

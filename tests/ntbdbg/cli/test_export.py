@@ -423,3 +423,20 @@ def test_a_file_that_claims_very_much_is_no_kdump(tmp_path: Path, ntbdbg: Run) -
     assert done.returncode == 3
     assert "RAM up to 0x4000000000000 is too much for kdump" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_kdump_that_cannot_fit_is_not_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """32 TiB that a file only claims are 2^33 descriptors of 24 bytes."""
+    core, out = tmp_path / "claims.core", tmp_path / "out"
+    core.write_bytes(elf_core([Load(0, b"A" * 4096, memsz=1 << 45)]))
+    out.mkdir()
+    disk = os.statvfs(tmp_path)
+    free = os.statvfs_result((*disk[:4], (100 << 30) // disk.f_frsize, *disk[5:]))
+    monkeypatch.setattr("os.statvfs", lambda _: free)
+    with pytest.raises(SystemExit) as ended:
+        sys.exit(main(["export", str(core), "--format", "kdump", "-o", str(out / "x")]))
+    assert ended.value.code == 3
+    assert "needs 192 GiB" in capsys.readouterr().err
+    assert list(out.iterdir()) == []
