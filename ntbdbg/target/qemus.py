@@ -62,6 +62,11 @@ def ask_holders(path: str, file: CheckedFile, forced: bool, note: Callable[[str]
                 "begin at guest-physical address 0",
                 hint="say where it lies: --segments GPA:SIZE:0",
             )
+        if node == 0:
+            note(
+                f"{path} is RAM of the first of several NUMA nodes of QEMU process {holder.pid}: "
+                "more of its guest's RAM is in other files"
+            )
         if is_of_ivshmem(holder.argv, path):
             if not forced:
                 note(

@@ -188,4 +188,6 @@ def test_a_further_nodes_file_is_refused_without_its_map(
     assert "--segments GPA:SIZE:0" in done.stderr
     told = ntbdbg("search", ram, "str:first", "--segments", "256M:1M:0")
     assert told.stdout.startswith("10000000: ")
-    assert ntbdbg("search", first, "str:first").stdout.startswith("00000000: ")
+    of_first = ntbdbg("search", first, "str:first")
+    assert of_first.stdout.startswith("00000000: ")
+    assert f"{first} is RAM of the first of several NUMA nodes of QEMU process" in of_first.stderr
