@@ -35,12 +35,22 @@ def _state(guest: Evidence, condition: Condition) -> tuple[Severity, str, str]:
         return Severity.UNKNOWN, guest.name, f"{words}; {reason}"
     if ended := _ended(guest.info):
         return Severity.DEAD, guest.name, ended
-    if guest.log is None:
-        return Severity.UNKNOWN, guest.name, f"{words}; its log cannot be read"
-    runs = condition in (Condition.RUNNING, Condition.HUNG)
-    trouble = "trouble" if guest.incidents else "no trouble"
-    severity = Severity.FINE if runs else Severity.NOTABLE
-    return severity, guest.name, f"{words}, its log tells of {trouble}"
+    severity, told = _log(guest)
+    if severity is Severity.FINE and condition not in (Condition.RUNNING, Condition.HUNG):
+        severity = Severity.NOTABLE
+    return severity, guest.name, words + told
+
+
+def _log(guest: Evidence) -> tuple[Severity, str]:
+    """What its log tells; nothing is fine where part of it could not be read."""
+    log = guest.log
+    why = "; ".join(log.notes) if log else ""
+    if log is None or not log.records:
+        return Severity.UNKNOWN, "; its log cannot be read" + (f": {why}" if why else "")
+    told = f", its log tells of {'trouble' if guest.incidents else 'no trouble'}"
+    if why:
+        return Severity.UNKNOWN, f"{told}, but not all of it can be read: {why}"
+    return Severity.FINE, told
 
 
 def _words(guest: Evidence, condition: Condition) -> str:

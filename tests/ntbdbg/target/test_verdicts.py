@@ -91,6 +91,33 @@ def test_a_guest_that_nobody_can_look_into_is_not_called_fine(lab: FakeLab) -> N
     assert "no Linux kernel" in found.text
 
 
+NOWHERE = 0xFFFF_FFFF_FFF0_0000
+
+
+@pytest.mark.parametrize(
+    ("member", "told"),
+    [
+        ("desc_ring.descs", "its log cannot be read: the newest records are missing: "),
+        (
+            "desc_ring.tail_id",
+            "its log tells of no trouble, but not all of it can be read: it claims ",
+        ),
+    ],
+)
+def test_a_log_that_nobody_can_read_whole_is_not_called_fine(
+    tmp_path: Path, member: str, told: str
+) -> None:
+    def damaged(name: str, guest: FakeGuest) -> None:
+        log = FakeLog(guest)
+        log.add(f"hello from {name}", at=1.0)
+        log.ring[member if member.endswith("descs") else f"{member}.counter"] = NOWHERE
+
+    with LinuxLab(tmp_path / "run", furnish=damaged) as made, Lab.open(made.folder) as opened:
+        (found,) = about(examine(opened).verdicts, "qemu1")
+    assert found.severity is Severity.UNKNOWN
+    assert told in found.text
+
+
 def test_the_page_of_the_link_is_gone(lab: FakeLab) -> None:
     assert lab.manifest.link is not None
     Path(lab.manifest.link.shared_page).unlink()
