@@ -133,7 +133,6 @@ REG32(SWPART0CTL, 0x3e100)
 #define   SWPARTSTS_USID_SHIFT        9
 REG32(SWPORT0CTL, 0x3e200)
 #define   GASA_SWPORT_STRIDE          0x00020
-#define   GASA_SWPORT_END             0x3e500
 #define   SWPORTSTS_LINKUP            (1u << 4)
 #define   SWPORTSTS_MODE_NT           (3u << 6)
 #define   SWPORTSTS_SWPART_SHIFT      10

@@ -27,9 +27,9 @@
 #include "idt-ntb-gasa.h"
 #include "idt-ntb-irq.h"
 #include "idt-ntb-lut.h"
-#include "idt-ntb-msg.h"
 #include "idt-ntb-mw.h"
 #include "idt-ntb-nt.h"
+#include "idt-ntb-port.h"
 #include "idt-ntb-temp.h"
 #include "ntb-life.h"
 #include "ntb-link.h"
@@ -160,99 +160,6 @@ static void config_write(PCIDevice *pdev, uint32_t addr, uint32_t val, int len)
 }
 
 /*
- * What the core asks for
- */
-
-static bool admits(NTBPort *port)
-{
-    const IDTNTBState *s = idt_ntb_of(port);
-
-    return (idt_ntb_pcicmd(s) & PCI_COMMAND_MASTER) &&
-           (s->ntctl & R_NTCTL_CPEN_MASK) &&
-           (s->mtbl & R_NTMTBLDATA_VALID_MASK);
-}
-
-static void show_levels(NTBPort *port)
-{
-    IDTNTBState *s = idt_ntb_of(port);
-    IDTNTBShmArea *area = idt_ntb_area(port->own);
-
-    qatomic_set(&port->own->pcicmd, idt_ntb_pcicmd(s));
-    qatomic_set(&area->ntctl, s->ntctl);
-    qatomic_set(&area->mtbl, s->mtbl);
-    qatomic_set(&area->pcielctlsts,
-                pci_default_read_config(PCI_DEVICE(s), A_PCIELCTLSTS, 4));
-}
-
-static void take_levels(NTBPort *port, unsigned part)
-{
-    NTBShmPort *block = ntb_block(port, part);
-    const IDTNTBShmArea *area = idt_ntb_area(block);
-
-    idt_ntb_of(port)->peer[part] = (IDTNTBLevels) {
-        .pcicmd = qatomic_read(&block->pcicmd) & 0xffff,
-        .ntctl = qatomic_read(&area->ntctl) & NTCTL_MASK,
-        .mtbl = qatomic_read(&area->mtbl) & NTMTBLDATA_MASK,
-        .pcielctlsts = qatomic_read(&area->pcielctlsts),
-    };
-}
-
-static void irq_changed(NTBPort *port)
-{
-    idt_ntb_count_doorbells(idt_ntb_of(port));
-    idt_ntb_irq_update(idt_ntb_of(port));
-}
-
-static void publish_bars(IDTNTBState *s)
-{
-    PCIDevice *pdev = PCI_DEVICE(s);
-
-    for (unsigned n = 0; n < IDT_NTB_BARS; n++) {
-        ntb_shm_set64(&s->port.own->bar_addr[n],
-                      pdev->io_regions[n].size ? pci_get_bar_addr(pdev, n)
-                      : NTB_SHM_BAR_UNMAPPED);
-    }
-}
-
-static void publish(NTBPort *port)
-{
-    IDTNTBState *s = idt_ntb_of(port);
-
-    publish_bars(s);
-    idt_ntb_nt_publish(s);
-    idt_ntb_gasa_publish(s);
-    idt_ntb_msg_publish(s);
-    idt_ntb_lut_publish(s);
-}
-
-static void reset_link(NTBPort *port)
-{
-    IDTNTBState *s = idt_ntb_of(port);
-
-    s->ntctl = 0;
-    s->mtbl = 0;
-}
-
-static AddressSpace *dma(NTBPort *port)
-{
-    return pci_device_iommu_address_space(PCI_DEVICE(idt_ntb_of(port)));
-}
-
-static const NTBPortOps port_ops = {
-    .name = "idt-ntb",
-    .translation = idt_ntb_mw_translation,
-    .may_send = idt_ntb_mw_may_send,
-    .admits = admits,
-    .show_levels = show_levels,
-    .take_levels = take_levels,
-    .event = idt_ntb_event,
-    .irq_changed = irq_changed,
-    .publish = publish,
-    .reset = reset_link,
-    .dma = dma,
-};
-
-/*
  * Life cycle
  */
 
@@ -357,7 +264,7 @@ static void realize(PCIDevice *pdev, Error **errp)
 {
     IDTNTBState *s = IDT_NTB(pdev);
 
-    ntb_life_init(&s->port, OBJECT(s), &port_ops);
+    ntb_life_init(&s->port, OBJECT(s), &idt_ntb_port_ops);
     if (!check_properties(s, errp)) {
         return;
     }

@@ -10,6 +10,7 @@
  * idt-ntb-regs   tables of registers, and what follows from them
  * idt-ntb-nt     the NT function's registers
  * idt-ntb-gasa   the switch's global address space
+ * idt-ntb-port   what the core asks of them
  * idt-ntb-pci    PCI device: properties, life cycle, configuration space
  *
  * Each of these uses only those above it, and the core (ntb-port.h).

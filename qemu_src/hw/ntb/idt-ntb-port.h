@@ -1,0 +1,16 @@
+/*
+ * IDT NTB port: what the core asks of it
+ *
+ * Copyright (c) 2026 the ntbdbg authors
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef HW_NTB_IDT_NTB_PORT_H
+#define HW_NTB_IDT_NTB_PORT_H
+
+#include "idt-ntb-state.h"
+
+extern const NTBPortOps idt_ntb_port_ops;
+
+#endif /* HW_NTB_IDT_NTB_PORT_H */
