@@ -57,7 +57,7 @@ def source_tree() -> Path:
     """A QEMU source with a finished build in it, whatever overlay it was built with."""
     for commands in sorted((cache_dir() / "qemu-trees").glob("*/tree/build/compile_commands.json")):
         text = commands.read_text()
-        if all(name in text for name in DEVICE) and "-fsanitize=address" not in text:
+        if any(name in text for name in DEVICE) and "-fsanitize=address" not in text:
             return commands.parents[1]
     pytest.fail("no compiled QEMU source in the cache: python3 run build qemu --force")
 
@@ -102,9 +102,14 @@ def staged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def compiled(name: str, staged: Path, output: str | Path) -> subprocess.CompletedProcess[str]:
-    """Compile file `name` of ours with QEMU's own warnings, as errors."""
+    """Compile file `name` of ours with QEMU's own warnings, as errors.
+
+    The tree may have been built with an overlay that has not this file yet: all are compiled alike.
+    """
     build = source_tree() / "build"
-    (command,) = sanitize.commands(build, [name])
+    listed = (build / "compile_commands.json").read_text()
+    like = next(known for known in (name, *DEVICE) if known in listed)
+    (command,) = sanitize.commands(build, [like])
     words = shlex.split(command["command"])
     compiler = [word for word in words[: words.index("-o")] if not word.startswith("-M")]
     compiler = [w for w in compiler if not w.endswith((".o", ".o.d"))]
