@@ -80,13 +80,17 @@ def test_diff_of_a_symbol_looks_it_up_in_a_file_too(
         done = ntbdbg("diff", *words, "jiffies_64")
         assert done.returncode == 0, done.stderr
         assert "identical: 8 B compared" in done.stderr
-    lab.poke("qemu1", lab.physical("qemu1", "jiffies_64"), b"?")
+    changed = tmp_path / "changed.ram"
+    shutil.copyfile(copy, changed)
+    with changed.open("r+b") as file:
+        file.seek(lab.physical("qemu2", "jiffies_64"))
+        file.write(b"?")
     run, total = map(
-        json.loads, ok(ntbdbg("diff", "qemu1", copy, "jiffies_64", "--json"), 1).splitlines()
+        json.loads, ok(ntbdbg("diff", "qemu1", changed, "jiffies_64", "--json"), 1).splitlines()
     )
     assert run["a"] == lab.linux["qemu1"].symbols["jiffies_64"]
     assert run["b"] == lab.linux["qemu2"].symbols["jiffies_64"]
-    assert (total["b"], total["compared"]) == (str(copy), 8)
+    assert (total["b"], total["compared"]) == (str(changed), 8)
 
 
 def test_diff_of_scattered_pages(lab: LinuxLab, ntbdbg: Run, tmp_path: Path) -> None:
