@@ -13,7 +13,7 @@ from ntbdbg.cli.operands import Comparison, compare_operands
 from ntbdbg.cli.options import complete_guest, lab_command
 from ntbdbg.cli.params import LENGTH, NUMBER
 from ntbdbg.cli.status import ExitStatus
-from ntbdbg.errors import UsageError
+from ntbdbg.errors import FaultError, UsageError
 from ntbdbg.inspect.diff import DiffSummary, bytes_compared, differing_pages
 from ntbdbg.memory.number import parse_size
 from ntbdbg.memory.segments import AddressRange
@@ -103,8 +103,7 @@ def command(
         listed = 0 if only_summary else _list(app, compared, labels, pages, limit, progress)
         for _ in pages:
             pass
-    summary.compared = bytes_compared(compared.a.memory, compared.b.memory, compared.spans)
-    _note_left_out(app, compared)
+    summary.compared = _bytes_compared(app, compared)
     _conclude(app, compared, summary, listed, only_summary)
     return ExitStatus.DIFFERENT if summary.different else ExitStatus.OK
 
@@ -114,7 +113,8 @@ def _quietly(
 ) -> ExitStatus:
     """Only whether there is a difference; what comes behind it is not looked at."""
     differs = next(pages, None) is not None
-    _note_left_out(app, compared)
+    if not differs:
+        summary.compared = _bytes_compared(app, compared)
     if app.json:
         a, b = compared.a.name, compared.b.name
         unknown = dict.fromkeys(("compared", "different", "pages", "last")) if differs else {}
@@ -195,6 +195,26 @@ def _emit_runs(app: AppContext, labels: PairLabels, page: PageDiff, most: int | 
         app.emit("diff-run", run_facts(run) | labels.facts(run.a, run.b, len(run.old)))
         number += 1
     return number
+
+
+def _bytes_compared(app: AppContext, compared: Comparison) -> int:
+    """Say what was passed over; gives how much was not.
+
+    :raises FaultError: nothing could be compared, so nobody can say that it is identical
+    """
+    _note_left_out(app, compared)
+    size = bytes_compared(compared.a.memory, compared.b.memory, compared.spans)
+    if compared.spans and not size:
+        first = compared.spans[0]
+        raise FaultError(
+            compared.a.name,
+            first.a,
+            first.size,
+            f"cannot be compared with {first.b:#x} of {compared.b.name}, nor can anything else: "
+            "one side or the other cannot be read",
+            hint="'ntbdbg dump' of either says why",
+        )
+    return size
 
 
 def _note_left_out(app: AppContext, compared: Comparison) -> None:

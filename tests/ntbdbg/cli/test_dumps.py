@@ -194,6 +194,18 @@ def test_what_is_damaged_is_not_compared(ntbdbg: Run, damaged: tuple[Path, int])
     assert f"are identical: {16 - 4 * lost} KiB compared" in done.stderr
 
 
+@pytest.mark.parametrize("how", [[], ["--summary"], ["-q"], ["--json"]])
+@pytest.mark.parametrize("place", [[], ["4K", "64"]])
+def test_where_nothing_can_be_compared_nothing_is_identical(
+    ntbdbg: Run, dumps: Path, place: list[str], how: list[str]
+) -> None:
+    path = dumps / "nothing"
+    path.write_bytes(kdump({0: b"A" * PAGE, 1: b"B" * PAGE}, "none")[: 4 * PAGE])
+    done = ntbdbg("diff", path, path, *place, *how)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "cannot be compared with" in done.stderr
+
+
 @pytest.mark.parametrize("form", ["raw", "elf", "lime", "kdump"])
 def test_what_is_damaged_is_exported_as_zeros(
     ntbdbg: Run, damaged: tuple[Path, int], form: str
