@@ -6,22 +6,31 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ntbdbg.budget import Budget
 from ntbdbg.cli.main import COMMANDS
 from ntbdbg.errors import FaultError, KernelError
+from ntbdbg.kernel.btf import Kind
+from ntbdbg.kernel.btfformat import TYPE_WORDS
 from ntbdbg.kernel.kallsyms import load_kallsyms
+from ntbdbg.kernel.kernel import Kernel
 from ntbdbg.kernel.listing import walk_list
 from ntbdbg.kernel.locate import find_vmcoreinfo, scan
 from ntbdbg.kernel.paging import PageTables
 from ntbdbg.kernel.virtual import VirtualMemory
 from ntbdbg.memory import BufferMemory
+from ntbdbg.ntb.driver import read_driver
 from tests.fuzz import commands
 from tests.support.fakekernel import FakeGuest
+from tests.support.fakemodules import FakeModules
+from tests.support.fakentb import FakeIdt
+from tests.support.fakepci import FakePci
 
 CHECKOUT = Path(__file__).parents[3]
 PAGE = 4096
@@ -120,3 +129,38 @@ def test_lists_that_go_in_circles_break_off_or_never_end():
     link(64, 0)
     found = walk_list(memory, 0, 4)
     assert (found, found.partial) == ([16, 32, 48, 64], None)
+
+
+def claim_elements(guest: FakeGuest, struct: str, member: str, count: int) -> BufferMemory:
+    """The memory of `guest`, whose types say that an array has `count` elements."""
+    memory = guest.copy()
+    btf = Kernel.open(memory, cache=False).btf
+    number = btf.by_name(Kind.STRUCT, struct)
+    assert number is not None
+    array = next(one.type for one in btf.members(number) if one.name == member)
+    at = int.from_bytes(btf.data[4:8], "little") + 4 * (btf._row(array)[1] + TYPE_WORDS + 2)
+    place = guest.physical(guest.symbols["__start_BTF"] + at)
+    memory.write(place, count.to_bytes(4, "little"))
+    return memory
+
+
+@pytest.mark.parametrize("count", [1 << 16, (1 << 32) - 1])
+def test_an_array_without_end_in_a_module(count: int) -> None:
+    guest = FakeGuest()
+    FakeModules(guest, mem=True).add("ntb")
+    memory = claim_elements(guest, "module", "mem", count)
+    tracemalloc.start()
+    (module,) = Kernel.open(memory, cache=False).modules()
+    assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    tracemalloc.stop()
+    assert (module.name, module.regions[0].kind) == ("ntb", "text")
+
+
+@pytest.mark.parametrize("count", [1 << 16, (1 << 32) - 1])
+def test_peers_without_end_in_a_driver(count: int) -> None:
+    guest = FakeGuest()
+    idt = FakeIdt(guest, FakePci(guest), port=0, part=0, peers=[(2, 1)])
+    idt.dev["peer_cnt"] = 255
+    driver = read_driver(Kernel.open(claim_elements(guest, "idt_ntb_dev", "peers", count)))
+    assert len(driver.peers) <= 64
+    assert "it claims 255 peers" in driver.notes[0]
