@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import re
-import xml.etree.ElementTree as ET
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from run.junit import cases
 
 #: tests that repeat a fault as often as $NTBDBG_SOAK says
 DEVICE = (
@@ -37,11 +36,12 @@ class Fault:
 def faults(report: Path) -> list[Fault]:
     """What a JUnit report of pytest's says, by test function, in order."""
     found: dict[str, Fault] = {}
-    for name, failed, seconds in _cases(report):
+    for case in cases(report):
+        name = f"{case.module}: {case.name.partition('[')[0]}"
         fault = found.setdefault(name, Fault(name))
         fault.runs += 1
-        fault.failures += failed
-        fault.seconds += seconds
+        fault.failures += case.outcome == "failed"
+        fault.seconds += case.seconds
     return list(found.values())
 
 
@@ -50,11 +50,3 @@ def table(found: list[Fault], repetitions: int) -> str:
     lines = ["| fault | tests | failed | seconds |", "|---|---|---|---|"]
     lines += [f"| {f.name} | {f.runs} | {f.failures} | {f.seconds:.0f} |" for f in found]
     return f"Each fault {repetitions} times.\n\n" + "\n".join(lines) + "\n"
-
-
-def _cases(report: Path) -> Iterator[tuple[str, bool, float]]:
-    for case in ET.parse(report).iter("testcase"):
-        where = case.get("classname", "").removeprefix("tests.").replace(".", "/")
-        function = re.sub(r"\[.*", "", case.get("name", ""))
-        failed = any(child.tag in ("failure", "error") for child in case)
-        yield f"{where}: {function}", failed, float(case.get("time", "0"))

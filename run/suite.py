@@ -13,13 +13,14 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree.ElementTree import ParseError
 
 from run.config import CHECKOUT
+from run.junit import Case, cases
 
 #: what is added to pytest's words: which tests
 GUESTS, OTHERS = "vm", "not vm"
@@ -66,6 +67,8 @@ def run_whole(folder: Path, environment: Mapping[str, str], seed: int | None) ->
         seed = random.SystemRandom().randrange(LARGEST_SEED)
     guests, others = Part("guests", GUESTS, folder), Part("others", OTHERS, folder)
     folder.mkdir(parents=True, exist_ok=True)
+    for part in (guests, others):
+        part.results.unlink(missing_ok=True)  # of an earlier run, should this one not come to it
     print(f"tests with guests run beside these; their output follows, and is in {guests.log}")
     codes = _side_by_side(guests, others, environment, seed)
     for line in summary([guests.results, others.results]):
@@ -112,28 +115,22 @@ def exit_code(ended: subprocess.CompletedProcess[bytes] | subprocess.Popen[bytes
     return ended.returncode if ended.returncode >= 0 else 128 - ended.returncode
 
 
-def summary(results: Sequence[Path]) -> Iterable[str]:
+def summary(results: Sequence[Path]) -> Iterator[str]:
     """Where the time went, and how many tests there were."""
-    cases = [case for path in results for case in _cases(path)]
-    spent: Counter[str] = Counter()
-    for case in cases:
-        spent[case.get("classname", "")] += float(case.get("time", 0))  # type: ignore[assignment]
+    found = [case for path in results for case in _cases(path)]
+    spent: dict[str, float] = {}
+    for case in found:
+        spent[case.module] = spent.get(case.module, 0.0) + case.seconds
     yield "modules that took longest, in seconds"
-    for module, seconds in spent.most_common(SLOWEST):
-        yield f"{seconds:8.1f}  {module}"
-    outcomes = Counter(_outcome(case) for case in cases)
+    for module in sorted(spent, key=spent.__getitem__, reverse=True)[:SLOWEST]:
+        yield f"{spent[module]:8.1f}  {module}"
+    outcomes = Counter(case.outcome for case in found)
     yield ", ".join(f"{outcomes[kind]} {kind}" for kind in ("passed", "failed", "skipped"))
 
 
-def _cases(path: Path) -> list[ElementTree.Element]:
+def _cases(path: Path) -> list[Case]:
     """The tests of a run; none if it ended before it wrote them down."""
     try:
-        return list(ElementTree.parse(path).iter("testcase"))
-    except (OSError, ElementTree.ParseError):
+        return list(cases(path))
+    except (OSError, ParseError):
         return []
-
-
-def _outcome(case: ElementTree.Element) -> str:
-    if case.find("failure") is not None or case.find("error") is not None:
-        return "failed"
-    return "passed" if case.find("skipped") is None else "skipped"

@@ -63,7 +63,7 @@ def test_both_parts_run_at_once_and_are_shown_and_counted(
     assert re.findall(r"--seed (\d+)", shown) == ["7"] * 4
     assert "2 deselected" in shown
     assert shown.endswith("2 passed, 0 failed, 1 skipped\n")
-    assert re.search(r"^ +\d+\.\d  tests\.test_it$", shown, re.MULTILINE)
+    assert re.search(r"^ +\d+\.\d  test_it$", shown, re.MULTILINE)
 
 
 @pytest.mark.parametrize("part", ["guests", "others"])
@@ -78,9 +78,12 @@ def test_a_failure_in_either_part_is_one_of_the_whole(
     assert len(set(re.findall(r"--seed (\d+)", shown))) == 1
 
 
-def test_a_part_that_dies_is_a_failure(checkout: Path) -> None:
+def test_a_part_that_dies_is_a_failure(checkout: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    fill(checkout)
+    assert whole(checkout) == 0
     fill(checkout, guests="os.kill(os.getpid(), 9)")
     assert whole(checkout) == 128 + signal.SIGKILL
+    assert capfd.readouterr().out.endswith("1 passed, 0 failed, 0 skipped\n")
 
 
 def test_whoever_ends_it_ends_both(checkout: Path) -> None:
