@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ntbdbg.errors import AmbiguousError
+from ntbdbg.errors import AmbiguousError, UntrustedError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -91,11 +91,22 @@ class AppContext:
 
         try:
             return self.lab
-        except AmbiguousError:
+        except (AmbiguousError, UntrustedError) as error:
             if os.sep not in word and not in_capture(word):
                 raise
+            if isinstance(error, UntrustedError):
+                if self._is_named:
+                    raise
+                self.note(f"no labs are looked for: {error.message} ({error.hint})")
             self._lab = self._no_lab()
             return self._lab
+
+    @property
+    def _is_named(self) -> bool:
+        """Whether somebody said which lab is meant."""
+        from ntbdbg.target.where import FROM_VARIABLE
+
+        return bool(self.where or self.lab_name or self.environ.get(FROM_VARIABLE))
 
     def patched_lab(self) -> Lab:
         """The lab whose patches are meant; while that is open, those of bare RAM files alone."""
@@ -120,7 +131,7 @@ class AppContext:
         """The guests' names; none while it is open which lab is meant."""
         try:
             return self.lab.names
-        except AmbiguousError:
+        except (AmbiguousError, UntrustedError):
             return ()
 
     @contextlib.contextmanager
@@ -172,10 +183,8 @@ class AppContext:
     def note_lab(self, lab: Lab) -> None:
         """Name a lab that is about to be changed, if nobody did and it is not the default one."""
         from ntbdbg.target.manifest import DEFAULT_LAB
-        from ntbdbg.target.where import FROM_VARIABLE
 
-        named = self.where or self.lab_name or self.environ.get(FROM_VARIABLE)
-        if not named and lab.name not in (None, DEFAULT_LAB):
+        if not self._is_named and lab.name not in (None, DEFAULT_LAB):
             self.note(f"lab {lab.name!r}: {lab.how}")
 
     def note_tearing(self, *guests: Guest) -> None:

@@ -155,6 +155,22 @@ def test_a_root_that_is_a_link_is_refused(lab: FakeLab) -> None:
         lab_files()
 
 
+def test_nobodys_root_keeps_us_from_our_own_files(
+    lab: FakeLab, ntbdbg: Run, tmp_path: Path
+) -> None:
+    """Anybody may be the first to make /tmp/ntbdbg-0; a file that we name needs no lab."""
+    (tmp_path / "own.ram").write_bytes(SECRET.ljust(1 << 20, b"\0"))
+    (lab.root / "ntbdbg").chmod(0o777)
+    done = ntbdbg("dump", tmp_path / "own.ram", "0", "8", env=lab.environ)
+    assert (done.returncode, done.stdout.split("  ")[-1]) == (0, "a secret\n")
+    assert "no labs are looked for: " in done.stderr
+    assert "others may write to it, so it is not trusted" in done.stderr
+    for words in (["dump", "qemu1", "0"], ["--lab", "default", "dump", lab.ram_path("qemu1"), "0"]):
+        done = ntbdbg(*words, env=lab.environ)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert "not trusted" in done.stderr
+
+
 def test_whoever_owns_the_folder_around_it_could_replace_it(
     lab: FakeLab, alien: Callable[[Path], None]
 ) -> None:
