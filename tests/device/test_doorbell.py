@@ -188,6 +188,45 @@ def test_msi_waits_for_bus_mastering(pair: Pair) -> None:
     assert b.take_msi() == 0x55
 
 
+def test_what_is_disabled_is_not_counted(pair: Pair) -> None:
+    """Nor is it lost: it is sent, and counted, once it may be."""
+    a, b = pair
+    b.write(nt.NTINTMSK, 0)
+    before = b.stat("msi")
+    enabled = nt.COMMAND_MEMORY | nt.COMMAND_MASTER
+    b.cfg_write(nt.PCI_COMMAND, enabled | nt.COMMAND_INTX_DISABLE, 2)
+    for bit in range(4):
+        ring(a, b, 1 << bit)
+        b.write(nt.INDBELLSTS, nt.ALL_ONES)
+    ring(a, b, 1)
+    assert b.stat("msi") == before
+    b.cfg_write(nt.PCI_COMMAND, enabled, 2)
+    assert b.intx()
+    assert b.stat("msi") == before + 1
+    b.cfg_write(nt.PCI_COMMAND, enabled | nt.COMMAND_INTX_DISABLE, 2)
+    b.enable_msi(0x55)
+    b.cfg_write(nt.MSI_CAP + 2, 0, 2)
+    assert b.stat("msi") == before + 2
+    b.write(nt.INDBELLSTS, nt.ALL_ONES)
+    ring(a, b, 1)
+    assert b.stat("msi") == before + 2
+
+
+def test_the_page_tells_what_msi_is_set_to(pair: Pair) -> None:
+    _, b = pair
+    control = b.cfg_read(nt.MSI_CAP + 2, 2)
+    assert b.page.get(1, "msi_ctl") == control
+    assert not control & nt.MSI_ENABLE
+    b.enable_msi(0x55)
+    assert b.page.get(1, "msi_ctl") == control | nt.MSI_ENABLE
+    assert b.page.get(1, "msi_addr") == b.msi_address
+    assert b.page.get(1, "msi_data") == 0x55
+    b.reset()
+    b.setup()
+    assert b.page.get(1, "msi_ctl") == control
+    assert b.page.get(1, "msi_addr") == 0
+
+
 def test_msi_aimed_at_the_device_itself_does_no_harm(pair: Pair) -> None:
     a, b = pair
     for register in (nt.OUTDBELLSET, nt.INDBELLSTS, nt.NTINTMSK, nt.NTCTL, nt.NTGSIGNAL):

@@ -72,12 +72,15 @@ static void signal_intx(IDTNTBState *s, uint32_t pending)
         s->irq_msi = false;
         s->irq_seen = 0;
     }
+    pci_set_irq(PCI_DEVICE(s), pending != 0);
+    if (idt_ntb_pcicmd(s) & PCI_COMMAND_INTX_DISABLE) {
+        pending = 0;            /* not sent; the bus sends it once it may */
+    }
     if (pending && !s->irq_seen) {
         NTB_COUNT(&s->port, msi);
         trace_idt_ntb_irq(s->port.part, "INTx", pending, pending);
     }
     s->irq_seen = pending;
-    pci_set_irq(PCI_DEVICE(s), pending != 0);
 }
 
 void idt_ntb_irq_update(IDTNTBState *s)

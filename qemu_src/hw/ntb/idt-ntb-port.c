@@ -7,6 +7,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "hw/pci/msi.h"
 #include "idt-ntb-gasa.h"
 #include "idt-ntb-irq.h"
 #include "idt-ntb-lut.h"
@@ -66,11 +67,27 @@ static void publish_bars(IDTNTBState *s)
     }
 }
 
+static void publish_msi(IDTNTBState *s)
+{
+    PCIDevice *pdev = PCI_DEVICE(s);
+    MSIMessage msg;
+
+    if (!msi_present(pdev)) {
+        return;
+    }
+    msg = msi_get_message(pdev, 0);
+    ntb_shm_set64(&s->port.own->msi_addr, msg.address);
+    qatomic_set(&s->port.own->msi_data, msg.data);
+    qatomic_set(&s->port.own->msi_ctl,
+                pci_get_word(pdev->config + pdev->msi_cap + PCI_MSI_FLAGS));
+}
+
 static void publish(NTBPort *port)
 {
     IDTNTBState *s = idt_ntb_of(port);
 
     publish_bars(s);
+    publish_msi(s);
     idt_ntb_nt_publish(s);
     idt_ntb_gasa_publish(s);
     idt_ntb_msg_publish(s);

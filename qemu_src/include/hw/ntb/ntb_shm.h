@@ -126,7 +126,11 @@ struct ntb_shm_port {
     /* rises when windows into here must close */
     uint32_t down_epoch;                /* 0x048 */
     uint32_t pcicmd;                    /* 0x04c PCI command register */
-    uint32_t rsvd_050[12];              /* 0x050 */
+    /* what MSI is set to; msi_ctl is message control, 0: there is no MSI */
+    uint64_t msi_addr;                  /* 0x050 */
+    uint32_t msi_ctl;                   /* 0x058 */
+    uint32_t msi_data;                  /* 0x05c */
+    uint32_t rsvd_060[8];               /* 0x060 */
 
     /* ack[q] is written by port q: its windows into here are closed so far */
     uint32_t ack[8];                    /* 0x080 */
