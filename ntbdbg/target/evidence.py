@@ -83,6 +83,12 @@ class Evidence:
         return tuple(incidents(self.log.records)) if self.log else ()
 
     @property
+    def ran(self) -> bool:
+        """Whether its kernel runs, or ran when it was captured: it did not panic, nor end."""
+        info = self.info
+        return info is not None and info.panic_cpu is None and info.in_use is not False
+
+    @property
     def clock_ns(self) -> int:
         """Nanoseconds since its boot, as of its last tick; 0 if nobody knows."""
         if self.info and self.info.clocks:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.errors import NtbdbgError
 from ntbdbg.target.finders.givenback import given_back
+from ntbdbg.target.finders.interrupts import interrupts
 from ntbdbg.target.finders.link import link
 from ntbdbg.target.finders.logged import logged
 from ntbdbg.target.finders.spinning import spinning
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 Finder = Callable[["Scene"], Iterable[Verdict]]
 
-FINDERS: tuple[Finder, ...] = (spinning, logged, states, given_back, link)
+FINDERS: tuple[Finder, ...] = (spinning, logged, interrupts, states, given_back, link)
 """Of verdicts that are equally bad, those of an earlier one are told first."""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tests.support.fakeirqs import FakeIrqs
 from tests.support.fakekernel import FakeGuest, FakeStruct
 from tests.support.fakelog import FakeLog
 from tests.support.fakemodules import FakeModules
@@ -51,6 +52,7 @@ def furnish(name: str, guest: FakeGuest, *, driver: bool = True) -> Furniture:
     made.modules.add("ntb_hw_idt", size=0xA000, uses=[ntb], taints=OE, permanent=True)
     made.pci.add("0000:00:00.0", 0x8086, 0x29C0, 0x060000)
     bars = {0: (0xFEBF_D000, 0x1000, MEM), 2: (0xFE00_0000, 2 << 20, MEM_64_PREFETCH)}
+    FakeIrqs(guest).add(24, counts=(3, 4), message=(0xFEE0_0000, 0x4021))
     if driver:
         made.pci.add("0000:00:02.0", 0x111D, 0x8091, 0x068000, driver="ntb_hw_idt", bars=bars)
     _system(name, guest)

@@ -7,6 +7,8 @@ import re
 
 import pytest
 
+from tests.vm.interrupts import COMMAND, config, counted, obstacle, set_config
+
 pytestmark = pytest.mark.vm
 
 COUNT = "cat /sys/kernel/debug/ntb_pingpong/*/count"
@@ -31,3 +33,36 @@ def test_pingpong_counts_by_pin(lab):
         assert handled >= 2
         log = lab.sh(number, "dmesg")
         assert not re.search(r"BUG:|Oops|Call Trace|nobody cared", log)
+
+
+def test_a_pin_that_is_switched_off(lab):
+    """Nothing is counted that was not sent; then the rounds go on where they stopped."""
+    assert obstacle(lab, 1) == ""
+    command = config(lab, 1, COMMAND, 2)
+    set_config(lab, 1, COMMAND, command | 0x400)
+    try:
+        number, before = counted(lab, 1)
+        told = obstacle(lab, 1)
+        after = counted(lab, 1).count
+        found = re.fullmatch(
+            rf"interrupt {number} of its NTB cannot arrive: INTx is disabled "
+            rf"\(PCI command {command | 0x400:#06x}\); "
+            r"the device has sent \d+, the guest counted (\d+)",
+            told,
+        )
+        assert found, told
+        assert before <= int(found[1]) <= after, "others may use the same pin"
+        lab.until(lambda: at_rest(lab), timeout=30)
+    finally:
+        set_config(lab, 1, COMMAND, command)
+    stopped = int(lab.sh(1, COUNT))
+    lab.until(lambda: int(lab.sh(1, COUNT)) > stopped + 1, timeout=60)
+    assert obstacle(lab, 1) == ""
+
+
+def at_rest(lab) -> bool:
+    """A doorbell waits at the first guest, and its device sends nothing of it."""
+    before = lab.json("regs", "qemu1", "--all")
+    after = lab.json("regs", "qemu1", "--all")
+    counts = [report["statistics"]["msi"] for report in (before, after)]
+    return bool(after["doorbell"]["pending"]) and counts[0] == counts[1]

@@ -13,6 +13,15 @@ import pytest
 from ntbdbg.kernel.members import Layouts
 from ntbdbg.target.lab import Lab as TargetLab
 from run.demo import tool
+from tests.vm.interrupts import (
+    MSI_ADDRESS,
+    MSI_CONTROL,
+    MSI_DATA,
+    config,
+    counted,
+    obstacle,
+    set_config,
+)
 
 pytestmark = pytest.mark.vm
 
@@ -80,20 +89,51 @@ def test_mask(lab, sender, receiver):
     write(lab, receiver, "db_mask", "s 0xff")
     assert read(lab, receiver, "db_mask") == "0xff"
     assert registers(lab, receiver)["INDBELLMSK"] == 0xFF
-    before = interrupts(lab, receiver)
+    before = counted(lab, receiver).count
     write(lab, sender, "peer_db", "s 0x1")
     assert read(lab, receiver, "db") == "0x1"
-    assert interrupts(lab, receiver) == before
+    assert counted(lab, receiver).count == before
     write(lab, receiver, "db_mask", "c 0xff")
     assert read(lab, receiver, "db_mask") == "0x0"
-    lab.until(lambda: interrupts(lab, receiver) == before + 1, timeout=10)
+    lab.until(lambda: counted(lab, receiver).count == before + 1, timeout=10)
 
 
-def interrupts(lab, number: int) -> int:
-    text = lab.sh(number, "grep idt /proc/interrupts || grep -i ntb /proc/interrupts")
-    counts = re.match(r"\s*\d+:((?:\s+\d+)+)", text)
-    assert counts, text
-    return sum(int(n) for n in counts.group(1).split())
+def test_an_interrupt_that_cannot_arrive(lab):
+    """MSI is switched off, then aimed elsewhere, behind the kernel's back."""
+    assert obstacle(lab, 1) == ""
+    control, data = config(lab, 1, MSI_CONTROL, 2), config(lab, 1, MSI_DATA, 2)
+    kernels = f"the kernel set address {config(lab, 1, MSI_ADDRESS, 8):#x} data {data:#x}"
+    number, count = counted(lab, 1)
+    sent = raised(lab, 1)
+    set_config(lab, 1, MSI_CONTROL, control & ~1)
+    try:
+        write(lab, 2, "peer_db", "s 0x40")
+        assert read(lab, 1, "db") == "0x40"
+        assert obstacle(lab, 1) == (
+            f"interrupt {number} of its NTB cannot arrive: MSI is disabled (MSI control "
+            f"{control & ~1:#06x}), {kernels}; "
+            f"the device has sent {sent}, the guest counted {count}"
+        )
+        assert counted(lab, 1) == (number, count)
+        write(lab, 1, "db", "c 0x40")
+    finally:
+        set_config(lab, 1, MSI_CONTROL, control)
+    set_config(lab, 1, MSI_DATA, data ^ 1)
+    try:
+        assert f"sends it to address {config(lab, 1, MSI_ADDRESS, 8):#x} data {data ^ 1:#x}, " in (
+            obstacle(lab, 1)
+        )
+        assert kernels in obstacle(lab, 1)
+    finally:
+        set_config(lab, 1, MSI_DATA, data)
+    assert obstacle(lab, 1) == ""
+    write(lab, 2, "peer_db", "s 0x40")
+    lab.until(lambda: counted(lab, 1).count == count + 1, timeout=10)
+    assert raised(lab, 1) == sent + 1
+
+
+def raised(lab, number: int) -> int:
+    return lab.json("regs", f"qemu{number}", "--all")["statistics"]["msi"]
 
 
 def test_peer_mask_is_not_supported_by_this_driver(lab):

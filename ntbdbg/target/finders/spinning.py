@@ -36,9 +36,7 @@ NEAR_FRAMES = 6
 def spinning(scene: Scene) -> Iterator[Verdict]:
     """Of each guest whose kernel runs, or ran when it was captured."""
     for guest in scene.guests:
-        info = guest.info
-        ended = info is None or info.panic_cpu is not None or info.in_use is False
-        if guest.guest and guest.kernel and not ended:
+        if guest.ran and guest.guest and guest.kernel:
             yield from _of_guest(scene, guest, guest.guest, guest.kernel)
 
 
