@@ -63,6 +63,8 @@ class Layout:
         if not 0 < self.size <= LARGEST:
             raise btf.error(number, f"is a structure of {self.size} bytes")
         self._known: dict[str, Place | None] = {}
+        self._sound: dict[str, Place] = {}
+        self._numbers: dict[str, Place] = {}
 
     def __contains__(self, path: object) -> bool:
         return isinstance(path, str) and self._find(path) is not None
@@ -72,17 +74,25 @@ class Layout:
 
         :raises KernelError: there is none, or it reaches beyond the structure
         """
+        known = self._sound.get(path)
+        if known is not None:
+            return known
         place = self._named(path)
         end = place.offset + (place.bit_offset + place.bits + 7 >> 3 if place.bits else place.size)
         if end > self.size:
             raise self._error(f"is {self.size} bytes long, but its member {path} ends at {end}")
+        self._sound[path] = place
         return place
 
     def find_number(self, path: str) -> Place:
         """As `find`; KernelError also if the member is too long to be a number, or empty."""
+        known = self._numbers.get(path)
+        if known is not None:
+            return known
         place = self.find(path)
         if not 0 < place.size <= NUMBER:
             raise self._error(f"is odd: member {path} has {place.size} bytes, which is no number")
+        self._numbers[path] = place
         return place
 
     def read_number(self, memory: PhysicalMemory, address: int, path: str) -> int:

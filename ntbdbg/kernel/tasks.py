@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel
     from ntbdbg.kernel.members import Record
 
-STEPS_OF_A_TASK = 48
-"""What it takes to read one and to show it, in steps of the budget; no sound guest has so many in
-so little RAM that it meets the end."""
+STEPS_OF_A_TASK = 80
+"""What it takes to read one and to show it, in steps of the budget; Linux lets a guest have no more
+than a thread for each 128 KiB of RAM (``set_max_threads``), which is far from the end."""
 
 MOST_TASKS = 1 << 16
 MOST_THREADS = 1 << 16
