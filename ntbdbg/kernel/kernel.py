@@ -14,6 +14,7 @@ from ntbdbg.kernel.cache import KernelCache, is_enabled
 from ntbdbg.kernel.limits import MOST_CPUS
 from ntbdbg.kernel.linear import DIRECT_MAP, LinearMap
 from ntbdbg.kernel.locate import page_tables
+from ntbdbg.kernel.once import once
 from ntbdbg.kernel.symbolizer import Symbolizer
 from ntbdbg.kernel.symbols import Symbol, SymbolTable, nearest
 from ntbdbg.kernel.virtual import VirtualMemory
@@ -46,6 +47,7 @@ class Kernel:
     :ivar number: of this one among all of them, from 1 on, and `other_numbers` of the others
     :ivar lost: why its page tables cannot be used, as a clause; None if they can
     :ivar debug_file: with debug information of it, None if none was given
+    :ivar failures: what could not be found out, by its name, while one command goes on
     :ivar roots: gives CR3 of each processor as it is now, as far as that is known
     """
 
@@ -73,6 +75,7 @@ class Kernel:
         self._notify = notify or (lambda text: None)
         self.roots: Roots = roots or (lambda: ())
         self._budget = budget
+        self.failures: dict[str, KernelError] = {}
 
     @classmethod
     def open(
@@ -126,6 +129,11 @@ class Kernel:
         """Count a read that somebody else does for a walk; SpentError if that is too many."""
         if self._budget is not None:
             self._budget.step(count)
+
+    def remember_failure(self, what: str, error: KernelError) -> None:
+        """The command that all this is for need not find out again that `what` cannot be had."""
+        if self._budget is not None:
+            self.failures[what] = error
 
     # -- addresses -------------------------------------------------------------------------
 
@@ -192,7 +200,7 @@ class Kernel:
 
     # -- symbols ---------------------------------------------------------------------------
 
-    @cached_property
+    @once
     def table(self) -> SymbolTable:
         """The symbols of vmlinux."""
         from ntbdbg.kernel.index import symbol_table
@@ -248,7 +256,7 @@ class Kernel:
 
     # -- types -----------------------------------------------------------------------------
 
-    @cached_property
+    @once
     def btf(self) -> Btf:
         """The types of vmlinux, as it carries them in its own memory.
 
@@ -280,7 +288,7 @@ class Kernel:
 
         return Layouts(self.btf)
 
-    @cached_property
+    @once
     def program(self) -> KernelProgram:
         """What drgn knows of it.
 

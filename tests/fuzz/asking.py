@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import drgn
 
+from ntbdbg.budget import Budget
 from ntbdbg.errors import NtbdbgError
 from ntbdbg.kernel.kernel import Kernel
 from ntbdbg.kernel.locate import scan
@@ -26,7 +27,7 @@ PATHS = ("init_uts_ns.name.nodename", "init_task.comm", "init_task.tasks.next", 
 
 def ask_everything(memory: PhysicalMemory) -> int:
     """Gives the number of questions that were answered."""
-    kernel = Kernel.open(memory, cache=False)
+    kernel = Kernel.open(memory, cache=False, budget=Budget())
     questions: list[Callable[[], object]] = [
         lambda: scan(memory),
         lambda: len(kernel.table),

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from ntbdbg.budget import Budget
 from ntbdbg.cli.main import COMMANDS
 from ntbdbg.errors import FaultError, KernelError
+from ntbdbg.kernel import index
 from ntbdbg.kernel.btf import Kind
 from ntbdbg.kernel.btfformat import TYPE_WORDS
 from ntbdbg.kernel.kallsyms import load_kallsyms
@@ -129,6 +130,30 @@ def test_lists_that_go_in_circles_break_off_or_never_end():
     link(64, 0)
     found = walk_list(memory, 0, 4)
     assert (found, found.partial) == ([16, 32, 48, 64], None)
+
+
+def test_what_makes_no_sense_is_found_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    guest = FakeGuest()
+    memory = guest.memory
+    guest.space.write(guest.tables["kallsyms_num_syms"], bytes(4))
+    looks: list[object] = []
+    counted = index.load_kallsyms
+
+    def load(*words: object) -> object:
+        looks.append(words)
+        return counted(*words)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(index, "load_kallsyms", load)
+    kernel = Kernel.open(memory, cache=False, budget=Budget())
+    for _ in range(3):
+        with pytest.raises(KernelError, match="it claims 0 symbols"):
+            kernel.symbol("init_task")
+    assert len(looks) == 1
+    session = Kernel.open(memory, cache=False)
+    for _ in range(3):  # it may boot, and have symbols when it is asked again
+        with pytest.raises(KernelError):
+            session.symbol("init_task")
+    assert len(looks) == 4
 
 
 def claim_elements(guest: FakeGuest, struct: str, member: str, count: int) -> BufferMemory:
