@@ -24,6 +24,30 @@ _ELF_MACHINES = {
     183: ARM64, 243: "riscv", 258: "loongarch",
 }  # fmt: skip
 _UTSNAME_MACHINES = {"aarch64": ARM64}
+_OTHER_MACHINES = frozenset(
+    [
+        "riscv64",
+        "riscv32",
+        "s390x",
+        "ppc64",
+        "ppc64le",
+        "ppc",
+        "loongarch64",
+        "mips64",
+        "mips",
+        "sparc64",
+        "ia64",
+        "alpha",
+        "parisc64",
+        "armv7l",
+        "i386",
+        "i486",
+        "i586",
+        "i686",
+    ]
+)
+"""What ``uname -m`` tells of further kernels that write such dumps."""
+
 _VMCOREINFO_KEYS = {
     b"NUMBER(kimage_voffset)": ARM64,
     b"NUMBER(va_kernel_pa_offset)": RISCV64,
@@ -65,9 +89,12 @@ def of_elf(machine: int) -> str | None:
 
 
 def of_utsname(machine: bytes) -> str | None:
-    """As ``uname -m`` tells it; None for x86-64, or if it is empty."""
+    """As ``uname -m`` tells it; None for x86-64, or if it tells none.
+
+    QEMU writes ``Unknown`` (its dump/dump.c), and a damaged header says anything.
+    """
     name = machine.partition(b"\0")[0].decode("latin-1")
-    return None if name in ("", "x86_64") else _UTSNAME_MACHINES.get(name, name)
+    return _UTSNAME_MACHINES.get(name, name if name in _OTHER_MACHINES else None)
 
 
 def of_vmcoreinfo(text: bytes) -> str | None:

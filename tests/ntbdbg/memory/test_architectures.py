@@ -174,6 +174,7 @@ def test_a_kdump_by_its_utsname(tmp_path: Path) -> None:
 def test_what_is_no_sign() -> None:
     assert of_elf(62) is of_elf(0) is None
     assert of_utsname(b"x86_64\0\0") is of_utsname(bytes(65)) is None
+    assert of_utsname(b"Unknown\0") is of_utsname(b"\xff\x01?") is None  # QEMU's; a damaged one
     assert of_utsname(b"s390x") == "s390x"
     assert of_vmcoreinfo(b"OSRELEASE=6.1.0-arm64\nNUMBER(phys_base)=0\n") is None
     for size in (0, 1, 63, 64, 4096, STEP, STEP + 1):
