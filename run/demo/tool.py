@@ -20,6 +20,10 @@ LINK_UP = f"cd {DIRECTORY} && echo Y > link"
 LINK_STATE = f"cat {PEER}/link"
 BUFFER_INFO = f"cat {PEER}/mw_trans0"
 
+#: an outbound window is closed before the peer gives the buffer behind it back
+CLEAR_WINDOW = f"cd {PEER} && echo 0:0 > peer_mw_trans0"
+FREE_BUFFER = f"cd {PEER} && echo 0 > mw_trans0"
+
 
 def make_buffer(size: int, window: int = 0) -> str:
     """Allocate an inbound buffer of `size` bytes and print what the driver says about it."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Labs of real guests. One is shared by the tests of a module where they can.
+"""Labs of real guests. They are shared by modules where they can: a boot takes longer than tests.
 
 Without a QEMU or a guest build these tests fail: they are never skipped.
 """
@@ -10,10 +10,13 @@ import itertools
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from run.demo import tool
+from tests.vm.shared import NUMBERS, PAIR, TOOL, SharedLabs
 from tests.vm.support import Lab
 
 StartLab = Callable[..., Lab]
@@ -29,9 +32,9 @@ def runtime() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-@pytest.fixture(scope="module")
-def make_lab(runtime: Path) -> Iterator[StartLab]:
-    """Makes labs that are not started, and stops those that a test did start."""
+@contextmanager
+def labs_in(runtime: Path) -> Iterator[StartLab]:
+    """Makes labs that are not started, and stops at last those that were."""
     labs: list[Lab] = []
 
     def make(*options: str, kind: str = "vms") -> Lab:
@@ -44,6 +47,22 @@ def make_lab(runtime: Path) -> Iterator[StartLab]:
         lab.stop("--no-keep-ram", "--quiet")
 
 
+@pytest.fixture(scope="session")
+def shared_labs(runtime: Path) -> Iterator[SharedLabs]:
+    """For modules that leave a lab as they found it."""
+    with labs_in(runtime) as make:
+        shared = SharedLabs(make)
+        yield shared
+        shared.wake()
+
+
+@pytest.fixture(scope="module")
+def make_lab(runtime: Path) -> Iterator[StartLab]:
+    """For modules that have a lab of their own, to start it their way or to break it."""
+    with labs_in(runtime) as make:
+        yield make
+
+
 @pytest.fixture(scope="module")
 def start_lab(make_lab: StartLab) -> StartLab:
     """Starts labs with the given options of `vms`; they are stopped after the module."""
@@ -51,9 +70,23 @@ def start_lab(make_lab: StartLab) -> StartLab:
 
 
 @pytest.fixture(scope="module")
-def lab(start_lab: StartLab) -> Lab:
-    """Two linked guests with the defaults; a module with other wishes defines its own."""
-    return start_lab()
+def lab(shared_labs: SharedLabs) -> Iterator[Lab]:
+    """Two linked guests, shared; a module with other wishes defines its own."""
+    with shared_labs.lab(*PAIR) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def tool_lab(shared_labs: SharedLabs) -> Iterator[Lab]:
+    """The same with ntb_tool as the client; the link is up, and no window is open."""
+    with shared_labs.lab(*TOOL) as lab:
+        for number in NUMBERS:
+            lab.sh(number, tool.LINK_UP)
+        lab.until(lambda: all(lab.sh(n, tool.LINK_STATE) == "Y" for n in NUMBERS), timeout=60)
+        yield lab
+        for clear in (tool.CLEAR_WINDOW, tool.FREE_BUFFER):
+            for number in NUMBERS:
+                lab.ssh(number, clear)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -6,18 +6,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shlex
 import socket
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 
 from ntbdbg.ntb.page import PORT_OFF, PORT_STRIDE, layout
 from ntbdbg.target.manifest import Manifest
 from ntbdbg.target.qmp import Qmp
+from run import ssh
 from run.deadline import Deadline
 from run.options import MOST_GUESTS
 
@@ -27,6 +32,16 @@ BUILD_DIR = Path(os.environ.get("NTBDBG_BUILD_DIR", CHECKOUT / "build"))
 #: seconds for a start, with two host processors that other tests use as well
 START_TIMEOUT = 400.0
 COMMAND_TIMEOUT = 120.0
+
+#: a connection that later ones share, and which ends soon after a guest is gone
+CONNECTION = ("-o", "ControlMaster=auto", "-o", "ControlPersist=60")
+CONNECTION += ("-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=3")
+
+#: ssh's own exit code
+BROKEN = 255
+
+#: what no healthy kernel says
+COMPLAINT = re.compile(r"BUG:|Oops|Call Trace|WARNING:|nobody cared")
 
 #: lines of each log that a failed test shows
 TAIL = 40
@@ -46,6 +61,7 @@ class Lab:
     ports: tuple[int, int] = field(
         default_factory=lambda: (free_ports(MOST_GUESTS), free_ports(MOST_GUESTS))
     )
+    mark: str = "Linux version"
 
     # -- life ----------------------------------------------------------------------------
 
@@ -63,6 +79,7 @@ class Lab:
         return self
 
     def stop(self, *words: str) -> None:
+        self.hang_up()
         self.run("stop", "--name", self.name, *words)
 
     @property
@@ -135,11 +152,45 @@ class Lab:
         words = ["ssh", "--name", self.name, str(number), "--", script]
         return self.run(*words, expect=None, stdin=stdin)
 
+    # -- in the guests, quickly ----------------------------------------------------------
+
     def sh(self, number: int, script: str) -> str:
-        """Run a shell script in a guest, which must succeed; gives its output, stripped."""
-        done = self.ssh(number, script)
+        """Run a shell script in a guest, which must succeed; gives its output, stripped.
+
+        Over one connection for all: to greet each other costs both sides more than most scripts do.
+        """
+        done = self._over_connection(number, script)
+        if done.returncode == BROKEN:  # the guest has booted anew since, and forgot about it
+            self.hang_up()
+            done = self._over_connection(number, script)
         assert done.returncode == 0, (script, done.returncode, done.stdout, done.stderr)
         return done.stdout.strip()
+
+    def hang_up(self) -> None:
+        """End the connections of `sh`, if there are any."""
+        for line in self.runtime.glob(f"{self.name}.ssh-*"):
+            _called([ssh.client(), "-S", str(line), "-O", "exit", "anybody"])
+            line.unlink(missing_ok=True)
+
+    def _over_connection(self, number: int, script: str) -> subprocess.CompletedProcess[str]:
+        port = self._guest(number).ssh_port
+        assert port is not None
+        program, *words = ssh.argv(port, [script])
+        line = str(self.runtime / f"{self.name}.ssh-{number}")
+        return _called([program, "-S", line, *CONNECTION, *words])
+
+    # -- what a guest's kernel says ------------------------------------------------------
+
+    def begin_log(self) -> None:
+        """Forget what was said so far."""
+        self.mark = f"a new module begins, {uuid.uuid4()}"
+        for number in (1, 2):
+            self.sh(number, f"echo {self.mark} > /dev/kmsg")
+
+    def complaints(self, number: int) -> str:
+        """Lines of a guest's log since then that tell of a fault in a kernel or driver."""
+        _, _, log = self.sh(number, "dmesg").rpartition(self.mark)
+        return "\n".join(line for line in log.splitlines() if COMPLAINT.search(line))
 
     # -- ntbdbg --------------------------------------------------------------------------
 
@@ -200,15 +251,26 @@ class Lab:
         return self.manifest.guests[number - 1]
 
 
+def _called(argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        argv,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=COMMAND_TIMEOUT,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+
+
 def free_ports(count: int) -> int:
-    """The first of `count` ports in a row that nobody listens on now."""
+    """The first of `count` ports in a row that nobody listens on now.
+
+    They are none of those that the kernel hands out, so nobody else gets them by chance meanwhile.
+    """
     while True:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            first = probe.getsockname()[1]
-        try:
-            probes = [socket.create_server(("127.0.0.1", first + i)) for i in range(count)]
-        except OSError:
-            continue
-        for one in probes:
-            one.close()
-        return first
+        first = SystemRandom().randrange(10_000, 32_000)
+        with ExitStack() as probes, suppress(OSError):
+            for port in range(first, first + count):
+                probes.enter_context(socket.create_server(("127.0.0.1", port)))
+            return first

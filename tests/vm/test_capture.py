@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +18,7 @@ from ntbdbg.ntb.driver import read_driver
 from ntbdbg.ntb.page import PORT_OFF, PORT_STRIDE, layout
 from tests.vm.support import CHECKOUT, Lab
 
-pytestmark = [pytest.mark.vm, pytest.mark.in_order]
+pytestmark = pytest.mark.vm
 
 CAPTURES = 20
 
@@ -140,45 +138,3 @@ def test_live_and_captured_answers_are_the_same(lab: Lab, tmp_path: Path) -> Non
             assert answer(lab, "--from", str(path), *words) == live, (words, path)
     finally:
         lab.ntbdbg("resume")
-
-
-def test_a_panic_is_waited_for(lab: Lab, tmp_path: Path) -> None:
-    path = tmp_path / "panic.cap"
-    argv = [sys.executable, "-m", "ntbdbg", "--lab", lab.name, "capture", str(path)]
-    with subprocess.Popen(
-        [*argv, "--on-panic", "--timeout", "200", "--json"],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=lab.environ,
-        cwd=CHECKOUT,
-    ) as waiting:
-        assert waiting.stdout is not None
-        # The monitor is free meanwhile.
-        assert lab.qmp_status() == {"qemu1": "running", "qemu2": "running"}
-        lab.ssh(2, "(sleep 1; echo c > /proc/sysrq-trigger) > /dev/null 2>&1 &")
-        told = json.loads(waiting.stdout.readline())
-    assert waiting.returncode == 0
-    assert told["reason"] == "qemu2 panicked"
-    assert lab.qmp_status()["qemu1"] == "running"
-    code, log = answer(lab, "--from", str(path), "dmesg", "qemu2")
-    assert code == 0
-    assert "Kernel panic - not syncing: sysrq triggered crash" in log
-
-
-def test_of_a_guest_that_was_killed_there_is_its_ram(lab: Lab, tmp_path: Path) -> None:
-    """Last: nobody starts it again."""
-    path = tmp_path / "dead.cap"
-    victim = lab.manifest.guests[1].process
-    assert victim is not None
-    os.kill(victim.pid, signal.SIGKILL)
-    lab.until(lambda: not victim.is_alive())
-    told = capture(lab, path, "--pack")
-    assert [(guest["state"], bool(guest["vcpus"])) for guest in told["guests"]] == [
-        ("running", True),
-        ("dead", False),
-    ]
-    assert answer(lab, "verify", str(path)) == (0, f"{path}: intact\n")
-    assert "sysrq triggered crash" in answer(lab, "--from", str(path), "dmesg", "qemu2")[1]
-    code, windows = answer(lab, "--from", str(path), "windows")
-    assert code == 0
-    assert "is gone" in windows

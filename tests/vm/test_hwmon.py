@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-pytestmark = [pytest.mark.vm, pytest.mark.in_order]
+pytestmark = pytest.mark.vm
 
 HWMON = 'cd "$(dirname /sys/class/hwmon/*/temp1_reset_history)"'
 
@@ -35,7 +35,7 @@ def test_offset_and_history(lab):
     lab.sh(1, f"{HWMON} && echo -10000 > temp1_offset && echo 1 > temp1_reset_history")
     assert sensor(lab, 1, "temp1_offset") == -10000
     assert sensor(lab, 1, "temp1_input") == 30000
-    lab.sh(1, f"{HWMON} && echo 0 > temp1_offset")
+    lab.sh(1, f"{HWMON} && echo 0 > temp1_offset && echo 1 > temp1_reset_history")
     assert lab.port_block(1).tmpsts & 0xFF == 80
 
 
@@ -47,33 +47,4 @@ def test_debugfs_tells_of_both_ports(lab):
         assert "PCIe Gen 2 x4 lanes" in text
         assert "Inbound Memory Windows for peer 0" in text
         assert re.search(r"Switch temperature\s+- 40\.0C", text), text
-    log = lab.sh(1, "dmesg")
-    assert not re.search(r"BUG:|Oops|Call Trace|WARNING:", log)
-
-
-def test_guests_outlive_a_new_server(lab):
-    """The server is killed and started again: pingpong goes on, and nobody is told."""
-    import os
-    import signal
-    import subprocess
-    from pathlib import Path
-
-    link = lab.manifest.link
-    count = "cat /sys/kernel/debug/ntb_pingpong/*/count"
-    argv = Path(f"/proc/{link.server.pid}/cmdline").read_bytes().split(b"\0")[:-1]
-    before = [lab.sh(number, "dmesg | wc -l") for number in (1, 2)]
-    os.kill(link.server.pid, signal.SIGKILL)
-    lost = 4
-    lab.until(lambda: all(lab.port_block(number).flags & lost for number in (1, 2)))
-    Path(link.socket).unlink()
-    server = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    try:
-        lab.until(lambda: not any(lab.port_block(number).flags & lost for number in (1, 2)))
-        counts = [int(lab.sh(number, count)) for number in (1, 2)]
-        lab.until(
-            lambda: all(int(lab.sh(n, count)) >= counts[n - 1] + 2 for n in (1, 2)), timeout=60
-        )
-        assert [lab.sh(number, "dmesg | wc -l") for number in (1, 2)] == before
-    finally:
-        server.kill()
-        server.wait()
+    assert lab.complaints(1) == ""

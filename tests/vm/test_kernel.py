@@ -23,11 +23,6 @@ LEVELS = {1: 5, 2: 4}
 
 
 @pytest.fixture(scope="module")
-def lab(start_lab):
-    return start_lab("--vm2-opts=-cpu max,la57=off")
-
-
-@pytest.fixture(scope="module")
 def kernels(lab):
     with TargetLab.open(lab.folder) as opened:
         yield {number: Kernel.open(opened.guest(f"qemu{number}").memory) for number in LEVELS}

@@ -1,13 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The launcher with real guests: what a user types, and what happens when things die.
-
-The tests of the first part share one lab; those at its end break it, each a bit more.
-"""
+"""The launcher with real guests: what a user types. What happens when one dies: test_deaths."""
 
 from __future__ import annotations
 
 import base64
-import os
 import re
 import signal
 import socket
@@ -26,17 +22,10 @@ from run import memmap
 from run.argv import RAM_ID
 from run.config import cache_dir
 from run.console import TelnetFilter
+from tests.support.checkout import TRACE
 from tests.vm.support import CHECKOUT, START_TIMEOUT
 
-pytestmark = [pytest.mark.vm, pytest.mark.in_order]
-
-TRACE = "idt_ntb_db_set"
-BRIDGE = "-device pcie-root-port,id=spare,chassis=9"
-
-
-@pytest.fixture(scope="module")
-def lab(start_lab):
-    return start_lab("--trace", TRACE, "--common-opts", BRIDGE)
+pytestmark = pytest.mark.vm
 
 
 def test_ssh_answers_on_both(lab):
@@ -66,11 +55,11 @@ def test_all_guests_have_the_users_one_host_key(lab):
     assert lab.sh(1, "stat -c %a /etc/dropbear/host_key") == "600"
 
 
-def test_a_bridge_that_a_user_adds_stays_free(lab):
-    found = lab.sh(1, "cd /sys/bus/pci/devices && grep -l 0x111d */vendor; ls").split()
+def test_a_bridge_that_a_user_adds_stays_free(tool_lab):
+    found = tool_lab.sh(1, "cd /sys/bus/pci/devices && grep -l 0x111d */vendor; ls").split()
     assert found[0].startswith("0000:00:")
     assert all(slot.startswith("0000:00:") for slot in found[1:])
-    bridge = lab.sh(1, "grep -l 0x060400 /sys/bus/pci/devices/*/class")
+    bridge = tool_lab.sh(1, "grep -l 0x060400 /sys/bus/pci/devices/*/class")
     assert len(bridge.split()) == 1
 
 
@@ -192,42 +181,6 @@ def test_the_same_name_is_refused(lab):
     told = lab.run(*lab.start_words, "--detach", expect=1).stderr
     assert f"lab {lab.name!r} runs already" in told
     assert lab.sh(1, "echo alive") == "alive"
-
-
-def test_panicked_guest_stays(lab):
-    process = lab.manifest.guests[1].process
-    lab.ssh(2, "echo 1 > /proc/sys/kernel/sysrq; (sleep 1; echo c > /proc/sysrq-trigger) &")
-    lab.until(lambda: lab.status["guests"][1]["state"] == "panicked")
-    assert process.is_alive()
-    assert "Kernel panic - not syncing: sysrq triggered crash" in lab.console_log(2)
-    shown = lab.run("status", "--name", lab.name).stdout
-    assert "qemu2 panicked; it stays to be looked at" in shown
-    hits = lab.json("search", "qemu2", "str:Linux version", "--limit", "1")["matches"]
-    assert hits, "its memory can be read"
-
-
-def test_killed_guest_is_shown_with_code_and_last_lines(lab):
-    guest = lab.manifest.guests[0]
-    os.kill(guest.process.pid, signal.SIGKILL)
-    lab.until(lambda: lab.status["guests"][0]["exit_code"] == -9)
-    shown = lab.run("status", "--name", lab.name).stdout
-    assert "qemu1 was killed by SIGKILL" in shown
-    assert "console:" in shown
-    assert Path(guest.ram.path).exists(), "its RAM stays until stop"
-    assert "does not run" in lab.ssh(1, "true").stderr
-
-
-def test_killed_launcher_is_cleaned_up_by_stop(lab):
-    manifest = lab.manifest
-    os.kill(manifest.launcher.pid, signal.SIGKILL)
-    lab.until(lambda: not manifest.launcher.is_alive())
-    assert manifest.guests[1].process.is_alive(), "what is being debugged outlives its launcher"
-    lab.stop()
-    assert not manifest.guests[1].process.is_alive()
-    assert not manifest.link.server.is_alive()
-    assert not Path(manifest.guests[0].ram.path).parent.exists()
-    assert not Path(manifest.link.shared_page).exists()
-    assert {path.suffix for path in lab.folder.iterdir()} == {".log", ""}
 
 
 def test_one_large_guest_in_the_foreground(make_lab, runtime):

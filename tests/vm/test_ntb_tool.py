@@ -32,12 +32,8 @@ SIZE = 0x10000
 
 
 @pytest.fixture(scope="module")
-def lab(start_lab):
-    lab = start_lab("--cmdline-common=initcall_blacklist=pp_init")
-    for number in (1, 2):
-        lab.sh(number, tool.LINK_UP)
-    lab.until(lambda: all(lab.sh(n, tool.LINK_STATE) == "Y" for n in (1, 2)), timeout=30)
-    return lab
+def lab(tool_lab):
+    return tool_lab
 
 
 def read(lab, number: int, name: str) -> str:
@@ -371,7 +367,7 @@ def test_freeze_stops_both_and_resume_lets_them_go(lab):
 def test_the_drivers_view_of_ntb_perf(lab):
     """It takes the place of ntb_tool. Its own info file against `ntb`, on both sides."""
     for number in (1, 2):
-        lab.sh(number, f"cd {tool.PEER} && echo 0:0 > peer_mw_trans0; echo 0 > mw_trans0")
+        lab.sh(number, f"{tool.CLEAR_WINDOW}; {tool.FREE_BUFFER}")
     for number in (1, 2):
         lab.sh(number, "rmmod ntb_tool && modprobe ntb_perf")
     try:
