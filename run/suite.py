@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from xml.etree.ElementTree import ParseError
 
 from run.config import CHECKOUT
@@ -79,24 +80,47 @@ def run_whole(folder: Path, environment: Mapping[str, str], seed: int | None) ->
 def _side_by_side(
     guests: Part, others: Part, environment: Mapping[str, str], seed: int
 ) -> tuple[int, int]:
+    # Whoever ends a service ends it thus, and what follows must not be left out.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     with guests.log.open("wb") as output:
-        aside = subprocess.Popen(
-            guests.argv(seed),
-            cwd=CHECKOUT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
+        aside = _start(guests.argv(seed), environment, output)
+    running = [aside, _start(others.argv(seed), environment, None)]
     try:
-        done = subprocess.run(others.argv(seed), cwd=CHECKOUT, env=environment, check=False)
+        running[1].wait()
         _follow(guests.log, aside)
     finally:
-        # However this ends: it stops its labs before it goes.
-        if aside.poll() is None:
-            aside.send_signal(signal.SIGINT)
-            aside.wait()
-    return exit_code(aside), exit_code(done)
+        _end(running)
+        signal.signal(signal.SIGTERM, before)
+    return exit_code(aside), exit_code(running[1])
+
+
+def _start(
+    argv: Sequence[str], environment: Mapping[str, str], output: IO[bytes] | None
+) -> subprocess.Popen[bytes]:
+    """Start a part in a group of its own: Ctrl-C comes to it once, and from us."""
+    return subprocess.Popen(
+        argv,
+        cwd=CHECKOUT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        process_group=0,
+    )
+
+
+def _end(parts: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Have those that still run stop their labs and go; whoever asks twice does not wait."""
+    running = [part for part in parts if part.poll() is None]
+    try:
+        for part in running:
+            part.send_signal(signal.SIGINT)
+        for part in running:
+            part.wait()
+    except KeyboardInterrupt:
+        for part in running:
+            part.kill()
+        raise
 
 
 def _follow(log: Path, process: subprocess.Popen[bytes]) -> None:

@@ -86,9 +86,12 @@ def test_a_part_that_dies_is_a_failure(checkout: Path, capfd: pytest.CaptureFixt
     assert capfd.readouterr().out.endswith("1 passed, 0 failed, 0 skipped\n")
 
 
-def test_whoever_ends_it_ends_both(checkout: Path) -> None:
-    """The other part is told to end, and waited for."""
-    fill(checkout, guests="time.sleep(600)", others="time.sleep(600)")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_whoever_ends_it_ends_both(checkout: Path, number: int) -> None:
+    """Both parts are told to end, once, and have the time that they need for it."""
+    slow = """try: time.sleep(600)
+    finally: time.sleep(1); (here / "{}-cleaned").touch()"""
+    fill(checkout, guests=slow.format("guests"), others=slow.format("others"))
     code = (
         "import sys, os, pathlib; from run import suite; suite.CHECKOUT = pathlib.Path(sys.argv[1])"
     )
@@ -100,9 +103,10 @@ def test_whoever_ends_it_ends_both(checkout: Path) -> None:
     ) as launcher:  # fmt: skip
         marks = [checkout / "tests" / name for name in ("guests", "others")]
         assert Deadline(60).poll(lambda: all(mark.exists() for mark in marks))
-        os.killpg(launcher.pid, signal.SIGINT)
+        os.killpg(launcher.pid, number)
     for mark in marks:
         assert not Path(f"/proc/{mark.read_text()}").exists()
+        assert mark.with_name(f"{mark.name}-cleaned").exists()
 
 
 @pytest.mark.parametrize(
