@@ -86,9 +86,12 @@ def test_console_passes_both_ways_and_is_logged(lab):
     assert "login:" in lab.run("console", "--name", lab.name, "1", stdin="\n").stdout
     lab.run("console", "--name", lab.name, "1", stdin="root\n")
     words = "echo $((6*7))-answered\n"
-    shown = lab.run("console", "--name", lab.name, "1", "--linger", "3", stdin=words).stdout
-    assert "42-answered" in shown
-    assert "42-answered" in lab.console_log(1)
+    try:
+        shown = lab.run("console", "--name", lab.name, "1", "--linger", "3", stdin=words).stdout
+        assert "42-answered" in shown
+        assert "42-answered" in lab.console_log(1)
+    finally:  # whoever comes next finds the console as it was, whatever the order
+        lab.run("console", "--name", lab.name, "1", stdin="exit\n")
 
 
 def test_everything_listens_on_loopback_only(lab):
