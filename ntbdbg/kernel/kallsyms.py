@@ -18,7 +18,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import FaultError, KernelError
-from ntbdbg.kernel.virtual import read_some
+from ntbdbg.kernel.mmu.virtual import read_some
 
 if TYPE_CHECKING:
     from ntbdbg.budget import Budget

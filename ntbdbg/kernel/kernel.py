@@ -12,12 +12,12 @@ from ntbdbg.budget import Budget
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.cache import KernelCache, is_enabled
 from ntbdbg.kernel.limits import MOST_CPUS
-from ntbdbg.kernel.linear import DIRECT_MAP, LinearMap
 from ntbdbg.kernel.locate import page_tables
+from ntbdbg.kernel.mmu.linear import DIRECT_MAP, LinearMap
+from ntbdbg.kernel.mmu.virtual import VirtualMemory
 from ntbdbg.kernel.once import once
 from ntbdbg.kernel.symbolizer import Symbolizer
 from ntbdbg.kernel.symbols import Symbol, SymbolTable, nearest
-from ntbdbg.kernel.virtual import VirtualMemory
 
 if TYPE_CHECKING:
     import drgn
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from ntbdbg.kernel.codec import Codec
     from ntbdbg.kernel.listing import Listing
     from ntbdbg.kernel.members import Layouts
+    from ntbdbg.kernel.mmu.paging import PageTables
     from ntbdbg.kernel.modules import Module
     from ntbdbg.kernel.moduletypes import ModuleTypes
-    from ntbdbg.kernel.paging import PageTables
     from ntbdbg.kernel.program import KernelProgram
     from ntbdbg.kernel.vmcoreinfo import Vmcoreinfo
     from ntbdbg.memory.base import PhysicalMemory

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, KernelError
+from ntbdbg.kernel.mmu.virtual import read_some
 from ntbdbg.kernel.symbols import SymbolTable
-from ntbdbg.kernel.virtual import read_some
 
 if TYPE_CHECKING:
     from ntbdbg.budget import Budget

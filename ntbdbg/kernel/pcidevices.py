@@ -203,7 +203,7 @@ class _Walk:
             return "?"
 
     def _text(self, address: int) -> str:
-        from ntbdbg.kernel.virtual import read_some
+        from ntbdbg.kernel.mmu.virtual import read_some
 
         raw = read_some(self.virtual, address, LONGEST_NAME) if address else b""
         return raw.partition(b"\0")[0].decode("utf-8", "backslashreplace")

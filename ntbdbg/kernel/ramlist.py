@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, KernelError
-from ntbdbg.kernel.virtual import read_some
+from ntbdbg.kernel.mmu.virtual import read_some
 from ntbdbg.memory.layout import ABOVE_4G
 from ntbdbg.memory.number import PAGE, format_size
 from ntbdbg.memory.segments import AddressRange, merged, without

@@ -171,7 +171,7 @@ class _Asking:
 
         :raises FaultError: not even the first of them can be read
         """
-        from ntbdbg.kernel.virtual import read_some
+        from ntbdbg.kernel.mmu.virtual import read_some
 
         raw = read_some(self.kernel.virtual, address, LONGEST_TEXT)
         if not raw:

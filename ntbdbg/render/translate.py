@@ -14,7 +14,7 @@ from ntbdbg.render.text import printable
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
-    from ntbdbg.kernel.paging import Walk
+    from ntbdbg.kernel.mmu.paging import Walk
     from ntbdbg.target.reached import Inbound, Outbound
     from ntbdbg.target.translation import Translation
 

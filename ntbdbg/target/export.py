@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, ForeignError, NtbdbgError, TargetError
-from ntbdbg.kernel.linear import DIRECT_MAP
+from ntbdbg.kernel.mmu.linear import DIRECT_MAP
 from ntbdbg.memory.architectures import of_ram
 from ntbdbg.memory.formats.content import Content, Mapped, Tell, held
 from ntbdbg.memory.formats.kdumpformat import UTSNAME_FIELDS, UTSNAME_SIZE

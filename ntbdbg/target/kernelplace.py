@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.errors import UsageError
 from ntbdbg.kernel.lookup import lookup
-from ntbdbg.kernel.virtual import VirtualMemory
+from ntbdbg.kernel.mmu.virtual import VirtualMemory
 from ntbdbg.memory.base import ADDRESS_LIMIT
 from ntbdbg.target.guest import Place
 

@@ -42,7 +42,7 @@ def resolve_range(guest: Guest, text: str) -> Range:
         raise UsageError(f"range {text!r:.60} is empty or beyond 64 bits", hint=EXAMPLES)
     if not place.is_virtual:
         return Range(place, place.memory, span)
-    from ntbdbg.kernel.mapped import MappedRange
+    from ntbdbg.kernel.mmu.mapped import MappedRange
 
     return Range(place, MappedRange(place.guest.kernel.tables, span), span)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ntbdbg.errors import NtbdbgError
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.paging import Walk
+    from ntbdbg.kernel.mmu.paging import Walk
     from ntbdbg.target.guest import Guest, Place
 
 EMULATED = "tcg"

@@ -11,7 +11,7 @@ from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.target.reached import Inbound, Outbound, inbound, outbound
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.paging import Walk
+    from ntbdbg.kernel.mmu.paging import Walk
     from ntbdbg.target.guest import Address, Guest, Place
 
 

@@ -11,7 +11,7 @@ from ntbdbg.budget import Budget
 from ntbdbg.errors import NtbdbgError
 from ntbdbg.kernel.kernel import Kernel
 from ntbdbg.kernel.locate import scan
-from ntbdbg.kernel.mapped import MappedRange
+from ntbdbg.kernel.mmu.mapped import MappedRange
 from ntbdbg.kernel.naming import Naming
 from ntbdbg.kernel.pages import PageMap
 from ntbdbg.kernel.pcidevices import pci_devices

@@ -23,8 +23,8 @@ from ntbdbg.kernel.kallsyms import load_kallsyms
 from ntbdbg.kernel.kernel import Kernel
 from ntbdbg.kernel.listing import walk_list
 from ntbdbg.kernel.locate import find_vmcoreinfo, scan
-from ntbdbg.kernel.paging import PageTables
-from ntbdbg.kernel.virtual import VirtualMemory
+from ntbdbg.kernel.mmu.paging import PageTables
+from ntbdbg.kernel.mmu.virtual import VirtualMemory
 from ntbdbg.memory import BufferMemory
 from ntbdbg.ntb.driver import read_driver
 from tests.fuzz import commands

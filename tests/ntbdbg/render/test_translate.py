@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ntbdbg.kernel.paging import PageTables
+from ntbdbg.kernel.mmu.paging import PageTables
 from ntbdbg.memory import AddressRange, BufferMemory
 from ntbdbg.render.translate import TranslationView
 from ntbdbg.target.reached import Inbound, Outbound

@@ -6,9 +6,9 @@ from __future__ import annotations
 import pytest
 
 from ntbdbg.errors import FaultError, UsageError
-from ntbdbg.kernel import mapped
-from ntbdbg.kernel.mapped import MappedRange
-from ntbdbg.kernel.paging import PageTables
+from ntbdbg.kernel.mmu import mapped
+from ntbdbg.kernel.mmu.mapped import MappedRange
+from ntbdbg.kernel.mmu.paging import PageTables
 from ntbdbg.memory import AddressRange, BufferMemory
 from tests.support.fakespace import MIB, PAGE, FakeSpace
 

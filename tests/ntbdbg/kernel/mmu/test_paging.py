@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntbdbg.errors import FaultError, UsageError
-from ntbdbg.kernel.paging import PageTables, Run
-from ntbdbg.kernel.virtual import VirtualMemory, read_some
+from ntbdbg.kernel.mmu.paging import PageTables, Run
+from ntbdbg.kernel.mmu.virtual import VirtualMemory, read_some
 from ntbdbg.memory import BufferMemory, Segment
 from tests.support.fakespace import GLOBAL, LEAF, MIB, NX, PAGE, FakeSpace
 

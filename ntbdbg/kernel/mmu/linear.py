@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, KernelError, UsageError
-from ntbdbg.kernel.paging import PAGE, PageTables, Run, Walk
+from ntbdbg.kernel.mmu.paging import PAGE, PageTables, Run, Walk
 from ntbdbg.kernel.vmcoreinfo import START_KERNEL_MAP
 from ntbdbg.memory.segments import AddressRange
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import UsageError
-from ntbdbg.kernel.virtual import VirtualMemory
+from ntbdbg.kernel.mmu.virtual import VirtualMemory
 from ntbdbg.memory.base import PhysicalMemory
 from ntbdbg.memory.segments import AddressRange, Segment, SegmentMap, joined
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.paging import PageTables, Run
+    from ntbdbg.kernel.mmu.paging import PageTables, Run
 
 MOST_PIECES = 1 << 16
 MOST_TABLES = 1 << 13

@@ -14,7 +14,7 @@ from ntbdbg.memory.segments import AddressRange, Segment, SegmentMap
 
 if TYPE_CHECKING:
     from ntbdbg.budget import Budget
-    from ntbdbg.kernel.paging import PageTables
+    from ntbdbg.kernel.mmu.paging import PageTables
 
 
 Parts = Callable[[AddressRange], Iterator[AddressRange]]
