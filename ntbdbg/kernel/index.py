@@ -18,7 +18,7 @@ from ntbdbg.kernel.symbols import IMAGE_START, SymbolTable
 
 if TYPE_CHECKING:
     from ntbdbg.budget import Budget
-    from ntbdbg.kernel.vmcoreinfo import Vmcoreinfo
+    from ntbdbg.kernel.boot.vmcoreinfo import Vmcoreinfo
     from ntbdbg.memory.base import PhysicalMemory
 
 _HEAD = struct.Struct("<QQ")  # size of the compressed names in RAM, number of symbols

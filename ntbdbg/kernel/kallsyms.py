@@ -22,7 +22,7 @@ from ntbdbg.kernel.mmu.virtual import read_some
 
 if TYPE_CHECKING:
     from ntbdbg.budget import Budget
-    from ntbdbg.kernel.vmcoreinfo import Vmcoreinfo
+    from ntbdbg.kernel.boot.vmcoreinfo import Vmcoreinfo
     from ntbdbg.memory.base import PhysicalMemory
 
 MOST_SYMBOLS = 1 << 21

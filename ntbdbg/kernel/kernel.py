@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.budget import Budget
 from ntbdbg.errors import FaultError, KernelError
+from ntbdbg.kernel.boot.locate import page_tables
 from ntbdbg.kernel.cache import KernelCache, is_enabled
 from ntbdbg.kernel.limits import MOST_CPUS
-from ntbdbg.kernel.locate import page_tables
 from ntbdbg.kernel.mmu.linear import DIRECT_MAP, LinearMap
 from ntbdbg.kernel.mmu.virtual import VirtualMemory
 from ntbdbg.kernel.once import once
@@ -22,6 +22,7 @@ from ntbdbg.kernel.symbols import Symbol, SymbolTable, nearest
 if TYPE_CHECKING:
     import drgn
 
+    from ntbdbg.kernel.boot.vmcoreinfo import Vmcoreinfo
     from ntbdbg.kernel.btf import Btf
     from ntbdbg.kernel.codec import Codec
     from ntbdbg.kernel.listing import Listing
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from ntbdbg.kernel.modules import Module
     from ntbdbg.kernel.moduletypes import ModuleTypes
     from ntbdbg.kernel.program import KernelProgram
-    from ntbdbg.kernel.vmcoreinfo import Vmcoreinfo
     from ntbdbg.memory.base import PhysicalMemory
 
 Roots = Callable[[], Sequence[int]]

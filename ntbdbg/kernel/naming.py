@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import FaultError, KernelError
-from ntbdbg.kernel.vmcoreinfo import PAGE, START_KERNEL_MAP
+from ntbdbg.kernel.boot.vmcoreinfo import PAGE, START_KERNEL_MAP
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel

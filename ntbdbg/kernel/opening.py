@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import FaultError, UsageError
+from ntbdbg.kernel.boot.locate import contradiction, implausible, scan
+from ntbdbg.kernel.boot.vmcoreinfo import Vmcoreinfo
 from ntbdbg.kernel.liveness import by_liveness
-from ntbdbg.kernel.locate import contradiction, implausible, scan
 from ntbdbg.kernel.mmu.linear import is_in_place
-from ntbdbg.kernel.vmcoreinfo import Vmcoreinfo
 from ntbdbg.memory.architectures import of_vmcoreinfo
 from ntbdbg.memory.image import ImageMemory
 from ntbdbg.memory.number import format_size
@@ -55,7 +55,7 @@ def open_kernel(
     _note_left_out(memory, notify)
     candidates = [c for info in _with(texts, named) if (c := _candidate(memory, info))]
     if not candidates:
-        from ntbdbg.kernel.absent import why_absent
+        from ntbdbg.kernel.boot.absent import why_absent
 
         raise why_absent(memory, texts)
     kernels, reason = _ordered([make(*candidate) for candidate in candidates[:MOST_KERNELS]])
@@ -135,7 +135,7 @@ def _words(kernel: Kernel) -> str:
 def _told(kernel: Kernel, notify: Notify) -> Kernel:
     """Tell what of it cannot be had."""
     if kernel.lost is not None:
-        from ntbdbg.kernel.absent import elsewhere
+        from ntbdbg.kernel.boot.absent import elsewhere
 
         notify(
             f"{kernel.memory.name}: Linux {kernel.info.release}: {kernel.lost}; its image and the "

@@ -11,9 +11,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import KernelError, NtbdbgError
+from ntbdbg.kernel.boot.vmcoreinfo import PAGE
 from ntbdbg.kernel.freelists import percpu_free
 from ntbdbg.kernel.structpage import PageTypes, StructPage
-from ntbdbg.kernel.vmcoreinfo import PAGE
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.btf import Btf

@@ -18,7 +18,7 @@ from ntbdbg.kernel.printklayout import RingLayout
 from ntbdbg.kernel.printktext import ID_MASK, NonsenseError, TextReader
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.vmcoreinfo import Vmcoreinfo
+    from ntbdbg.kernel.boot.vmcoreinfo import Vmcoreinfo
     from ntbdbg.memory.base import PhysicalMemory
 
 MOST_RECORDS = 1 << 18

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ntbdbg.errors import KernelError
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.vmcoreinfo import Vmcoreinfo
+    from ntbdbg.kernel.boot.vmcoreinfo import Vmcoreinfo
     from ntbdbg.memory.base import PhysicalMemory
 
 LARGEST = 4096

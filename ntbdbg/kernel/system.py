@@ -19,9 +19,9 @@ from ntbdbg.kernel.tasks import CpuTask, TaskWalker
 from ntbdbg.kernel.troubles import Trouble, panic_lines, troubles
 
 if TYPE_CHECKING:
+    from ntbdbg.kernel.boot.vmcoreinfo import Vmcoreinfo
     from ntbdbg.kernel.kernel import Kernel
     from ntbdbg.kernel.printk import KernelLog, LogRecord
-    from ntbdbg.kernel.vmcoreinfo import Vmcoreinfo
 
 T = TypeVar("T")
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import closing
 
 from ntbdbg.errors import FaultError, KernelError
+from ntbdbg.kernel.boot.locate import contradiction, implausible, scan
 from ntbdbg.kernel.kernel import Kernel
-from ntbdbg.kernel.locate import contradiction, implausible, scan
 from ntbdbg.memory.e820 import ZERO_PAGE_SIZE, e820_entries, has_map, segments_of
 from ntbdbg.memory.layout import ABOVE_4G, SPLITS, qemu_segments, without_vga
 from ntbdbg.memory.ramfile import RamFile

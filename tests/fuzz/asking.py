@@ -9,8 +9,8 @@ import drgn
 
 from ntbdbg.budget import Budget
 from ntbdbg.errors import NtbdbgError
+from ntbdbg.kernel.boot.locate import scan
 from ntbdbg.kernel.kernel import Kernel
-from ntbdbg.kernel.locate import scan
 from ntbdbg.kernel.mmu.mapped import MappedRange
 from ntbdbg.kernel.naming import Naming
 from ntbdbg.kernel.pages import PageMap

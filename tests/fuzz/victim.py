@@ -10,8 +10,8 @@ import struct
 from pathlib import Path
 
 from ntbdbg.errors import FaultError
+from ntbdbg.kernel.boot.locate import scan
 from ntbdbg.kernel.kernel import Kernel
-from ntbdbg.kernel.locate import scan
 from ntbdbg.kernel.pcidevices import pci_devices
 from ntbdbg.kernel.tasks import TaskWalker
 from ntbdbg.memory.layout import qemu_segments

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ntbdbg.kernel.locate import find_vmcoreinfo
+from ntbdbg.kernel.boot.locate import find_vmcoreinfo
 from ntbdbg.target.lab import Lab as TargetLab
 from ntbdbg.target.qmp import Qmp
 from tests.vm import facts

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, KernelError, UsageError
+from ntbdbg.kernel.boot.vmcoreinfo import START_KERNEL_MAP
 from ntbdbg.kernel.mmu.paging import PAGE, PageTables, Run, Walk
-from ntbdbg.kernel.vmcoreinfo import START_KERNEL_MAP
 from ntbdbg.memory.segments import AddressRange
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.vmcoreinfo import Vmcoreinfo
+    from ntbdbg.kernel.boot.vmcoreinfo import Vmcoreinfo
     from ntbdbg.memory.base import PhysicalMemory
 
 IMAGE = AddressRange(START_KERNEL_MAP, START_KERNEL_MAP + (1 << 30))

@@ -17,12 +17,12 @@ from ntbdbg.budget import Budget
 from ntbdbg.cli.main import COMMANDS
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel import index
+from ntbdbg.kernel.boot.locate import find_vmcoreinfo, scan
 from ntbdbg.kernel.btf import Kind
 from ntbdbg.kernel.btfformat import TYPE_WORDS
 from ntbdbg.kernel.kallsyms import load_kallsyms
 from ntbdbg.kernel.kernel import Kernel
 from ntbdbg.kernel.listing import walk_list
-from ntbdbg.kernel.locate import find_vmcoreinfo, scan
 from ntbdbg.kernel.mmu.paging import PageTables
 from ntbdbg.kernel.mmu.virtual import VirtualMemory
 from ntbdbg.memory import BufferMemory

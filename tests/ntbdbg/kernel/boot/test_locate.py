@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from ntbdbg.kernel.locate import contradiction, find_vmcoreinfo, implausible, scan
+from ntbdbg.kernel.boot.locate import contradiction, find_vmcoreinfo, implausible, scan
 from ntbdbg.memory import BufferMemory, RamFile, Segment
 from tests.support.fakekernel import FakeGuest
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, ForeignError, KernelError
-from ntbdbg.kernel.locate import find_displaced, implausible
+from ntbdbg.kernel.boot.locate import find_displaced, implausible
 from ntbdbg.memory.architectures import of_vmcoreinfo
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.vmcoreinfo import Vmcoreinfo
+    from ntbdbg.kernel.boot.vmcoreinfo import Vmcoreinfo
     from ntbdbg.memory.base import PhysicalMemory
 
 _WORKS = "guest-physical addresses still work"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntbdbg.errors import KernelError
-from ntbdbg.kernel.vmcoreinfo import Vmcoreinfo
+from ntbdbg.kernel.boot.vmcoreinfo import Vmcoreinfo
 
 TEXT = b"""\
 OSRELEASE=6.1.0-56-amd64
