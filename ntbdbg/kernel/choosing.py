@@ -14,7 +14,7 @@ from ntbdbg.kernel.btfformat import Kind
 from ntbdbg.kernel.btftable import NEWER
 from ntbdbg.kernel.btftypes import Namesake
 from ntbdbg.kernel.moduletypes import MAKE_BTF
-from ntbdbg.kernel.path import MAX_LENGTH
+from ntbdbg.kernel.symbols.path import MAX_LENGTH
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from ntbdbg.errors import KernelError
 from ntbdbg.kernel.btf import Btf
 from ntbdbg.kernel.cache import Entry, KernelCache
-from ntbdbg.kernel.kallsyms import Tables, load_kallsyms, read_tables
-from ntbdbg.kernel.names import Names
-from ntbdbg.kernel.symbols import IMAGE_START, SymbolTable
+from ntbdbg.kernel.symbols.kallsyms import Tables, load_kallsyms, read_tables
+from ntbdbg.kernel.symbols.names import Names
+from ntbdbg.kernel.symbols.symbols import IMAGE_START, SymbolTable
 
 if TYPE_CHECKING:
     from ntbdbg.budget import Budget

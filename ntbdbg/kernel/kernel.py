@@ -17,7 +17,7 @@ from ntbdbg.kernel.mmu.linear import DIRECT_MAP, LinearMap
 from ntbdbg.kernel.mmu.virtual import VirtualMemory
 from ntbdbg.kernel.once import once
 from ntbdbg.kernel.symbolizer import Symbolizer
-from ntbdbg.kernel.symbols import Symbol, SymbolTable, nearest
+from ntbdbg.kernel.symbols.symbols import Symbol, SymbolTable, nearest
 
 if TYPE_CHECKING:
     import drgn

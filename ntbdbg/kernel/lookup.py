@@ -7,8 +7,8 @@ import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import KernelError
-from ntbdbg.kernel.path import SymbolPath
-from ntbdbg.kernel.symbols import IMAGE_START, Symbol
+from ntbdbg.kernel.symbols.path import SymbolPath
+from ntbdbg.kernel.symbols.symbols import IMAGE_START, Symbol
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel

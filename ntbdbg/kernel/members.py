@@ -16,7 +16,7 @@ from ntbdbg.errors import KernelError
 from ntbdbg.kernel.btf import MAX_DEPTH, Btf, Kind
 from ntbdbg.kernel.btfformat import COMPOUND
 from ntbdbg.kernel.btftable import NEWER
-from ntbdbg.kernel.path import member_steps
+from ntbdbg.kernel.symbols.path import member_steps
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.btfrecords import Member

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.mmu.virtual import read_some
-from ntbdbg.kernel.symbols import SymbolTable
+from ntbdbg.kernel.symbols.symbols import SymbolTable
 
 if TYPE_CHECKING:
     from ntbdbg.budget import Budget

@@ -11,11 +11,11 @@ from drgn import TypeKind
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.choosing import typeless_modules, without_types
 from ntbdbg.kernel.lookup import named, on_cpu
-from ntbdbg.kernel.path import SymbolPath, member_steps
+from ntbdbg.kernel.symbols.path import SymbolPath, member_steps
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel
-    from ntbdbg.kernel.symbols import Symbol
+    from ntbdbg.kernel.symbols.symbols import Symbol
 
 
 def find_object(kernel: Kernel, text: str) -> drgn.Object:

@@ -19,12 +19,12 @@ from drgn import FindObjectFlags, Program, SymbolBinding, SymbolKind, TypeKind
 from ntbdbg.errors import KernelError
 from ntbdbg.kernel.btftypes import BtfTypes, register_btf
 from ntbdbg.kernel.globals import GLOBAL_TYPES, MODULE_GLOBAL_TYPES
-from ntbdbg.kernel.symbols import SymbolTable
+from ntbdbg.kernel.symbols.symbols import SymbolTable
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.btf import Btf
     from ntbdbg.kernel.kernel import Kernel
-    from ntbdbg.kernel.symbols import Symbol
+    from ntbdbg.kernel.symbols.symbols import Symbol
 
 _KINDS = {
     **dict.fromkeys("tT", SymbolKind.FUNC),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.listing import Listing
-from ntbdbg.kernel.symbols import IMAGE_START, Symbol, SymbolTable
+from ntbdbg.kernel.symbols.symbols import IMAGE_START, Symbol, SymbolTable
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel

@@ -13,7 +13,7 @@ from ntbdbg.kernel.lookup import is_percpu
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel
-    from ntbdbg.kernel.symbols import Symbol
+    from ntbdbg.kernel.symbols.symbols import Symbol
 
 LONGEST_PATTERN = 128
 

@@ -49,7 +49,7 @@ class AddressExpr(NamedTuple):
     :ivar guest: name before the first colon, None if absent
     :ivar space: ``pa`` or ``va`` as written or evident, None for a symbol or window
     :ivar base: number, window, or the path of a symbol (module, cpu and members included;
-        `ntbdbg.kernel.path` takes it apart)
+        `ntbdbg.kernel.symbols.path` takes it apart)
     :ivar offset: bytes added to the base; may be negative
     :ivar capture: path of the capture that the guest is in, None if absent
     """

@@ -74,7 +74,7 @@ def _by_pattern(guest: Guest, pattern: str, limit: int) -> Answer:
 
 def _by_name(guest: Guest, text: str, limit: int) -> Answer:
     from ntbdbg.kernel.lookup import named
-    from ntbdbg.kernel.path import SymbolPath
+    from ntbdbg.kernel.symbols.path import SymbolPath
 
     kernel = guest.kernel
     path = SymbolPath.parse(text)

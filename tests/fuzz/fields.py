@@ -13,8 +13,8 @@ from collections.abc import Iterator
 
 from ntbdbg.budget import Budget
 from ntbdbg.kernel.btfformat import ITEM_WORDS, TYPE_WORDS, Kind
-from ntbdbg.kernel.kallsyms import load_kallsyms, needed_symbols
 from ntbdbg.kernel.kernel import Kernel
+from ntbdbg.kernel.symbols.kallsyms import load_kallsyms, needed_symbols
 
 Edit = tuple[int, bytes]
 """VA, and what is written there."""

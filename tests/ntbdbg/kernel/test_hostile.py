@@ -20,11 +20,11 @@ from ntbdbg.kernel import index
 from ntbdbg.kernel.boot.locate import find_vmcoreinfo, scan
 from ntbdbg.kernel.btf import Kind
 from ntbdbg.kernel.btfformat import TYPE_WORDS
-from ntbdbg.kernel.kallsyms import load_kallsyms
 from ntbdbg.kernel.kernel import Kernel
 from ntbdbg.kernel.listing import walk_list
 from ntbdbg.kernel.mmu.paging import PageTables
 from ntbdbg.kernel.mmu.virtual import VirtualMemory
+from ntbdbg.kernel.symbols.kallsyms import load_kallsyms
 from ntbdbg.memory import BufferMemory
 from ntbdbg.ntb.driver import read_driver
 from tests.fuzz import commands

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ntbdbg.kernel.names import Names
+from ntbdbg.kernel.symbols.names import Names
 
 LISTS = st.lists(st.text("ab\nü\udc80", max_size=4), max_size=30)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntbdbg.errors import UsageError
-from ntbdbg.kernel.path import SymbolPath, member_steps
+from ntbdbg.kernel.symbols.path import SymbolPath, member_steps
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
-from ntbdbg.kernel.names import Names
+from ntbdbg.kernel.symbols.names import Names
 
 IMAGE_START = 0xFFFF_8000_0000_0000
 """Symbols below are no addresses but values, such as offsets of per-CPU variables."""
