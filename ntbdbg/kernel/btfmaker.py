@@ -13,9 +13,9 @@ from collections.abc import Callable
 import drgn
 from drgn import Program, Qualifiers, Type, TypeEnumerator, TypeMember, TypeParameter
 
-from ntbdbg.kernel.btf import MAX_DEPTH, Btf, Kind
-from ntbdbg.kernel.btfcheck import bit_field, check_bit_field, check_contents, number_size
-from ntbdbg.kernel.btfrecords import Entry, Member, Parameter
+from ntbdbg.kernel.btf.check import bit_field, check_bit_field, check_contents, number_size
+from ntbdbg.kernel.btf.reader import MAX_DEPTH, Btf, Kind
+from ntbdbg.kernel.btf.records import Entry, Member, Parameter
 
 Forward = Callable[[str, bool], Type | None]
 """Finds the struct (or, if True, the union) of that name that is complete."""

@@ -16,8 +16,8 @@ import drgn
 from drgn import FindObjectFlags, Program, Type, TypeKind, TypeKindSet
 
 from ntbdbg.errors import KernelError
-from ntbdbg.kernel.btf import Btf, Kind
-from ntbdbg.kernel.btfcheck import is_whole
+from ntbdbg.kernel.btf.check import is_whole
+from ntbdbg.kernel.btf.reader import Btf, Kind
 from ntbdbg.kernel.btfmaker import TypeMaker
 
 Modules = Callable[[], Iterable[Btf]]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import drgn
 
 from ntbdbg.errors import KernelError
-from ntbdbg.kernel.btfformat import Kind
-from ntbdbg.kernel.btftable import NEWER
+from ntbdbg.kernel.btf.format import Kind
+from ntbdbg.kernel.btf.table import NEWER
 from ntbdbg.kernel.btftypes import Namesake
 from ntbdbg.kernel.moduletypes import MAKE_BTF
 from ntbdbg.kernel.symbols.path import MAX_LENGTH

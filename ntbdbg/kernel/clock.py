@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from ntbdbg.errors import KernelError
 
 if TYPE_CHECKING:
+    from ntbdbg.kernel.btf.layout import Record
     from ntbdbg.kernel.kernel import Kernel
-    from ntbdbg.kernel.members import Record
 
 NS = 1_000_000_000
 LONGEST_NS = 100 * 365 * 86400 * NS

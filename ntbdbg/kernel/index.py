@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import KernelError
-from ntbdbg.kernel.btf import Btf
+from ntbdbg.kernel.btf.reader import Btf
 from ntbdbg.kernel.cache import Entry, KernelCache
 from ntbdbg.kernel.symbols.kallsyms import Tables, load_kallsyms, read_tables
 from ntbdbg.kernel.symbols.names import Names

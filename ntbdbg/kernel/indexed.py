@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from ntbdbg.errors import KernelError
 
 if TYPE_CHECKING:
+    from ntbdbg.kernel.btf.layout import Layout, Record
     from ntbdbg.kernel.kernel import Kernel
-    from ntbdbg.kernel.members import Layout, Record
 
 INTERNAL, INTERNAL_BITS = 2, 3
 SMALLEST_NODE = 4096

@@ -10,8 +10,8 @@ from ntbdbg.errors import KernelError
 from ntbdbg.kernel.indexed import load_maple, load_xarray
 
 if TYPE_CHECKING:
+    from ntbdbg.kernel.btf.layout import Record
     from ntbdbg.kernel.kernel import Kernel
-    from ntbdbg.kernel.members import Record
 
 DISABLED, MASKED, IN_PROGRESS = 1 << 16, 1 << 17, 1 << 18
 """``IRQD_…`` of include/linux/irq.h, in ``irq_common_data.state_use_accessors``."""

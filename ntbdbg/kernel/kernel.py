@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     import drgn
 
     from ntbdbg.kernel.boot.vmcoreinfo import Vmcoreinfo
-    from ntbdbg.kernel.btf import Btf
+    from ntbdbg.kernel.btf.layout import Layouts
+    from ntbdbg.kernel.btf.reader import Btf
     from ntbdbg.kernel.codec import Codec
     from ntbdbg.kernel.listing import Listing
-    from ntbdbg.kernel.members import Layouts
     from ntbdbg.kernel.mmu.paging import PageTables
     from ntbdbg.kernel.modules import Module
     from ntbdbg.kernel.moduletypes import ModuleTypes
@@ -262,7 +262,7 @@ class Kernel:
 
         :raises KernelError: it does not, or they make no sense
         """
-        from ntbdbg.kernel.btftable import NEWER
+        from ntbdbg.kernel.btf.table import NEWER
         from ntbdbg.kernel.index import types
 
         start, stop = (self.table.named(f"__{end}_BTF") for end in ("start", "stop"))
@@ -284,7 +284,7 @@ class Kernel:
     @cached_property
     def layouts(self) -> Layouts:
         """Structures of vmlinux, for walks that must not trust the guest."""
-        from ntbdbg.kernel.members import Layouts
+        from ntbdbg.kernel.btf.layout import Layouts
 
         return Layouts(self.btf)
 

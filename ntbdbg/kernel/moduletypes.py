@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, KernelError
-from ntbdbg.kernel.btf import Btf
+from ntbdbg.kernel.btf.reader import Btf
 from ntbdbg.kernel.listing import walk_list
 from ntbdbg.kernel.moduledata import damaged
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from ntbdbg.errors import FaultError, KernelError
 
 if TYPE_CHECKING:
+    from ntbdbg.kernel.btf.layout import Layout, Record
     from ntbdbg.kernel.kernel import Kernel
-    from ntbdbg.kernel.members import Layout, Record
     from ntbdbg.kernel.modules import Module
     from ntbdbg.kernel.symbolizer import Symbolizer
 
@@ -95,7 +95,7 @@ class OrcTable:
         return self._entry(low - 1) if low else None
 
     def _entry(self, index: int) -> OrcEntry:
-        from ntbdbg.kernel.members import Record
+        from ntbdbg.kernel.btf.layout import Record
 
         size = self._layout.size
         raw = self._entries[index * size : (index + 1) * size]

@@ -16,7 +16,7 @@ from ntbdbg.kernel.freelists import percpu_free
 from ntbdbg.kernel.structpage import PageTypes, StructPage
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.btf import Btf
+    from ntbdbg.kernel.btf.reader import Btf
     from ntbdbg.kernel.kernel import Kernel
 
 VMEMMAP = {4: 0xFFFF_EA00_0000_0000, 5: 0xFFD4_0000_0000_0000}

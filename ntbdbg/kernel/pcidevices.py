@@ -12,8 +12,8 @@ from ntbdbg.errors import FaultError
 from ntbdbg.kernel.listing import Listing, walk_list
 
 if TYPE_CHECKING:
+    from ntbdbg.kernel.btf.layout import Record
     from ntbdbg.kernel.kernel import Kernel
-    from ntbdbg.kernel.members import Record
 
 MOST_BUSES = 1 << 16
 MOST_ON_BUS = 256

@@ -22,7 +22,7 @@ from ntbdbg.kernel.globals import GLOBAL_TYPES, MODULE_GLOBAL_TYPES
 from ntbdbg.kernel.symbols.symbols import SymbolTable
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.btf import Btf
+    from ntbdbg.kernel.btf.reader import Btf
     from ntbdbg.kernel.kernel import Kernel
     from ntbdbg.kernel.symbols.symbols import Symbol
 

@@ -20,8 +20,8 @@ from ntbdbg.memory.number import PAGE, format_size
 from ntbdbg.memory.segments import AddressRange, merged, without
 
 if TYPE_CHECKING:
+    from ntbdbg.kernel.btf.layout import Record
     from ntbdbg.kernel.kernel import Kernel
-    from ntbdbg.kernel.members import Record
 
 SYSTEM_RAM = 0x0100_0200
 """``IORESOURCE_SYSTEM_RAM``: ``IORESOURCE_MEM | IORESOURCE_SYSRAM`` (include/linux/ioport.h)."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.boot.vmcoreinfo import Vmcoreinfo
-    from ntbdbg.kernel.btf import Btf
+    from ntbdbg.kernel.btf.reader import Btf
 
 _TABLE_BITS = {1 << 7: 1 << 9, 1 << 30: 1 << 28}
 """The bit of ``PG_table`` by that of ``PG_buddy``: until 6.10, and in 6.11."""

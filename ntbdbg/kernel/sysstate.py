@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, KernelError
-from ntbdbg.kernel.btfformat import Kind
+from ntbdbg.kernel.btf.format import Kind
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from ntbdbg.errors import FaultError, KernelError
 
 if TYPE_CHECKING:
+    from ntbdbg.kernel.btf.layout import Layout, Record
     from ntbdbg.kernel.kernel import Kernel
-    from ntbdbg.kernel.members import Layout, Record
 
 PF_WQ_WORKER = 0x0000_0020
 PF_KTHREAD = 0x0020_0000

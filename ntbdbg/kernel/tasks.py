@@ -13,8 +13,8 @@ from ntbdbg.kernel.listing import Listing, walk_list
 from ntbdbg.kernel.taskname import TaskNames
 
 if TYPE_CHECKING:
+    from ntbdbg.kernel.btf.layout import Record
     from ntbdbg.kernel.kernel import Kernel
-    from ntbdbg.kernel.members import Record
 
 STEPS_OF_A_TASK = 80
 """What it takes to read one and to show it, in steps of the budget; Linux lets a guest have no more

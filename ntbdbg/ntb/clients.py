@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import KernelError
-from ntbdbg.kernel.members import Layout, Layouts
+from ntbdbg.kernel.btf.layout import Layout, Layouts
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel

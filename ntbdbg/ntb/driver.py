@@ -17,8 +17,8 @@ from ntbdbg.ntb.clients import Client, read_client, types_of
 from ntbdbg.ntb.model import WindowType
 
 if TYPE_CHECKING:
+    from ntbdbg.kernel.btf.layout import Record
     from ntbdbg.kernel.kernel import Kernel
-    from ntbdbg.kernel.members import Record
 
 DRIVER = "ntb_hw_idt"
 MOST_PEERS = 64

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterator
 
 from ntbdbg.budget import Budget
-from ntbdbg.kernel.btfformat import ITEM_WORDS, TYPE_WORDS, Kind
+from ntbdbg.kernel.btf.format import ITEM_WORDS, TYPE_WORDS, Kind
 from ntbdbg.kernel.kernel import Kernel
 from ntbdbg.kernel.symbols.kallsyms import load_kallsyms, needed_symbols
 

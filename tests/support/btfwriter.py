@@ -14,7 +14,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 
-from ntbdbg.kernel.btfformat import HEADER, MAGIC, VERSION, Kind, Order
+from ntbdbg.kernel.btf.format import HEADER, MAGIC, VERSION, Kind, Order
 
 Field = tuple[str, int, int] | tuple[str, int, int, int | None]
 

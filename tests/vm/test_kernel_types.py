@@ -12,7 +12,7 @@ from drgn import Architecture, Platform, Program
 from elftools.elf.elffile import ELFFile
 
 from ntbdbg.errors import KernelError
-from ntbdbg.kernel.btf import Btf, Kind
+from ntbdbg.kernel.btf.reader import Btf, Kind
 from ntbdbg.kernel.btftypes import register_btf
 from ntbdbg.kernel.codec import Codec
 from ntbdbg.kernel.drgnshape import shape_of

@@ -10,7 +10,7 @@ import re
 
 import pytest
 
-from ntbdbg.kernel.members import Layouts
+from ntbdbg.kernel.btf.layout import Layouts
 from ntbdbg.target.lab import Lab as TargetLab
 from run.demo import tool
 from tests.vm.interrupts import (

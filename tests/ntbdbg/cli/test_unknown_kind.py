@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ntbdbg.kernel.btfformat import HEADER
+from ntbdbg.kernel.btf.format import HEADER
 from tests.ntbdbg.conftest import Run
 from tests.support.fakekernel import FakeGuest
 from tests.support.fakelinux import furnish

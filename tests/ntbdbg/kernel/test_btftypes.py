@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntbdbg.errors import KernelError
-from ntbdbg.kernel.btf import Btf, Kind
+from ntbdbg.kernel.btf.reader import Btf, Kind
 from ntbdbg.kernel.btfmaker import TypeMaker
 from ntbdbg.kernel.btftypes import BtfTypes, register_btf
 from tests.support.btfwriter import BtfWriter

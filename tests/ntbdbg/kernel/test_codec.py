@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntbdbg.errors import KernelError, UsageError
-from ntbdbg.kernel.btf import Btf
+from ntbdbg.kernel.btf.reader import Btf
 from ntbdbg.kernel.btftypes import register_btf
 from ntbdbg.kernel.codec import Codec
 from ntbdbg.kernel.forms import REST

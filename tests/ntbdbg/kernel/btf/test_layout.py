@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from ntbdbg.errors import KernelError
-from ntbdbg.kernel.btf import Btf
-from ntbdbg.kernel.members import Layouts, Record
+from ntbdbg.kernel.btf.layout import Layouts, Record
+from ntbdbg.kernel.btf.reader import Btf
 from ntbdbg.memory.buffer import BufferMemory
 from tests.support.btfwriter import BtfWriter
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import KernelError
-from ntbdbg.kernel.btf import MAX_DEPTH, Btf, Kind
-from ntbdbg.kernel.btfformat import COMPOUND
-from ntbdbg.kernel.btftable import NEWER
+from ntbdbg.kernel.btf.format import COMPOUND
+from ntbdbg.kernel.btf.reader import MAX_DEPTH, Btf, Kind
+from ntbdbg.kernel.btf.table import NEWER
 from ntbdbg.kernel.symbols.path import member_steps
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.btfrecords import Member
+    from ntbdbg.kernel.btf.records import Member
     from ntbdbg.memory.base import PhysicalMemory
 
 NUMBER = 8

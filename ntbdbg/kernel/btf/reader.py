@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from ntbdbg.kernel.btfformat import (
+from ntbdbg.kernel.btf.format import (
     COMPOUND,
     INT_BOOL,
     INT_CHAR,
@@ -21,7 +21,7 @@ from ntbdbg.kernel.btfformat import (
     kind_of,
     length_of,
 )
-from ntbdbg.kernel.btfrecords import (
+from ntbdbg.kernel.btf.records import (
     Array,
     Entry,
     Enumerator,
@@ -30,7 +30,7 @@ from ntbdbg.kernel.btfrecords import (
     Parameter,
     SectionVariable,
 )
-from ntbdbg.kernel.btftable import ENUMS, TypeTable
+from ntbdbg.kernel.btf.table import ENUMS, TypeTable
 
 __all__ = ["Btf", "Kind"]
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntbdbg.errors import KernelError
-from ntbdbg.kernel.btf import Btf
-from ntbdbg.kernel.btfformat import HEADER, ITEM_WORDS, Kind, Order
-from ntbdbg.kernel.btfrecords import (
+from ntbdbg.kernel.btf.format import HEADER, ITEM_WORDS, Kind, Order
+from ntbdbg.kernel.btf.reader import Btf
+from ntbdbg.kernel.btf.records import (
     Array,
     Entry,
     Enumerator,

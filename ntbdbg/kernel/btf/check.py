@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from ntbdbg.kernel.btf import MAX_DEPTH, Btf, Kind
-from ntbdbg.kernel.btfformat import COMPOUND
-from ntbdbg.kernel.btfrecords import Entry, Member
+from ntbdbg.kernel.btf.format import COMPOUND
+from ntbdbg.kernel.btf.reader import MAX_DEPTH, Btf, Kind
+from ntbdbg.kernel.btf.records import Entry, Member
 
 MAX_NUMBER = 16
 """Bytes of the longest number: ``__int128``, ``long double``."""

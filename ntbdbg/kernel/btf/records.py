@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ntbdbg.kernel.btfformat import SIZED, Kind
+from ntbdbg.kernel.btf.format import SIZED, Kind
 
 
 class Entry(NamedTuple):

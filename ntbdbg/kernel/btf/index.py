@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from ntbdbg.errors import KernelError
-from ntbdbg.kernel.btfformat import (
+from ntbdbg.kernel.btf.format import (
     ITEM_WORDS,
     KINDS,
     MAX_TYPES,

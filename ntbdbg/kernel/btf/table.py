@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import Self
 
 from ntbdbg.errors import KernelError
-from ntbdbg.kernel.btfformat import TYPE_WORDS, Kind, kind_number, kind_of, split
-from ntbdbg.kernel.btfindex import Index, make_index
+from ntbdbg.kernel.btf.format import TYPE_WORDS, Kind, kind_number, kind_of, split
+from ntbdbg.kernel.btf.index import Index, make_index
 
 NEWER = "the guest's memory is damaged, or the kernel newer than this version knows"
 
