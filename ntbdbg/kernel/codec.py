@@ -15,14 +15,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ntbdbg.errors import KernelError, UsageError
-from ntbdbg.kernel.shape import Array, Compound, Scalar, Shape, Slot
-from ntbdbg.kernel.slots import find_slot, named_slots
+from ntbdbg.kernel.values.shape import Array, Compound, Scalar, Shape, Slot
+from ntbdbg.kernel.values.slots import find_slot, named_slots
 
 if TYPE_CHECKING:
     import drgn
 
-    from ntbdbg.kernel.fields import Field, FieldOptions
-    from ntbdbg.kernel.forms import Form
+    from ntbdbg.kernel.values.fields import Field, FieldOptions
+    from ntbdbg.kernel.values.forms import Form
 
 LARGEST = 64 << 20
 """Bytes of a type that is taken apart."""
@@ -51,8 +51,8 @@ class Codec:
 
     @cached_property
     def construct(self) -> Form:
-        """The type as a construct; see `ntbdbg.kernel.forms` for the values it deals in."""
-        from ntbdbg.kernel.forms import form_of
+        """The type as a construct; see `ntbdbg.kernel.values.forms` for the values it deals in."""
+        from ntbdbg.kernel.values.forms import form_of
 
         return form_of(self.shape)
 
@@ -78,7 +78,7 @@ class Codec:
 
     def fields(self, data: bytes, options: FieldOptions | None = None) -> Iterator[Field]:
         """What `data` says, member by member; needs no construct."""
-        from ntbdbg.kernel.fields import fields
+        from ntbdbg.kernel.values.fields import fields
 
         return fields(self.shape, data, options)
 
@@ -110,7 +110,7 @@ class Codec:
 
     def _needed(self, value: dict[str, Any]) -> int:
         """Bytes of `value`, if it has elements of the flexible array; else 0."""
-        from ntbdbg.kernel.forms import REST
+        from ntbdbg.kernel.values.forms import REST
 
         elements = value.get(self._tail.name) if self._tail else None
         if not elements or self._tail is None or not isinstance(self._tail.shape, Array):

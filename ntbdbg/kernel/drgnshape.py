@@ -6,7 +6,7 @@ from __future__ import annotations
 import drgn
 from drgn import Type, TypeKind
 
-from ntbdbg.kernel.shape import Array, Compound, Scalar, Shape, Slot
+from ntbdbg.kernel.values.shape import Array, Compound, Scalar, Shape, Slot
 
 _COMPOUND = {TypeKind.STRUCT: "struct", TypeKind.UNION: "union", TypeKind.CLASS: "struct"}
 _POINTER_SIZE = 8

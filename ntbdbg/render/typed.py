@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ntbdbg.render.text import printable, shorten
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.fields import Field
+    from ntbdbg.kernel.values.fields import Field
 
 WIDEST_NAME, WIDEST_VALUE = 36, 28
 """Columns; what is longer shifts the rest of its line."""

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import KernelError, UsageError
-from ntbdbg.kernel.shape import Array, Shape, Slot
+from ntbdbg.kernel.values.shape import Array, Shape, Slot
 from ntbdbg.target.address import AddressExpr
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.fields import Field
+    from ntbdbg.kernel.values.fields import Field
     from ntbdbg.target.guest import Guest, Place
 
 LARGEST = 16 << 20
@@ -56,8 +56,8 @@ class TypedPlace(NamedTuple):
         :param elements: of one array
         :param follow: pointers in a row that are followed
         """
-        from ntbdbg.kernel.fields import FieldOptions
-        from ntbdbg.kernel.follow import follow_fields
+        from ntbdbg.kernel.values.fields import FieldOptions
+        from ntbdbg.kernel.values.follow import follow_fields
 
         kernel = self.place.guest.kernel
         options = FieldOptions(depth, elements, kernel.symbolizer().label)

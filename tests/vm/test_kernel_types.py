@@ -16,7 +16,7 @@ from ntbdbg.kernel.btf.reader import Btf, Kind
 from ntbdbg.kernel.btftypes import register_btf
 from ntbdbg.kernel.codec import Codec
 from ntbdbg.kernel.drgnshape import shape_of
-from ntbdbg.kernel.shape import Array, Compound, Shape
+from ntbdbg.kernel.values.shape import Array, Compound, Shape
 from tests.support.pahole import Extent, Printed, structs
 from tests.vm.support import BUILD_DIR
 

@@ -16,8 +16,8 @@ from ntbdbg.errors import KernelError, UsageError
 from ntbdbg.kernel.btf.reader import Btf
 from ntbdbg.kernel.btftypes import register_btf
 from ntbdbg.kernel.codec import Codec
-from ntbdbg.kernel.forms import REST
-from ntbdbg.kernel.shape import Array, Compound, Scalar, Shape, Slot
+from ntbdbg.kernel.values.forms import REST
+from ntbdbg.kernel.values.shape import Array, Compound, Scalar, Shape, Slot
 from tests.support.btfwriter import BtfWriter
 
 INT = Scalar("int", 4, "int", is_signed=True)

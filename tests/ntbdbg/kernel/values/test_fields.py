@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntbdbg.errors import KernelError
-from ntbdbg.kernel.fields import MAX_FIELDS, Field, FieldOptions, fields
-from ntbdbg.kernel.shape import Array, Compound, Shape, Slot
+from ntbdbg.kernel.values.fields import MAX_FIELDS, Field, FieldOptions, fields
+from ntbdbg.kernel.values.shape import Array, Compound, Shape, Slot
 from tests.ntbdbg.kernel.test_codec import (
     BOOL,
     CHAR,

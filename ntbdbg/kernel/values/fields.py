@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from ntbdbg.kernel.shape import Array, Compound, Scalar, Shape, Slot
-from ntbdbg.kernel.slots import MAX_NESTING, named_slots
+from ntbdbg.kernel.values.shape import Array, Compound, Scalar, Shape, Slot
+from ntbdbg.kernel.values.slots import MAX_NESTING, named_slots
 
 Value = int | float | str | bytes | tuple[int | float, ...] | None
 NameOf = Callable[[int], str | None]

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ntbdbg.errors import KernelError, UsageError
-from ntbdbg.kernel.shape import Array, Compound, Scalar, Shape, Slot
 from ntbdbg.kernel.symbols.path import member_steps
+from ntbdbg.kernel.values.shape import Array, Compound, Scalar, Shape, Slot
 
 MAX_NESTING = 64
 """Structures within structures, or arrays of arrays; real ones have less than ten."""

@@ -16,8 +16,8 @@ from typing import Any
 from construct import Construct, stream_read, stream_write
 
 from ntbdbg.errors import KernelError, UsageError
-from ntbdbg.kernel.shape import Array, Compound, Scalar, Shape, Slot
-from ntbdbg.kernel.slots import MAX_NESTING, named_slots
+from ntbdbg.kernel.values.shape import Array, Compound, Scalar, Shape, Slot
+from ntbdbg.kernel.values.slots import MAX_NESTING, named_slots
 
 REST = "<rest>"
 """Key of the bytes, as long as the structure, that no single member stands for; no name in C."""

@@ -6,9 +6,9 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from ntbdbg.kernel.fields import FieldOptions
-from ntbdbg.kernel.follow import MAX_TEXT, follow_fields
-from ntbdbg.kernel.shape import Compound, Scalar, Shape, Slot
+from ntbdbg.kernel.values.fields import FieldOptions
+from ntbdbg.kernel.values.follow import MAX_TEXT, follow_fields
+from ntbdbg.kernel.values.shape import Compound, Scalar, Shape, Slot
 from ntbdbg.memory import BufferMemory
 from tests.ntbdbg.kernel.test_codec import CHAR, INT, compound
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, KernelError
-from ntbdbg.kernel.fields import Field, FieldOptions, Origin, fields
-from ntbdbg.kernel.shape import Compound, Scalar, Shape, Slot
+from ntbdbg.kernel.values.fields import Field, FieldOptions, Origin, fields
+from ntbdbg.kernel.values.shape import Compound, Scalar, Shape, Slot
 
 if TYPE_CHECKING:
     from ntbdbg.memory.base import PhysicalMemory
