@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from ntbdbg.budget import Budget
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.boot.locate import page_tables
-from ntbdbg.kernel.cache import KernelCache, is_enabled
-from ntbdbg.kernel.limits import MOST_CPUS
+from ntbdbg.kernel.image.cache import KernelCache, is_enabled
+from ntbdbg.kernel.image.limits import MOST_CPUS
+from ntbdbg.kernel.image.once import once
 from ntbdbg.kernel.mmu.linear import DIRECT_MAP, LinearMap
 from ntbdbg.kernel.mmu.virtual import VirtualMemory
-from ntbdbg.kernel.once import once
 from ntbdbg.kernel.symbolizer import Symbolizer
 from ntbdbg.kernel.symbols.symbols import Symbol, SymbolTable, nearest
 
@@ -203,7 +203,7 @@ class Kernel:
     @once
     def table(self) -> SymbolTable:
         """The symbols of vmlinux."""
-        from ntbdbg.kernel.index import symbol_table
+        from ntbdbg.kernel.image.index import symbol_table
 
         try:
             return symbol_table(self.virtual, self.info, self._cache, self.budget)
@@ -263,7 +263,7 @@ class Kernel:
         :raises KernelError: it does not, or they make no sense
         """
         from ntbdbg.kernel.btf.table import NEWER
-        from ntbdbg.kernel.index import types
+        from ntbdbg.kernel.image.index import types
 
         start, stop = (self.table.named(f"__{end}_BTF") for end in ("start", "stop"))
         if not start or not stop:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import QmpError
-from ntbdbg.kernel.limits import MOST_CPUS
+from ntbdbg.kernel.image.limits import MOST_CPUS
 from ntbdbg.target.manifest import VcpuRecord
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from ntbdbg.budget import Budget
 from ntbdbg.cli.main import COMMANDS
 from ntbdbg.errors import FaultError, KernelError
-from ntbdbg.kernel import index
 from ntbdbg.kernel.boot.locate import find_vmcoreinfo, scan
 from ntbdbg.kernel.btf.format import TYPE_WORDS
 from ntbdbg.kernel.btf.reader import Kind
+from ntbdbg.kernel.image import index
 from ntbdbg.kernel.kernel import Kernel
 from ntbdbg.kernel.listing import walk_list
 from ntbdbg.kernel.mmu.paging import PageTables

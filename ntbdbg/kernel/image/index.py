@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.errors import KernelError
 from ntbdbg.kernel.btf.reader import Btf
-from ntbdbg.kernel.cache import Entry, KernelCache
+from ntbdbg.kernel.image.cache import Entry, KernelCache
 from ntbdbg.kernel.symbols.kallsyms import Tables, load_kallsyms, read_tables
 from ntbdbg.kernel.symbols.names import Names
 from ntbdbg.kernel.symbols.symbols import IMAGE_START, SymbolTable

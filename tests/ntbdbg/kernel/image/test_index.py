@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ntbdbg.kernel import cache, index
-from ntbdbg.kernel.cache import Entry, KernelCache, default_folder
+from ntbdbg.kernel.image import cache, index
+from ntbdbg.kernel.image.cache import Entry, KernelCache, default_folder
 from ntbdbg.kernel.kernel import Kernel
 from tests.support.fakekernel import FakeGuest
 
