@@ -13,7 +13,7 @@ from ntbdbg.errors import KernelError
 from ntbdbg.kernel.btf.format import Kind
 from ntbdbg.kernel.btf.table import NEWER
 from ntbdbg.kernel.btftypes import Namesake
-from ntbdbg.kernel.moduletypes import MAKE_BTF
+from ntbdbg.kernel.modules.types import MAKE_BTF
 from ntbdbg.kernel.symbols.path import MAX_LENGTH
 
 if TYPE_CHECKING:

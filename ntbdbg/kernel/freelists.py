@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, KernelError
-from ntbdbg.kernel.listing import walk_list
+from ntbdbg.kernel.modules.listing import walk_list
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel

@@ -16,7 +16,7 @@ from ntbdbg.kernel.image.limits import MOST_CPUS
 from ntbdbg.kernel.image.once import once
 from ntbdbg.kernel.mmu.linear import DIRECT_MAP, LinearMap
 from ntbdbg.kernel.mmu.virtual import VirtualMemory
-from ntbdbg.kernel.symbolizer import Symbolizer
+from ntbdbg.kernel.modules.symbolizer import Symbolizer
 from ntbdbg.kernel.symbols.symbols import Symbol, SymbolTable, nearest
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from ntbdbg.kernel.btf.layout import Layouts
     from ntbdbg.kernel.btf.reader import Btf
     from ntbdbg.kernel.codec import Codec
-    from ntbdbg.kernel.listing import Listing
     from ntbdbg.kernel.mmu.paging import PageTables
-    from ntbdbg.kernel.modules import Module
-    from ntbdbg.kernel.moduletypes import ModuleTypes
+    from ntbdbg.kernel.modules.listing import Listing
+    from ntbdbg.kernel.modules.modules import Module
+    from ntbdbg.kernel.modules.types import ModuleTypes
     from ntbdbg.kernel.program import KernelProgram
     from ntbdbg.memory.base import PhysicalMemory
 
@@ -343,7 +343,7 @@ class Kernel:
 
     def modules(self) -> Listing[Module]:
         """The loaded modules, the one loaded last first; `partial` says if some may lack."""
-        from ntbdbg.kernel.modules import ModuleWalker
+        from ntbdbg.kernel.modules.modules import ModuleWalker
 
         head = self._own_symbol("modules", "it was built without CONFIG_MODULES")
         return ModuleWalker(self.virtual, self.layouts, self.budget).walk(head)
@@ -356,13 +356,13 @@ class Kernel:
 
     def module_symbols(self, module: Module, budget: Budget | None = None) -> SymbolTable:
         """The symbols of `module`; KernelError if they make no sense."""
-        from ntbdbg.kernel.moduledata import module_symbols
+        from ntbdbg.kernel.modules.moduledata import module_symbols
 
         return module_symbols(self.virtual, self.layouts, module, budget or self.budget)
 
     def module_build_id(self, module: Module) -> str | None:
         """The GNU build id of `module` in hexadecimal, None if the kernel does not keep it."""
-        from ntbdbg.kernel.moduledata import module_build_id
+        from ntbdbg.kernel.modules.moduledata import module_build_id
 
         return module_build_id(self.virtual, self.layouts, module)
 
@@ -376,7 +376,7 @@ class Kernel:
 
     def module_types(self) -> ModuleTypes:
         """Where the types of modules are, as of now; errors as `module_btf`."""
-        from ntbdbg.kernel.moduletypes import ModuleTypes
+        from ntbdbg.kernel.modules.types import ModuleTypes
 
         head = self._own_symbol("btf_modules", "CONFIG_DEBUG_INFO_BTF_MODULES is off")
         return ModuleTypes(self, head)

@@ -17,8 +17,8 @@ from ntbdbg.errors import FaultError, KernelError
 if TYPE_CHECKING:
     from ntbdbg.kernel.btf.layout import Layout, Record
     from ntbdbg.kernel.kernel import Kernel
-    from ntbdbg.kernel.modules import Module
-    from ntbdbg.kernel.symbolizer import Symbolizer
+    from ntbdbg.kernel.modules.modules import Module
+    from ntbdbg.kernel.modules.symbolizer import Symbolizer
 
 MOST_ENTRIES = 1 << 23
 """Of one table; a distribution's kernel has 400,000."""

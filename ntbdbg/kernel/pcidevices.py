@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.budget import SpentError
 from ntbdbg.errors import FaultError
-from ntbdbg.kernel.listing import Listing, walk_list
+from ntbdbg.kernel.modules.listing import Listing, walk_list
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.btf.layout import Record

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.budget import Budget, SpentError
 from ntbdbg.errors import FaultError, KernelError
-from ntbdbg.kernel.listing import Listing, walk_list
+from ntbdbg.kernel.modules.listing import Listing, walk_list
 from ntbdbg.kernel.taskname import TaskNames
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from ntbdbg.render.text import printable
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
-    from ntbdbg.kernel.modules import Module
+    from ntbdbg.kernel.modules.modules import Module
 
 
 class ModuleLine(NamedTuple):

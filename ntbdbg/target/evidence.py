@@ -21,7 +21,7 @@ from ntbdbg.target.hosttime import HOST, HostTime
 if TYPE_CHECKING:
     from ntbdbg.kernel.incidents import Incident
     from ntbdbg.kernel.kernel import Kernel
-    from ntbdbg.kernel.modules import Module
+    from ntbdbg.kernel.modules.modules import Module
     from ntbdbg.kernel.printk import KernelLog
     from ntbdbg.kernel.system import SystemInfo
     from ntbdbg.target.guest import Guest

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ntbdbg.target.condition import Condition
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.modules import Module
+    from ntbdbg.kernel.modules.modules import Module
     from ntbdbg.ntb.findings import Finding
     from ntbdbg.ntb.model import Link
     from ntbdbg.target.backtraces import Stack

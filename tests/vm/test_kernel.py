@@ -12,8 +12,8 @@ from collections import Counter
 import pytest
 
 from ntbdbg.kernel.kernel import Kernel
+from ntbdbg.kernel.modules.taints import FIXED
 from ntbdbg.kernel.pages import PageMap
-from ntbdbg.kernel.taints import FIXED
 from ntbdbg.target.lab import Lab as TargetLab
 from tests.vm import facts
 

@@ -24,7 +24,7 @@ def command(app: AppContext, target: str) -> None:
     SIZE is in bytes, BASE where the text is, USED how often and BY which modules it is used.
     TAINTS: O for out of tree, E for unsigned, P for proprietary, and so on.
     """
-    from ntbdbg.kernel.taints import taint_letters
+    from ntbdbg.kernel.modules.taints import taint_letters
     from ntbdbg.render.modules import ModuleLine, ModuleTable, module_facts
 
     guest = app.guest(target)

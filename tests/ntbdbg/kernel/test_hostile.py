@@ -21,9 +21,9 @@ from ntbdbg.kernel.btf.format import TYPE_WORDS
 from ntbdbg.kernel.btf.reader import Kind
 from ntbdbg.kernel.image import index
 from ntbdbg.kernel.kernel import Kernel
-from ntbdbg.kernel.listing import walk_list
 from ntbdbg.kernel.mmu.paging import PageTables
 from ntbdbg.kernel.mmu.virtual import VirtualMemory
+from ntbdbg.kernel.modules.listing import walk_list
 from ntbdbg.kernel.symbols.kallsyms import load_kallsyms
 from ntbdbg.memory import BufferMemory
 from ntbdbg.ntb.driver import read_driver

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ntbdbg.budget import Budget
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.kernel import Kernel
-from ntbdbg.kernel.listing import Listing
+from ntbdbg.kernel.modules.listing import Listing
 from ntbdbg.kernel.tasks import STEPS_OF_A_TASK, Task, TaskWalker
 from tests.support.fakekernel import FakeGuest
 from tests.support.faketasks import DISK, IDLE, SLEEPING, ZOMBIE, FakeTasks

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.btf.reader import Btf
-from ntbdbg.kernel.listing import walk_list
-from ntbdbg.kernel.moduledata import damaged
+from ntbdbg.kernel.modules.listing import walk_list
+from ntbdbg.kernel.modules.moduledata import damaged
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel
-    from ntbdbg.kernel.modules import Module
+    from ntbdbg.kernel.modules.modules import Module
 
 MOST_MODULES = 4096
 MOST_BYTES = 32 << 20

@@ -12,12 +12,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, KernelError
-from ntbdbg.kernel.listing import Listing
+from ntbdbg.kernel.modules.listing import Listing
 from ntbdbg.kernel.symbols.symbols import IMAGE_START, Symbol, SymbolTable
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel
-    from ntbdbg.kernel.modules import Module
+    from ntbdbg.kernel.modules.modules import Module
 
 MODULES_START = 0xFFFF_FFFF_8000_0000
 """Modules lie in the last 2 GiB, behind the kernel image (``asm/pgtable_64_types.h``)."""

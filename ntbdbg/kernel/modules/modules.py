@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ntbdbg.budget import SpentError
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.btf.layout import Layouts, Record
-from ntbdbg.kernel.listing import Listing, walk_list
+from ntbdbg.kernel.modules.listing import Listing, walk_list
 
 if TYPE_CHECKING:
     from ntbdbg.budget import Budget

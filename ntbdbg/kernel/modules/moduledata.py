@@ -16,7 +16,7 @@ from ntbdbg.kernel.symbols.symbols import SymbolTable
 if TYPE_CHECKING:
     from ntbdbg.budget import Budget
     from ntbdbg.kernel.btf.layout import Layouts, Record
-    from ntbdbg.kernel.modules import Module
+    from ntbdbg.kernel.modules.modules import Module
     from ntbdbg.memory.base import PhysicalMemory
 
 MOST_SYMBOLS = 1 << 18

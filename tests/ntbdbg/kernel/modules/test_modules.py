@@ -11,8 +11,8 @@ from ntbdbg.budget import Budget, SpentError
 from ntbdbg.errors import KernelError
 from ntbdbg.kernel.choosing import choose_type
 from ntbdbg.kernel.kernel import Kernel
-from ntbdbg.kernel.symbolizer import Symbolizer
-from ntbdbg.kernel.taints import taint_letters
+from ntbdbg.kernel.modules.symbolizer import Symbolizer
+from ntbdbg.kernel.modules.taints import taint_letters
 from tests.support.fakekernel import FakeGuest, FakeStruct
 from tests.support.fakemodules import FakeModules
 from tests.support.fakespace import PAGE
