@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import FaultError, UsageError
+from ntbdbg.kernel.alive.liveness import by_liveness
 from ntbdbg.kernel.boot.locate import contradiction, implausible, scan
 from ntbdbg.kernel.boot.vmcoreinfo import Vmcoreinfo
-from ntbdbg.kernel.liveness import by_liveness
 from ntbdbg.kernel.mmu.linear import is_in_place
 from ntbdbg.memory.architectures import of_vmcoreinfo
 from ntbdbg.memory.image import ImageMemory

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from ntbdbg.errors import FaultError, KernelError
-from ntbdbg.kernel.clock import Clocks, read_clocks
-from ntbdbg.kernel.liveness import in_use
+from ntbdbg.kernel.alive.clock import Clocks, read_clocks
+from ntbdbg.kernel.alive.liveness import in_use
+from ntbdbg.kernel.alive.sysstate import NO_CPU, number, system_state
 from ntbdbg.kernel.modules.taints import taint_letters
 from ntbdbg.kernel.printk import PrintkRing
-from ntbdbg.kernel.sysstate import NO_CPU, number, system_state
 from ntbdbg.kernel.tasks import CpuTask, TaskWalker
 from ntbdbg.kernel.troubles import Trouble, panic_lines, troubles
 

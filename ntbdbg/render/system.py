@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from ntbdbg.kernel.alive.sysstate import ENDED
 from ntbdbg.kernel.modules.taints import MEANINGS
-from ntbdbg.kernel.sysstate import ENDED
 from ntbdbg.memory.number import format_numbers, short_size
 from ntbdbg.render.table import facts_table
 from ntbdbg.render.tasks import cpu_lines

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import KernelError
-from ntbdbg.kernel.ticks import read_tick
+from ntbdbg.kernel.alive.ticks import read_tick
 from ntbdbg.kernel.unwind import is_user
 from ntbdbg.target.vcpus import vcpus_of
 
 if TYPE_CHECKING:
+    from ntbdbg.kernel.alive.ticks import Tick
     from ntbdbg.kernel.kernel import Kernel
-    from ntbdbg.kernel.ticks import Tick
     from ntbdbg.target.guest import Guest
     from ntbdbg.target.hosttime import HostTime
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, KernelError, NtbdbgError
-from ntbdbg.kernel.clock import NS, read_clocks
+from ntbdbg.kernel.alive.clock import NS, read_clocks
 from ntbdbg.target.interruptsoff import lasting, look
 from ntbdbg.target.summary import state_of
 from ntbdbg.target.verdict import Severity, Verdict

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ntbdbg.kernel.sysstate import ENDED
+from ntbdbg.kernel.alive.sysstate import ENDED
 from ntbdbg.kernel.troubles import Kind
 from ntbdbg.target.condition import Condition, condition_of
 from ntbdbg.target.verdict import Severity, Verdict

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ntbdbg.errors import KernelError
-from ntbdbg.kernel.clock import read_clocks
+from ntbdbg.kernel.alive.clock import read_clocks
+from ntbdbg.kernel.alive.sysstate import system_state
 from ntbdbg.kernel.kernel import Kernel
-from ntbdbg.kernel.sysstate import system_state
 from ntbdbg.kernel.system import system_info
 from ntbdbg.kernel.troubles import Kind
 from tests.support.fakekernel import FakeGuest, FakeStruct

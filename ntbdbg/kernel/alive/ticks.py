@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import FaultError, KernelError
-from ntbdbg.kernel.clock import NS, read_clocks
+from ntbdbg.kernel.alive.clock import NS, read_clocks
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.clock import Clocks
+    from ntbdbg.kernel.alive.clock import Clocks
     from ntbdbg.kernel.kernel import Kernel
 
 FAR = 3600 * NS

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
+from ntbdbg.kernel.alive.liveness import LOOKS, PTI_USER, in_use, time_of_day
 from ntbdbg.kernel.kernel import Kernel
-from ntbdbg.kernel.liveness import LOOKS, PTI_USER, in_use, time_of_day
 from ntbdbg.memory import BufferMemory
 from tests.support.fakekernel import FakeGuest
 from tests.support.fakelinux import CLOCKS, REAL_SEC, RESTART, furnish

@@ -17,10 +17,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import FaultError, KernelError
+from ntbdbg.kernel.alive.clock import NS, read_clocks
+from ntbdbg.kernel.alive.sysstate import ENDED, NO_CPU, number, system_state
 from ntbdbg.kernel.boot.locate import contradiction
-from ntbdbg.kernel.clock import NS, read_clocks
 from ntbdbg.kernel.mmu.paging import PageTables
-from ntbdbg.kernel.sysstate import ENDED, NO_CPU, number, system_state
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel
