@@ -13,15 +13,15 @@ from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.alive.clock import Clocks, read_clocks
 from ntbdbg.kernel.alive.liveness import in_use
 from ntbdbg.kernel.alive.sysstate import NO_CPU, number, system_state
+from ntbdbg.kernel.log.ring import PrintkRing
+from ntbdbg.kernel.log.troubles import Trouble, panic_lines, troubles
 from ntbdbg.kernel.modules.taints import taint_letters
-from ntbdbg.kernel.printk import PrintkRing
 from ntbdbg.kernel.tasks import CpuTask, TaskWalker
-from ntbdbg.kernel.troubles import Trouble, panic_lines, troubles
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.boot.vmcoreinfo import Vmcoreinfo
     from ntbdbg.kernel.kernel import Kernel
-    from ntbdbg.kernel.printk import KernelLog, LogRecord
+    from ntbdbg.kernel.log.ring import KernelLog, LogRecord
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from ntbdbg.render.text import printable
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from ntbdbg.kernel.printk import LogRecord
+    from ntbdbg.kernel.log.ring import LogRecord
 
 LEVELS = ("emerg", "alert", "crit", "err", "warn", "notice", "info", "debug")
 """Names of the levels 0 to 7, as dmesg(1) has them."""

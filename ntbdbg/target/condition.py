@@ -6,10 +6,10 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING
 
-from ntbdbg.kernel.troubles import HANGS
+from ntbdbg.kernel.log.troubles import HANGS
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.troubles import Kind, Trouble
+    from ntbdbg.kernel.log.troubles import Kind, Trouble
     from ntbdbg.target.evidence import Evidence
 
 NS = 1_000_000_000

@@ -13,16 +13,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from ntbdbg.errors import NtbdbgError
-from ntbdbg.kernel.incidents import incidents
+from ntbdbg.kernel.log.incidents import incidents
 from ntbdbg.kernel.system import read_log, system_info
 from ntbdbg.target.backtraces import Backtraces
 from ntbdbg.target.hosttime import HOST, HostTime
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.incidents import Incident
     from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.kernel.log.incidents import Incident
+    from ntbdbg.kernel.log.ring import KernelLog
     from ntbdbg.kernel.modules.modules import Module
-    from ntbdbg.kernel.printk import KernelLog
     from ntbdbg.kernel.system import SystemInfo
     from ntbdbg.target.guest import Guest
     from ntbdbg.target.lab import Lab

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import NtbdbgError
+from ntbdbg.kernel.log.troubles import panic_lines
 from ntbdbg.kernel.system import system_info
-from ntbdbg.kernel.troubles import panic_lines
 from ntbdbg.memory.number import format_numbers, short_size
 from ntbdbg.ntb.findings import link_findings
 from ntbdbg.target.condition import Condition, condition_of
@@ -25,7 +25,7 @@ from ntbdbg.target.verdict import Severity, about
 from ntbdbg.target.verdicts import verdicts
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.printk import KernelLog
+    from ntbdbg.kernel.log.ring import KernelLog
     from ntbdbg.kernel.system import SystemInfo
     from ntbdbg.target.backtraces import Stack
     from ntbdbg.target.guest import Guest

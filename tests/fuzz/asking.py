@@ -11,11 +11,11 @@ from ntbdbg.budget import Budget
 from ntbdbg.errors import NtbdbgError
 from ntbdbg.kernel.boot.locate import scan
 from ntbdbg.kernel.kernel import Kernel
+from ntbdbg.kernel.log.ring import PrintkRing
 from ntbdbg.kernel.mmu.mapped import MappedRange
 from ntbdbg.kernel.naming import Naming
 from ntbdbg.kernel.pages import PageMap
 from ntbdbg.kernel.pcidevices import pci_devices
-from ntbdbg.kernel.printk import PrintkRing
 from ntbdbg.kernel.ramlist import beyond
 from ntbdbg.kernel.system import system_info
 from ntbdbg.kernel.tasks import TaskWalker

@@ -17,8 +17,8 @@ from ntbdbg.render.dmesg import LEVELS, plain_lines, record_facts, styled
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
-    from ntbdbg.kernel.logtail import LogTail
-    from ntbdbg.kernel.printk import KernelLog
+    from ntbdbg.kernel.log.logtail import LogTail
+    from ntbdbg.kernel.log.ring import KernelLog
     from ntbdbg.target.guest import Guest
 
 POLL = 0.2
@@ -77,7 +77,7 @@ def command(
     Needs no symbols and no types. Control characters are shown as \\x1b. A line that the
     kernel has not ended yet is shown as well. With --follow it goes on after a reboot.
     """
-    from ntbdbg.kernel.logtail import LogTail
+    from ntbdbg.kernel.log.logtail import LogTail
 
     if follow and app.freeze:
         raise UsageError("a frozen guest logs nothing", hint="--follow or --freeze, not both")

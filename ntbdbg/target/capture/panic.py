@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ntbdbg.errors import NtbdbgError, TargetError
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.panicwatch import PanicWatch
+    from ntbdbg.kernel.log.panicwatch import PanicWatch
     from ntbdbg.target.lab import Lab
 
 INTERVAL = 0.2
@@ -97,7 +97,7 @@ class PanicWait:
         return status.st_ino, status.st_mtime_ns
 
     def _watch_all(self, lab: Lab) -> list[tuple[str, PanicWatch]]:
-        from ntbdbg.kernel.panicwatch import PanicWatch
+        from ntbdbg.kernel.log.panicwatch import PanicWatch
 
         found = []
         for name in lab.names:

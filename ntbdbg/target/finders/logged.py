@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ntbdbg.kernel.troubles import HANGS, SECOND, Kind
+from ntbdbg.kernel.log.troubles import HANGS, SECOND, Kind
 from ntbdbg.target.condition import may_go_on
 from ntbdbg.target.verdict import Severity, Verdict
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.incidents import Incident
+    from ntbdbg.kernel.log.incidents import Incident
     from ntbdbg.target.evidence import Evidence, Scene
 
 SEVERITIES = {

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ntbdbg.kernel.alive.sysstate import ENDED
-from ntbdbg.kernel.troubles import Kind
+from ntbdbg.kernel.log.troubles import Kind
 from ntbdbg.target.condition import Condition, condition_of
 from ntbdbg.target.verdict import Severity, Verdict
 

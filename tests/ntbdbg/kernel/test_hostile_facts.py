@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.kernel import Kernel
+from ntbdbg.kernel.log.ring import PrintkRing
 from ntbdbg.kernel.modules.taints import taint_letters
 from ntbdbg.kernel.pcidevices import pci_devices
-from ntbdbg.kernel.printk import PrintkRing
 from ntbdbg.kernel.tasks import TaskWalker
 from tests.support.fakekernel import FakeGuest
 from tests.support.fakelinux import furnish

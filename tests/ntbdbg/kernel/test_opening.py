@@ -10,7 +10,7 @@ import pytest
 from ntbdbg.errors import FaultError, KernelError, UsageError
 from ntbdbg.kernel import opening
 from ntbdbg.kernel.kernel import Kernel
-from ntbdbg.kernel.printk import PrintkRing
+from ntbdbg.kernel.log.ring import PrintkRing
 from ntbdbg.kernel.system import system_info
 from ntbdbg.kernel.tasks import TaskWalker
 from ntbdbg.memory.formats import open_image

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.printk import LogRecord
+    from ntbdbg.kernel.log.ring import LogRecord
 
 SECOND = 1_000_000_000
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, KernelError
-from ntbdbg.kernel.printk import KernelLog, PrintkRing
+from ntbdbg.kernel.log.ring import KernelLog, PrintkRing
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ntbdbg.budget import Budget
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.kernel import Kernel
-from ntbdbg.kernel.printk import KernelLog, PrintkRing
+from ntbdbg.kernel.log.ring import KernelLog, PrintkRing
 from ntbdbg.memory import BufferMemory
 from tests.support.fakekernel import FakeGuest
 from tests.support.fakelog import FakeLog

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ntbdbg.kernel.printk import LogRecord
-from ntbdbg.kernel.troubles import MOST_LINES, SECOND, Kind, panic_lines, troubles
+from ntbdbg.kernel.log.ring import LogRecord
+from ntbdbg.kernel.log.troubles import MOST_LINES, SECOND, Kind, panic_lines, troubles
 
 
 def log(*lines: str | tuple[float, str]) -> list[LogRecord]:

@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from ntbdbg.kernel.troubles import END_OF_PANIC, SECOND, START_OF_STORY, Kind, trouble_of
+from ntbdbg.kernel.log.troubles import END_OF_PANIC, SECOND, START_OF_STORY, Kind, trouble_of
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.printk import LogRecord
+    from ntbdbg.kernel.log.ring import LogRecord
 
 MOST_INCIDENTS = 64
 """Of one log, the newest."""

@@ -6,9 +6,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ntbdbg.kernel.incidents import MOST_INCIDENTS, MOST_LINES, Incident, incidents
-from ntbdbg.kernel.printk import LogRecord
-from ntbdbg.kernel.troubles import SECOND, Kind
+from ntbdbg.kernel.log.incidents import MOST_INCIDENTS, MOST_LINES, Incident, incidents
+from ntbdbg.kernel.log.ring import LogRecord
+from ntbdbg.kernel.log.troubles import SECOND, Kind
 
 CUT = "------------[ cut here ]------------"
 END = "---[ end trace 0000000000000000 ]---"

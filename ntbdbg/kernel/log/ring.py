@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.budget import Budget, SpentError
 from ntbdbg.errors import FaultError, KernelError
-from ntbdbg.kernel.printklayout import RingLayout
-from ntbdbg.kernel.printktext import ID_MASK, NonsenseError, TextReader
+from ntbdbg.kernel.log.layout import RingLayout
+from ntbdbg.kernel.log.text import ID_MASK, NonsenseError, TextReader
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.boot.vmcoreinfo import Vmcoreinfo

@@ -7,7 +7,7 @@ import pytest
 
 from ntbdbg.errors import KernelError
 from ntbdbg.kernel.kernel import Kernel
-from ntbdbg.kernel.logtail import QUIET_POLLS, REBOOTED, LogTail
+from ntbdbg.kernel.log.logtail import QUIET_POLLS, REBOOTED, LogTail
 from ntbdbg.memory import BufferMemory
 from tests.support.fakekernel import FakeGuest
 from tests.support.fakelog import FakeLog

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ntbdbg.kernel.panicwatch import PATIENCE, PanicWatch
+from ntbdbg.kernel.log.panicwatch import PATIENCE, PanicWatch
 from ntbdbg.memory import BufferMemory
 from tests.support.fakekernel import FakeGuest
 
