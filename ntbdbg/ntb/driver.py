@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, KernelError
-from ntbdbg.kernel.pcidevices import PciDevice, find_device
+from ntbdbg.kernel.tasks.pcidevices import PciDevice, find_device
 from ntbdbg.ntb.clients import Client, read_client, types_of
 from ntbdbg.ntb.model import WindowType
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Why the interrupt of a port cannot reach its driver.
 
-Pure: what the kernel knows of the interrupt (`ntbdbg.kernel.irqs`) and what the device says of
+Pure: what the kernel knows of the interrupt (`ntbdbg.kernel.tasks.irqs`) and what the device says of
 itself in the shared page come in, each obstacle goes out as a clause.
 """
 
@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ntbdbg.kernel.irqs import MsiMessage
+from ntbdbg.kernel.tasks.irqs import MsiMessage
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.irqs import Irq
-    from ntbdbg.kernel.pcidevices import PciDevice
+    from ntbdbg.kernel.tasks.irqs import Irq
+    from ntbdbg.kernel.tasks.pcidevices import PciDevice
     from ntbdbg.ntb.model import NtPort
 
 IDT, BRIDGE = 0x111D, 0x0680

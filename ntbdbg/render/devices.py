@@ -13,7 +13,7 @@ from ntbdbg.render.text import printable
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
-    from ntbdbg.kernel.pcidevices import PciDevice, PciResource
+    from ntbdbg.kernel.tasks.pcidevices import PciDevice, PciResource
 
 CLASSES = {
     0x00: "old device",

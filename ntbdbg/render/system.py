@@ -19,7 +19,7 @@ from ntbdbg.render.text import printable
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
-    from ntbdbg.kernel.system import SystemInfo
+    from ntbdbg.kernel.tasks.system import SystemInfo
 
 NS = 1_000_000_000
 

@@ -16,7 +16,7 @@ from ntbdbg.render.text import printable
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
-    from ntbdbg.kernel.tasks import CpuTask, Task
+    from ntbdbg.kernel.tasks.tasks import CpuTask, Task
 
 DEEPEST = 64
 """Levels of a tree that are indented; a damaged guest may have a child in each line."""

@@ -20,7 +20,7 @@ def ram_elsewhere(guest: Guest, *, if_likely: bool = False) -> list[str]:
     :param if_likely: for whoever does not need the kernel otherwise: the kernel of a guest whose
         QEMU was told of one piece of RAM only is not looked for
     """
-    from ntbdbg.kernel.ramlist import beyond_words
+    from ntbdbg.kernel.tasks.ramlist import beyond_words
 
     if if_likely and not _may_have_more(guest):
         return []

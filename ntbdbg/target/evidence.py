@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ntbdbg.errors import NtbdbgError
 from ntbdbg.kernel.log.incidents import incidents
-from ntbdbg.kernel.system import read_log, system_info
+from ntbdbg.kernel.tasks.system import read_log, system_info
 from ntbdbg.target.backtraces import Backtraces
 from ntbdbg.target.hosttime import HOST, HostTime
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ntbdbg.kernel.log.incidents import Incident
     from ntbdbg.kernel.log.ring import KernelLog
     from ntbdbg.kernel.modules.modules import Module
-    from ntbdbg.kernel.system import SystemInfo
+    from ntbdbg.kernel.tasks.system import SystemInfo
     from ntbdbg.target.guest import Guest
     from ntbdbg.target.lab import Lab
     from ntbdbg.target.ntbview import NtbViews

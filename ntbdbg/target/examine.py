@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.errors import NtbdbgError
 from ntbdbg.kernel.log.troubles import panic_lines
-from ntbdbg.kernel.system import system_info
+from ntbdbg.kernel.tasks.system import system_info
 from ntbdbg.memory.number import format_numbers, short_size
 from ntbdbg.ntb.findings import link_findings
 from ntbdbg.target.condition import Condition, condition_of
@@ -26,7 +26,7 @@ from ntbdbg.target.verdicts import verdicts
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.log.ring import KernelLog
-    from ntbdbg.kernel.system import SystemInfo
+    from ntbdbg.kernel.tasks.system import SystemInfo
     from ntbdbg.target.backtraces import Stack
     from ntbdbg.target.guest import Guest
     from ntbdbg.target.lab import Lab

@@ -15,7 +15,7 @@ from ntbdbg.memory.number import PAGE
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.naming import Name, Naming
-    from ntbdbg.kernel.pages import PageMap, PageOwner
+    from ntbdbg.kernel.tasks.pages import PageMap, PageOwner
     from ntbdbg.memory.base import PhysicalMemory
     from ntbdbg.target.guest import Guest
     from ntbdbg.target.reached import Inbound
@@ -146,7 +146,7 @@ class Labels:
     def _kernel(self) -> tuple[Naming, PageMap] | None:
         """What the kernel knows; a note says why it is missing."""
         from ntbdbg.kernel.naming import Naming
-        from ntbdbg.kernel.pages import PageMap
+        from ntbdbg.kernel.tasks.pages import PageMap
 
         try:
             kernel = self._guest.kernel

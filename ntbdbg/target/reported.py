@@ -12,8 +12,8 @@ from ntbdbg.inspect.pagemap import page_changes, page_usage, stretches
 
 if TYPE_CHECKING:
     from ntbdbg.inspect.pagemap import PageMap, Progress
-    from ntbdbg.kernel.pcidevices import PciDevice
-    from ntbdbg.kernel.tasks import Task
+    from ntbdbg.kernel.tasks.pcidevices import PciDevice
+    from ntbdbg.kernel.tasks.tasks import Task
     from ntbdbg.memory.segments import AddressRange
     from ntbdbg.ntb.model import Link, MemoryWindow
     from ntbdbg.target.guest import Guest
@@ -86,13 +86,13 @@ def _pages(guest: Guest, old: Guest | None, progress: Progress | None) -> GuestP
 
 
 def _tasks(guest: Guest) -> Iterable[Task]:
-    from ntbdbg.kernel.tasks import TaskWalker
+    from ntbdbg.kernel.tasks.tasks import TaskWalker
 
     return TaskWalker(guest.kernel).walk()
 
 
 def _devices(guest: Guest) -> Iterable[PciDevice]:
-    from ntbdbg.kernel.pcidevices import pci_devices
+    from ntbdbg.kernel.tasks.pcidevices import pci_devices
 
     return pci_devices(guest.kernel)
 

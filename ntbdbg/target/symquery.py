@@ -106,7 +106,7 @@ def _beyond_symbol(kernel: Kernel, text: str) -> SymbolFacts:
 
 def _by_address(guest: Guest, query: str) -> Answer:
     from ntbdbg.kernel.naming import Naming
-    from ntbdbg.kernel.pages import PageMap
+    from ntbdbg.kernel.tasks.pages import PageMap
 
     place = guest.resolve(query)
     kernel = place.guest.kernel

@@ -14,11 +14,11 @@ from ntbdbg.kernel.kernel import Kernel
 from ntbdbg.kernel.log.ring import PrintkRing
 from ntbdbg.kernel.mmu.mapped import MappedRange
 from ntbdbg.kernel.naming import Naming
-from ntbdbg.kernel.pages import PageMap
-from ntbdbg.kernel.pcidevices import pci_devices
-from ntbdbg.kernel.ramlist import beyond
-from ntbdbg.kernel.system import system_info
-from ntbdbg.kernel.tasks import TaskWalker
+from ntbdbg.kernel.tasks.pages import PageMap
+from ntbdbg.kernel.tasks.pcidevices import pci_devices
+from ntbdbg.kernel.tasks.ramlist import beyond
+from ntbdbg.kernel.tasks.system import system_info
+from ntbdbg.kernel.tasks.tasks import TaskWalker
 from ntbdbg.memory.base import PhysicalMemory
 from ntbdbg.memory.segments import AddressRange
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from ntbdbg.errors import FaultError
 from ntbdbg.kernel.boot.locate import scan
 from ntbdbg.kernel.kernel import Kernel
-from ntbdbg.kernel.pcidevices import pci_devices
-from ntbdbg.kernel.tasks import TaskWalker
+from ntbdbg.kernel.tasks.pcidevices import pci_devices
+from ntbdbg.kernel.tasks.tasks import TaskWalker
 from ntbdbg.memory.layout import qemu_segments
 from ntbdbg.memory.ramfile import RamFile
 from tests.fuzz.fields import SymbolEdits, TextEdits, TypeEdits

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from ntbdbg.inspect.pagemap import page_changes, page_usage, stretches
 from ntbdbg.kernel.backtrace import Backtrace, Named
-from ntbdbg.kernel.tasks import Task
+from ntbdbg.kernel.tasks.tasks import Task
 from ntbdbg.kernel.unwind import Frame
 from ntbdbg.memory.buffer import BufferMemory
 from ntbdbg.memory.segments import Segment

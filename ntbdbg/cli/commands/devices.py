@@ -24,7 +24,7 @@ def command(app: AppContext, target: str) -> None:
     What stands here is what the kernel believes, as in sysfs; 'ntbdbg regs' and 'ntbdbg
     windows' show what the NTB device itself says.
     """
-    from ntbdbg.kernel.pcidevices import pci_devices
+    from ntbdbg.kernel.tasks.pcidevices import pci_devices
     from ntbdbg.render.devices import DeviceTable, device_facts
 
     guest = app.guest(target)

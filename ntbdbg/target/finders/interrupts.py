@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import NtbdbgError
-from ntbdbg.kernel.irqs import read_irq
-from ntbdbg.kernel.pcidevices import pci_devices
+from ntbdbg.kernel.tasks.irqs import read_irq
+from ntbdbg.kernel.tasks.pcidevices import pci_devices
 from ntbdbg.ntb.interrupts import counts, is_port, obstacles
 from ntbdbg.target.verdict import Severity, Verdict
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel
-    from ntbdbg.kernel.pcidevices import PciDevice
+    from ntbdbg.kernel.tasks.pcidevices import PciDevice
     from ntbdbg.ntb.model import NtPort
     from ntbdbg.target.evidence import Evidence, Scene
     from ntbdbg.target.guest import Guest

@@ -12,7 +12,7 @@ from ntbdbg.target.condition import Condition, condition_of
 from ntbdbg.target.verdict import Severity, Verdict
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.system import SystemInfo
+    from ntbdbg.kernel.tasks.system import SystemInfo
     from ntbdbg.target.evidence import Evidence, Scene
 
 

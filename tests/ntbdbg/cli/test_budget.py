@@ -12,7 +12,7 @@ import pytest
 from ntbdbg.budget import Budget
 from ntbdbg.cli.context import AppContext
 from ntbdbg.cli.main import main
-from ntbdbg.kernel.tasks import STEPS_OF_A_TASK
+from ntbdbg.kernel.tasks.tasks import STEPS_OF_A_TASK
 from tests.support.fakekernel import FakeGuest
 from tests.support.fakelinux import furnish
 from tests.support.linuxlab import LinuxLab

@@ -13,8 +13,8 @@ from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.kernel import Kernel
 from ntbdbg.kernel.log.ring import PrintkRing
 from ntbdbg.kernel.modules.taints import taint_letters
-from ntbdbg.kernel.pcidevices import pci_devices
-from ntbdbg.kernel.tasks import TaskWalker
+from ntbdbg.kernel.tasks.pcidevices import pci_devices
+from ntbdbg.kernel.tasks.tasks import TaskWalker
 from tests.support.fakekernel import FakeGuest
 from tests.support.fakelinux import furnish
 from tests.support.fakespace import MIB, PAGE

@@ -11,8 +11,8 @@ from ntbdbg.errors import FaultError, KernelError, UsageError
 from ntbdbg.kernel import opening
 from ntbdbg.kernel.kernel import Kernel
 from ntbdbg.kernel.log.ring import PrintkRing
-from ntbdbg.kernel.system import system_info
-from ntbdbg.kernel.tasks import TaskWalker
+from ntbdbg.kernel.tasks.system import system_info
+from ntbdbg.kernel.tasks.tasks import TaskWalker
 from ntbdbg.memory.formats import open_image
 from ntbdbg.memory.image import ImageMemory
 from tests.support.elfwriter import Load, elf_core, note

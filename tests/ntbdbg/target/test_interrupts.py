@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ntbdbg.kernel.irqs import DISABLED, MASKED
+from ntbdbg.kernel.tasks.irqs import DISABLED, MASKED
 from ntbdbg.target.evidence import Evidence, Scene
 from ntbdbg.target.finders import interrupts as finder
 from ntbdbg.target.finders.interrupts import interrupts

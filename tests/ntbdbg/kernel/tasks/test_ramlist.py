@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from ntbdbg.kernel.kernel import Kernel
-from ntbdbg.kernel.ramlist import beyond, beyond_words
+from ntbdbg.kernel.tasks.ramlist import beyond, beyond_words
 from ntbdbg.memory import AddressRange, BufferMemory, Segment
 from tests.support.fakekernel import FakeGuest
 from tests.support.fakeresources import MEM, FakeResources

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntbdbg.kernel.kernel import Kernel
-from ntbdbg.kernel.pages import PageMap, PageOwner
+from ntbdbg.kernel.tasks.pages import PageMap, PageOwner
 from tests.support.fakekernel import FakeGuest
 from tests.support.fakepages import BIT_TYPES, BYTE_TYPES, PG_RESERVED, FakePages
 

@@ -16,7 +16,7 @@ from ntbdbg.kernel.alive.sysstate import NO_CPU, number, system_state
 from ntbdbg.kernel.log.ring import PrintkRing
 from ntbdbg.kernel.log.troubles import Trouble, panic_lines, troubles
 from ntbdbg.kernel.modules.taints import taint_letters
-from ntbdbg.kernel.tasks import CpuTask, TaskWalker
+from ntbdbg.kernel.tasks.tasks import CpuTask, TaskWalker
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.boot.vmcoreinfo import Vmcoreinfo

@@ -7,7 +7,7 @@ import pytest
 
 from ntbdbg.errors import KernelError
 from ntbdbg.kernel.kernel import Kernel
-from ntbdbg.kernel.pcidevices import PciResource, find_device, pci_devices
+from ntbdbg.kernel.tasks.pcidevices import PciResource, find_device, pci_devices
 from tests.support.fakekernel import FakeGuest
 from tests.support.fakepci import IO, MEM, MEM_64_PREFETCH, FakePci
 

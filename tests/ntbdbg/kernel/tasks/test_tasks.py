@@ -11,7 +11,7 @@ from ntbdbg.budget import Budget
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.kernel import Kernel
 from ntbdbg.kernel.modules.listing import Listing
-from ntbdbg.kernel.tasks import STEPS_OF_A_TASK, Task, TaskWalker
+from ntbdbg.kernel.tasks.tasks import STEPS_OF_A_TASK, Task, TaskWalker
 from tests.support.fakekernel import FakeGuest
 from tests.support.faketasks import DISK, IDLE, SLEEPING, ZOMBIE, FakeTasks
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 
 from ntbdbg.errors import FaultError, KernelError
-from ntbdbg.kernel.irqs import DISABLED, IN_PROGRESS, MASKED, Irq, MsiMessage, read_irq
 from ntbdbg.kernel.kernel import Kernel
+from ntbdbg.kernel.tasks.irqs import DISABLED, IN_PROGRESS, MASKED, Irq, MsiMessage, read_irq
 from tests.support.fakeirqs import FakeIrqs
 from tests.support.fakekernel import FakeGuest
 

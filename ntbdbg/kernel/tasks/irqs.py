@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import KernelError
-from ntbdbg.kernel.indexed import load_maple, load_xarray
+from ntbdbg.kernel.tasks.indexed import load_maple, load_xarray
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.btf.layout import Record

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import KernelError, NtbdbgError
 from ntbdbg.kernel.boot.vmcoreinfo import PAGE
-from ntbdbg.kernel.freelists import percpu_free
-from ntbdbg.kernel.structpage import PageTypes, StructPage
+from ntbdbg.kernel.tasks.freelists import percpu_free
+from ntbdbg.kernel.tasks.structpage import PageTypes, StructPage
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.btf.reader import Btf

@@ -12,7 +12,7 @@ from ntbdbg.kernel.alive.clock import read_clocks
 from ntbdbg.kernel.alive.sysstate import system_state
 from ntbdbg.kernel.kernel import Kernel
 from ntbdbg.kernel.log.troubles import Kind
-from ntbdbg.kernel.system import system_info
+from ntbdbg.kernel.tasks.system import system_info
 from tests.support.fakekernel import FakeGuest, FakeStruct
 from tests.support.fakelinux import CLOCKS, REAL_SEC, UPTIME_NS, fill_clocks, furnish
 

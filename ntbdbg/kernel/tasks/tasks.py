@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ntbdbg.budget import Budget, SpentError
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.modules.listing import Listing, walk_list
-from ntbdbg.kernel.taskname import TaskNames
+from ntbdbg.kernel.tasks.taskname import TaskNames
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.btf.layout import Record
