@@ -10,7 +10,7 @@ from ntbdbg.memory.number import format_numbers
 from ntbdbg.render.text import printable
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.backtrace import Named
+    from ntbdbg.kernel.stacks.backtrace import Named
     from ntbdbg.target.backtraces import Stack
 
 

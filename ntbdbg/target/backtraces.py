@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.budget import SpentError
 from ntbdbg.errors import FaultError, KernelError, TargetError
-from ntbdbg.kernel.backtrace import Backtrace, Backtracer
+from ntbdbg.kernel.stacks.backtrace import Backtrace, Backtracer
 from ntbdbg.kernel.tasks.tasks import CpuTask, Task, TaskWalker
 from ntbdbg.memory.number import format_numbers
 from ntbdbg.target.vcpus import Vcpus, vcpus_of

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import KernelError
 from ntbdbg.kernel.alive.ticks import read_tick
-from ntbdbg.kernel.unwind import is_user
+from ntbdbg.kernel.stacks.unwind import is_user
 from ntbdbg.target.vcpus import vcpus_of
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 from ntbdbg.inspect.pagemap import page_changes, page_usage, stretches
-from ntbdbg.kernel.backtrace import Backtrace, Named
+from ntbdbg.kernel.stacks.backtrace import Backtrace, Named
+from ntbdbg.kernel.stacks.unwind import Frame
 from ntbdbg.kernel.tasks.tasks import Task
-from ntbdbg.kernel.unwind import Frame
 from ntbdbg.memory.buffer import BufferMemory
 from ntbdbg.memory.segments import Segment
 from ntbdbg.ntb.decode import decode_page

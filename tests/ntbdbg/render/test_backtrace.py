@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from ntbdbg.kernel.backtrace import Backtrace, Named
-from ntbdbg.kernel.unwind import Frame
+from ntbdbg.kernel.stacks.backtrace import Backtrace, Named
+from ntbdbg.kernel.stacks.unwind import Frame
 from ntbdbg.render.backtrace import cpu_blocks, stack_facts, stack_lines
 from ntbdbg.target.backtraces import OFFLINE, Stack
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError
-from ntbdbg.kernel.orc import BY_FRAME_POINTER, NULL_CALL, OrcEntry, OrcFinder
+from ntbdbg.kernel.stacks.orc import BY_FRAME_POINTER, NULL_CALL, OrcEntry, OrcFinder
 
 if TYPE_CHECKING:
     from ntbdbg.memory.base import PhysicalMemory

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ntbdbg.errors import KernelError
-from ntbdbg.kernel.backtrace import Backtrace, Backtracer
 from ntbdbg.kernel.kernel import Kernel
-from ntbdbg.kernel.unwind import MOST_FRAMES
+from ntbdbg.kernel.stacks.backtrace import Backtrace, Backtracer
+from ntbdbg.kernel.stacks.unwind import MOST_FRAMES
 from tests.support.fakekernel import FakeGuest
 from tests.support.fakestack import FakeStacks
 from tests.support.faketasks import FakeTasks

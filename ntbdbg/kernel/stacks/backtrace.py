@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, KernelError
-from ntbdbg.kernel.orc import START_OF_TABLE, OrcFinder
-from ntbdbg.kernel.unwind import Frame, Start, Unwound, is_user, unwind
+from ntbdbg.kernel.stacks.orc import START_OF_TABLE, OrcFinder
+from ntbdbg.kernel.stacks.unwind import Frame, Start, Unwound, is_user, unwind
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.debugunwind import DebugUnwinder
     from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.kernel.stacks.debugunwind import DebugUnwinder
 
 
 STEPS_OF_A_FRAME = 8
@@ -104,7 +104,7 @@ class Backtracer:
         return self._named(unwound)
 
     def _by_debug_information(self) -> DebugUnwinder:
-        from ntbdbg.kernel.debugunwind import DebugUnwinder
+        from ntbdbg.kernel.stacks.debugunwind import DebugUnwinder
 
         try:
             return DebugUnwinder(self._kernel, OrcFinder(self._kernel, self._symbols))

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ntbdbg.errors import KernelError
-from ntbdbg.kernel.backtrace import Backtrace, Backtracer
-from ntbdbg.kernel.debugunwind import DebugUnwinder
 from ntbdbg.kernel.kernel import Kernel
-from ntbdbg.kernel.unwind import MOST_FRAMES
+from ntbdbg.kernel.stacks.backtrace import Backtrace, Backtracer
+from ntbdbg.kernel.stacks.debugunwind import DebugUnwinder
+from ntbdbg.kernel.stacks.unwind import MOST_FRAMES
 from tests.support import fakevmlinux
 from tests.support.fakekernel import FakeGuest
 from tests.support.fakestack import FRAME, FakeStacks

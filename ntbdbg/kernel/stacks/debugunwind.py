@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import drgn
 
 from ntbdbg.errors import NtbdbgError
-from ntbdbg.kernel.unwind import (
+from ntbdbg.kernel.stacks.unwind import (
     MASK,
     MOST_FRAMES,
     PT_REGS,
@@ -29,7 +29,7 @@ from ntbdbg.kernel.unwind import (
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel
-    from ntbdbg.kernel.orc import OrcFinder
+    from ntbdbg.kernel.stacks.orc import OrcFinder
 
 FAILURES = (
     LookupError,
