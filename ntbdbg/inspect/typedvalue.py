@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from ntbdbg.errors import UsageError
 from ntbdbg.inspect.value import EXAMPLES, is_raw, parse_value
-from ntbdbg.kernel.codec import stored
+from ntbdbg.kernel.program.codec import stored
 from ntbdbg.kernel.values.shape import Array, Scalar, Slot
 from ntbdbg.memory.number import parse_number
 

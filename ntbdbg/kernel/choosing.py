@@ -12,8 +12,8 @@ import drgn
 from ntbdbg.errors import KernelError
 from ntbdbg.kernel.btf.format import Kind
 from ntbdbg.kernel.btf.table import NEWER
-from ntbdbg.kernel.btftypes import Namesake
 from ntbdbg.kernel.modules.types import MAKE_BTF
+from ntbdbg.kernel.program.finder import Namesake
 from ntbdbg.kernel.symbols.path import MAX_LENGTH
 
 if TYPE_CHECKING:

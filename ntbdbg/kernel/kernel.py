@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from ntbdbg.kernel.boot.vmcoreinfo import Vmcoreinfo
     from ntbdbg.kernel.btf.layout import Layouts
     from ntbdbg.kernel.btf.reader import Btf
-    from ntbdbg.kernel.codec import Codec
     from ntbdbg.kernel.mmu.paging import PageTables
     from ntbdbg.kernel.modules.listing import Listing
     from ntbdbg.kernel.modules.modules import Module
     from ntbdbg.kernel.modules.types import ModuleTypes
-    from ntbdbg.kernel.program import KernelProgram
+    from ntbdbg.kernel.program.codec import Codec
+    from ntbdbg.kernel.program.program import KernelProgram
     from ntbdbg.memory.base import PhysicalMemory
 
 Roots = Callable[[], Sequence[int]]
@@ -210,7 +210,7 @@ class Kernel:
         except KernelError:
             if self.debug_file is None:
                 raise
-            from ntbdbg.kernel.program import debug_symbols
+            from ntbdbg.kernel.program.program import debug_symbols
 
             return debug_symbols(self, self.debug_file)
 
@@ -295,7 +295,7 @@ class Kernel:
         :raises KernelError: the kernel carries no types and there is no debug information, or
             what there is belongs to another kernel
         """
-        from ntbdbg.kernel.program import KernelProgram
+        from ntbdbg.kernel.program.program import KernelProgram
 
         made = KernelProgram(self)
         if self.debug_file is None:
@@ -335,7 +335,7 @@ class Kernel:
 
     def codec(self, kind: drgn.Type | str) -> Codec:
         """Bytes to values and back for a type, or the one that C calls so."""
-        from ntbdbg.kernel.codec import Codec
+        from ntbdbg.kernel.program.codec import Codec
 
         return Codec.of(self.type(kind) if isinstance(kind, str) else kind)
 

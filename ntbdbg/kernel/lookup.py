@@ -50,7 +50,7 @@ def lookup(kernel: Kernel, text: str) -> Found:
 
 def _member(kernel: Kernel, text: str) -> tuple[int, int]:
     """VA and bytes of a member; pointers on the way are followed."""
-    from ntbdbg.kernel.drgnshape import slot_of
+    from ntbdbg.kernel.program.shapes import slot_of
 
     found = kernel.object(text)
     if found.address_ is None:

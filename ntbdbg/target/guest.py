@@ -120,7 +120,7 @@ class Guest:
 
     def _built_symbols(self) -> str | None:
         """The vmlinux this guest was booted with, if it has debug information."""
-        from ntbdbg.kernel.debuginfo import has_debug_info
+        from ntbdbg.kernel.program.debuginfo import has_debug_info
 
         built = self.record.kernel.vmlinux if self.record and self.record.kernel else None
         return built if built and has_debug_info(built) else None

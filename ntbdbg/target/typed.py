@@ -71,7 +71,7 @@ def put_type(guest: Guest, type_name: str, address: str) -> TypedPlace:
     :raises KernelError: no such type, or no kernel that could tell
     """
     from ntbdbg.kernel.choosing import choose_type
-    from ntbdbg.kernel.drgnshape import shape_of
+    from ntbdbg.kernel.program.shapes import shape_of
 
     place = guest.resolve(address)
     choice = choose_type(place.guest.kernel, type_name)
@@ -98,7 +98,7 @@ def find_typed(guest: Guest, text: str) -> TypedPlace:
     :raises UsageError: it is no name
     :raises KernelError: no such symbol or member, or nobody knows its type
     """
-    from ntbdbg.kernel.drgnshape import slot_of
+    from ntbdbg.kernel.program.shapes import slot_of
     from ntbdbg.target.guest import Place
 
     expr = AddressExpr.parse(text, guest.lab.names)

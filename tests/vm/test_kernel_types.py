@@ -13,9 +13,9 @@ from elftools.elf.elffile import ELFFile
 
 from ntbdbg.errors import KernelError
 from ntbdbg.kernel.btf.reader import Btf, Kind
-from ntbdbg.kernel.btftypes import register_btf
-from ntbdbg.kernel.codec import Codec
-from ntbdbg.kernel.drgnshape import shape_of
+from ntbdbg.kernel.program.codec import Codec
+from ntbdbg.kernel.program.finder import register_btf
+from ntbdbg.kernel.program.shapes import shape_of
 from ntbdbg.kernel.values.shape import Array, Compound, Shape
 from tests.support.pahole import Extent, Printed, structs
 from tests.vm.support import BUILD_DIR

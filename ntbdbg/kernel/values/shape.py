@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What a C type looks like in memory: numbers, arrays, structures; no drgn in it.
 
-`ntbdbg.kernel.drgnshape` makes shapes of drgn's types; display (`fields`), binary form
+`ntbdbg.kernel.program.shapes` makes shapes of drgn's types; display (`fields`), binary form
 (`forms`) and member paths (`slots`) work on shapes. Byte order is little-endian, as x86's.
 """
 

@@ -18,7 +18,7 @@ from drgn import FindObjectFlags, Program, Type, TypeKind, TypeKindSet
 from ntbdbg.errors import KernelError
 from ntbdbg.kernel.btf.check import is_whole
 from ntbdbg.kernel.btf.reader import Btf, Kind
-from ntbdbg.kernel.btfmaker import TypeMaker
+from ntbdbg.kernel.program.maker import TypeMaker
 
 Modules = Callable[[], Iterable[Btf]]
 

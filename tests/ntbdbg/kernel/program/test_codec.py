@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from ntbdbg.errors import KernelError, UsageError
 from ntbdbg.kernel.btf.reader import Btf
-from ntbdbg.kernel.btftypes import register_btf
-from ntbdbg.kernel.codec import Codec
+from ntbdbg.kernel.program.codec import Codec
+from ntbdbg.kernel.program.finder import register_btf
 from ntbdbg.kernel.values.forms import REST
 from ntbdbg.kernel.values.shape import Array, Compound, Scalar, Shape, Slot
 from tests.support.btfwriter import BtfWriter

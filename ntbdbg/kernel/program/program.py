@@ -17,8 +17,8 @@ import drgn
 from drgn import FindObjectFlags, Program, SymbolBinding, SymbolKind, TypeKind
 
 from ntbdbg.errors import KernelError
-from ntbdbg.kernel.btftypes import BtfTypes, register_btf
-from ntbdbg.kernel.globals import GLOBAL_TYPES, MODULE_GLOBAL_TYPES
+from ntbdbg.kernel.program.finder import BtfTypes, register_btf
+from ntbdbg.kernel.program.globals import GLOBAL_TYPES, MODULE_GLOBAL_TYPES
 from ntbdbg.kernel.symbols.symbols import SymbolTable
 
 if TYPE_CHECKING:

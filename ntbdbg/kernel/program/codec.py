@@ -45,7 +45,7 @@ class Codec:
     @classmethod
     def of(cls, kind: drgn.Type) -> Codec:
         """The codec of a drgn type; KernelError if that is beyond all measure."""
-        from ntbdbg.kernel.drgnshape import shape_of
+        from ntbdbg.kernel.program.shapes import shape_of
 
         return cls(shape_of(kind))
 

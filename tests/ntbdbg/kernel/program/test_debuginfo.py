@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ntbdbg.errors import KernelError
-from ntbdbg.kernel.debuginfo import has_debug_info
 from ntbdbg.kernel.kernel import Kernel
+from ntbdbg.kernel.program.debuginfo import has_debug_info
 from tests.support import fakevmlinux
 from tests.support.fakekernel import FakeGuest
 

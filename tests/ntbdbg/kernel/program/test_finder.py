@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from ntbdbg.errors import KernelError
 from ntbdbg.kernel.btf.reader import Btf, Kind
-from ntbdbg.kernel.btfmaker import TypeMaker
-from ntbdbg.kernel.btftypes import BtfTypes, register_btf
+from ntbdbg.kernel.program.finder import BtfTypes, register_btf
+from ntbdbg.kernel.program.maker import TypeMaker
 from tests.support.btfwriter import BtfWriter
 
 COMPOUNDS = (TypeKind.STRUCT, TypeKind.UNION)
