@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ntbdbg.kernel.naming import symbol_text
+from ntbdbg.kernel.asked.naming import symbol_text
 from ntbdbg.render.text import printable
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from ntbdbg.render.text import printable
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
-    from ntbdbg.kernel.symsearch import SymbolFacts
+    from ntbdbg.kernel.asked.symsearch import SymbolFacts
     from ntbdbg.target.symquery import Answer
 
 

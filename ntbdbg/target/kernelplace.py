@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import UsageError
-from ntbdbg.kernel.lookup import lookup
+from ntbdbg.kernel.asked.lookup import lookup
 from ntbdbg.kernel.mmu.virtual import VirtualMemory
 from ntbdbg.memory.base import ADDRESS_LIMIT
 from ntbdbg.target.guest import Place

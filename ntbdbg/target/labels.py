@@ -14,7 +14,7 @@ from ntbdbg.errors import NtbdbgError
 from ntbdbg.memory.number import PAGE
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.naming import Name, Naming
+    from ntbdbg.kernel.asked.naming import Name, Naming
     from ntbdbg.kernel.tasks.pages import PageMap, PageOwner
     from ntbdbg.memory.base import PhysicalMemory
     from ntbdbg.target.guest import Guest
@@ -145,7 +145,7 @@ class Labels:
     @cached_property
     def _kernel(self) -> tuple[Naming, PageMap] | None:
         """What the kernel knows; a note says why it is missing."""
-        from ntbdbg.kernel.naming import Naming
+        from ntbdbg.kernel.asked.naming import Naming
         from ntbdbg.kernel.tasks.pages import PageMap
 
         try:

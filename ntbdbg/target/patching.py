@@ -44,7 +44,7 @@ def _typed(
     guest: Guest, name: str, data: Value, expect: Value | None
 ) -> tuple[Place, bytes, bytes | None]:
     from ntbdbg.inspect.typedvalue import typed_value
-    from ntbdbg.kernel.lookup import lookup
+    from ntbdbg.kernel.asked.lookup import lookup
     from ntbdbg.target.typed import find_typed
 
     found = find_typed(guest, name)

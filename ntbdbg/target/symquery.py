@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import KernelError
-from ntbdbg.kernel.symsearch import SymbolFacts, facts_of, is_pattern, matching, type_name
+from ntbdbg.kernel.asked.symsearch import SymbolFacts, facts_of, is_pattern, matching, type_name
 from ntbdbg.target.address import AddressExpr
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _by_pattern(guest: Guest, pattern: str, limit: int) -> Answer:
 
 
 def _by_name(guest: Guest, text: str, limit: int) -> Answer:
-    from ntbdbg.kernel.lookup import named
+    from ntbdbg.kernel.asked.lookup import named
     from ntbdbg.kernel.symbols.path import SymbolPath
 
     kernel = guest.kernel
@@ -96,7 +96,7 @@ def _type(kernel: Kernel, module: str | None, text: str) -> str | None:
 
 def _beyond_symbol(kernel: Kernel, text: str) -> SymbolFacts:
     """A member, or a CPU's copy."""
-    from ntbdbg.kernel.lookup import lookup
+    from ntbdbg.kernel.asked.lookup import lookup
 
     found = lookup(kernel, text)
     facts = facts_of(kernel, found.symbol, type_name(kernel, text))
@@ -105,7 +105,7 @@ def _beyond_symbol(kernel: Kernel, text: str) -> SymbolFacts:
 
 
 def _by_address(guest: Guest, query: str) -> Answer:
-    from ntbdbg.kernel.naming import Naming
+    from ntbdbg.kernel.asked.naming import Naming
     from ntbdbg.kernel.tasks.pages import PageMap
 
     place = guest.resolve(query)

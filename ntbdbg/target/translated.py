@@ -35,7 +35,7 @@ def note_translated(place: Place) -> None:
 
 
 def _virtual(guest: Guest, address: int) -> int | None:
-    from ntbdbg.kernel.naming import Naming
+    from ntbdbg.kernel.asked.naming import Naming
 
     return Naming(guest.kernel).virtual(address)
 

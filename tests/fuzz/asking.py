@@ -9,11 +9,11 @@ import drgn
 
 from ntbdbg.budget import Budget
 from ntbdbg.errors import NtbdbgError
+from ntbdbg.kernel.asked.naming import Naming
 from ntbdbg.kernel.boot.locate import scan
 from ntbdbg.kernel.kernel import Kernel
 from ntbdbg.kernel.log.ring import PrintkRing
 from ntbdbg.kernel.mmu.mapped import MappedRange
-from ntbdbg.kernel.naming import Naming
 from ntbdbg.kernel.tasks.pages import PageMap
 from ntbdbg.kernel.tasks.pcidevices import pci_devices
 from ntbdbg.kernel.tasks.ramlist import beyond

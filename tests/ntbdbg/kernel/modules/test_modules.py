@@ -9,7 +9,7 @@ import pytest
 
 from ntbdbg.budget import Budget, SpentError
 from ntbdbg.errors import KernelError
-from ntbdbg.kernel.choosing import choose_type
+from ntbdbg.kernel.asked.choosing import choose_type
 from ntbdbg.kernel.kernel import Kernel
 from ntbdbg.kernel.modules.symbolizer import Symbolizer
 from ntbdbg.kernel.modules.taints import taint_letters

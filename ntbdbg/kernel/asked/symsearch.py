@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import FaultError, KernelError, UsageError
-from ntbdbg.kernel.lookup import is_percpu
+from ntbdbg.kernel.asked.lookup import is_percpu
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel
@@ -88,7 +88,7 @@ def facts_of(kernel: Kernel, symbol: Symbol, type_name: str | None = None) -> Sy
 
 def type_name(kernel: Kernel, path: str) -> str | None:
     """The C type of what `path` names, None if nobody tells it."""
-    from ntbdbg.kernel.objects import type_of
+    from ntbdbg.kernel.asked.objects import type_of
 
     try:
         return str(type_of(kernel, path).type_name())

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
+from ntbdbg.kernel.asked.naming import Naming
 from ntbdbg.kernel.kernel import Kernel
-from ntbdbg.kernel.naming import Naming
 from tests.support.fakekernel import FakeGuest
 
 
