@@ -14,8 +14,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ntbdbg.target.guest import Guest as Guest
-    from ntbdbg.target.lab import Lab as Lab
+    from ntbdbg.lab.guest import Guest as Guest
+    from ntbdbg.lab.lab import Lab as Lab
 
 __version__ = "0.1.0"
 
@@ -24,10 +24,10 @@ _HOMES = {
     "BufferMemory": "ntbdbg.memory.buffer",
     "FaultError": "ntbdbg.errors",
     "FormatError": "ntbdbg.errors",
-    "Guest": "ntbdbg.target.guest",
+    "Guest": "ntbdbg.lab.guest",
     "KernelError": "ntbdbg.errors",
-    "Lab": "ntbdbg.target.lab",
-    "Manifest": "ntbdbg.target.manifest",
+    "Lab": "ntbdbg.lab.lab",
+    "Manifest": "ntbdbg.lab.manifest",
     "NtbError": "ntbdbg.errors",
     "NtbdbgError": "ntbdbg.errors",
     "PhysicalMemory": "ntbdbg.memory.base",
@@ -46,7 +46,7 @@ def open(where: Any = None, **options: Any) -> Lab:  # noqa: A001
 
     See `Lab.open` for the options.
     """
-    from ntbdbg.target.lab import Lab
+    from ntbdbg.lab.lab import Lab
 
     return Lab.open(where, **options)
 

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ntbdbg.target.manifest import Manifest, ProcessRef
+from ntbdbg.lab.manifest import Manifest, ProcessRef
 from run import disks, hostkey, leftovers, ports, ram, ssh
 from run.argv import Build, own_words, qemu_argv, server_argv
 from run.deadline import Deadline

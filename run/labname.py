@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ntbdbg.errors import UntrustedError
-from ntbdbg.target import trust
-from ntbdbg.target.manifest import ProcessRef
+from ntbdbg.lab import trust
+from ntbdbg.lab.manifest import ProcessRef
 from run.errors import RunError
 from run.lockholder import lock_holder
 from run.plan import LabPaths

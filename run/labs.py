@@ -7,15 +7,8 @@ import sys
 from contextlib import suppress
 
 from ntbdbg.errors import NtbdbgError, TargetError, UntrustedError
-from ntbdbg.target import trust
-from ntbdbg.target.manifest import (
-    DEFAULT_LAB,
-    GuestRecord,
-    Manifest,
-    find_labs,
-    lab_dir,
-    runtime_root,
-)
+from ntbdbg.lab import trust
+from ntbdbg.lab.manifest import DEFAULT_LAB, GuestRecord, Manifest, find_labs, lab_dir, runtime_root
 from run.errors import RunError, UsageError
 from run.lab import lab_paths
 from run.labname import is_there

@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from ntbdbg.target.manifest import GuestRecord, LinkRecord, Manifest
+from ntbdbg.lab.manifest import GuestRecord, LinkRecord, Manifest
 from run.errors import RunError
 from run.machine import Machine
 

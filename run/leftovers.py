@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from ntbdbg.errors import NtbdbgError, QmpError
-from ntbdbg.target.manifest import Manifest, ProcessRef
-from ntbdbg.target.qmp import Qmp
+from ntbdbg.lab.manifest import Manifest, ProcessRef
+from ntbdbg.lab.qmp import Qmp
 from run import disks, processes, ram
 from run.argv import qmp_chardev
 from run.deadline import Deadline

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from ntbdbg.target.manifest import ProcessRef
+from ntbdbg.lab.manifest import ProcessRef
 
 
 def lock_holder(path: Path) -> ProcessRef | None:

@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from ntbdbg.errors import QmpError
-from ntbdbg.target.manifest import ExitRecord, ProcessRef, SegmentRecord
-from ntbdbg.target.qmp import Qmp
+from ntbdbg.lab.manifest import ExitRecord, ProcessRef, SegmentRecord
+from ntbdbg.lab.qmp import Qmp
 from run import memmap, processes
 from run.argv import RAM_ID
 from run.deadline import Deadline

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ntbdbg.target.manifest import SegmentRecord
+from ntbdbg.lab.manifest import SegmentRecord
 
 MIB = 1 << 20
 GIB = 1 << 30

@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from ntbdbg.target.manifest import ProcessRef
+from ntbdbg.lab.manifest import ProcessRef
 
 Recognise = Callable[[Sequence[str]], bool]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 
-from ntbdbg.target.manifest import GuestRecord, KernelRecord, RamRecord
+from ntbdbg.lab.manifest import GuestRecord, KernelRecord, RamRecord
 from run import memmap
 from run.argv import Build, kernel_command_line
 from run.machine import Machine

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 
-from ntbdbg.target.manifest import GuestRecord, Manifest
+from ntbdbg.lab.manifest import GuestRecord, Manifest
 from run import labs, ssh
 from run.deadline import Deadline
 from run.errors import RunError

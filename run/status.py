@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ntbdbg.errors import QmpError
-from ntbdbg.target.manifest import GuestRecord, LinkRecord, Manifest
-from ntbdbg.target.qmp import Qmp
+from ntbdbg.lab.manifest import GuestRecord, LinkRecord, Manifest
+from ntbdbg.lab.qmp import Qmp
 from run import processes
 from run.machine import uptime
 

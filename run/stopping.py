@@ -9,7 +9,7 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from ntbdbg.target.manifest import ProcessRef
+from ntbdbg.lab.manifest import ProcessRef
 from run import leftovers, processes
 from run.deadline import Deadline
 from run.errors import RunError

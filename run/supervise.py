@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import IO, Any, NoReturn
 
 from ntbdbg.errors import NtbdbgError
-from ntbdbg.target.manifest import ProcessRef
+from ntbdbg.lab.manifest import ProcessRef
 from run import processes
 from run.errors import RunError
 from run.interrupts import Interrupted, Interrupts

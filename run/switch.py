@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from ntbdbg.target.manifest import LinkRecord, ProcessRef
+from ntbdbg.lab.manifest import LinkRecord, ProcessRef
 from run import processes
 from run.deadline import Deadline
 from run.errors import HostError

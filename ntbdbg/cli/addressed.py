@@ -12,12 +12,12 @@ import click
 
 from ntbdbg.cli.options import complete_guest
 from ntbdbg.errors import UsageError
-from ntbdbg.target.address import split_capture
-from ntbdbg.target.capturelabs import is_bare_capture
+from ntbdbg.lab.address import split_capture
+from ntbdbg.lab.capturelabs import is_bare_capture
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
-    from ntbdbg.target.guest import Guest
+    from ntbdbg.lab.guest import Guest
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -11,8 +11,8 @@ import click
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
     from ntbdbg.cli.operands import Comparison
+    from ntbdbg.lab.guest import Guest
     from ntbdbg.memory.base import PhysicalMemory
-    from ntbdbg.target.guest import Guest
     from ntbdbg.target.labels import Labels
 
 annotate_option = click.option(

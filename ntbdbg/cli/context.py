@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ntbdbg.budget import Budget
+    from ntbdbg.lab.guest import Guest, Place
+    from ntbdbg.lab.lab import Lab
     from ntbdbg.memory.base import PhysicalMemory
     from ntbdbg.memory.segments import AddressRange
-    from ntbdbg.target.guest import Guest, Place
-    from ntbdbg.target.lab import Lab
 
 
 class AppContext:
@@ -56,7 +56,7 @@ class AppContext:
 
     def open_lab(self) -> Lab:
         """That lab once more, for whoever closes it."""
-        from ntbdbg.target.lab import Lab
+        from ntbdbg.lab.lab import Lab
 
         return Lab.open(self.where, lab=self.lab_name, **self._lab_options())
 
@@ -87,7 +87,7 @@ class AppContext:
 
     def lab_for(self, word: str) -> Lab:
         """The lab that knows what `word` names; a file or a capture needs none that runs."""
-        from ntbdbg.target.capturelabs import in_capture
+        from ntbdbg.lab.capturelabs import in_capture
 
         try:
             return self.lab
@@ -104,7 +104,7 @@ class AppContext:
     @property
     def _is_named(self) -> bool:
         """Whether somebody said which lab is meant."""
-        from ntbdbg.target.where import FROM_VARIABLE
+        from ntbdbg.lab.where import FROM_VARIABLE
 
         return bool(self.where or self.lab_name or self.environ.get(FROM_VARIABLE))
 
@@ -121,8 +121,8 @@ class AppContext:
 
     def _no_lab(self) -> Lab:
         """Files named by their paths, whatever labs run."""
-        from ntbdbg.target.lab import Lab
-        from ntbdbg.target.where import NO_LAB
+        from ntbdbg.lab.lab import Lab
+        from ntbdbg.lab.where import NO_LAB
 
         return Lab(NO_LAB, **self._lab_options())
 
@@ -182,7 +182,7 @@ class AppContext:
 
     def note_lab(self, lab: Lab) -> None:
         """Name a lab that is about to be changed, if nobody did and it is not the default one."""
-        from ntbdbg.target.manifest import DEFAULT_LAB
+        from ntbdbg.lab.manifest import DEFAULT_LAB
 
         if not self._is_named and lab.name not in (None, DEFAULT_LAB):
             self.note(f"lab {lab.name!r}: {lab.how}")
@@ -203,7 +203,7 @@ class AppContext:
         if text:
             self.note(text)
         if place.guest.is_assumed and not place.is_virtual:
-            from ntbdbg.target.rom import rom_note
+            from ntbdbg.lab.rom import rom_note
 
             doubt = rom_note(place.guest, place.address, size)
             if doubt:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ntbdbg.errors import TargetError
-from ntbdbg.target.capturelabs import in_capture
+from ntbdbg.lab.capturelabs import in_capture
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import UsageError
 from ntbdbg.inspect.diff import Span, common_spans
+from ntbdbg.lab.address import AddressExpr, split_capture
+from ntbdbg.lab.capturelabs import in_capture, is_bare_capture, split_operand
+from ntbdbg.lab.where import is_missing, missing
 from ntbdbg.memory.formats import sniff
 from ntbdbg.memory.number import format_size, parse_number
 from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.memory.segments import Segment, SegmentMap
-from ntbdbg.target.address import AddressExpr, split_capture
-from ntbdbg.target.capturelabs import in_capture, is_bare_capture, split_operand
-from ntbdbg.target.where import is_missing, missing
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
+    from ntbdbg.lab.guest import Guest, Place
     from ntbdbg.memory.base import PhysicalMemory
-    from ntbdbg.target.guest import Guest, Place
 
 DEFAULT_LENGTH = 4096
 

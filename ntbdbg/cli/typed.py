@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
-    from ntbdbg.target.guest import Guest
-    from ntbdbg.target.typed import TypedPlace
+    from ntbdbg.lab.guest import Guest
+    from ntbdbg.lab.typed import TypedPlace
 
 
 _KEYWORD = re.compile(r"(?:\w+:)?(?:struct|union|enum) ")
@@ -49,7 +49,7 @@ def show_typed(app: AppContext, target: str, what: str, address: str | None, rea
 
 def _find(guest: Guest, what: str, address: str | None) -> TypedPlace:
     from ntbdbg.errors import UsageError
-    from ntbdbg.target.typed import find_typed, put_type
+    from ntbdbg.lab.typed import find_typed, put_type
 
     if address is None and _KEYWORD.match(what):
         raise UsageError(

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from ntbdbg.cli.operands import Comparison, Side, file_operand, plain_file
 from ntbdbg.errors import UsageError
 from ntbdbg.inspect.diff import Span
+from ntbdbg.lab.address import AddressExpr, Window
 from ntbdbg.memory.number import format_size
 from ntbdbg.ntb.reach import bar_window, require_open, target_of
-from ntbdbg.target.address import AddressExpr, Window
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
+    from ntbdbg.lab.guest import Guest
     from ntbdbg.ntb.model import MemoryWindow
-    from ntbdbg.target.guest import Guest
 
 
 def compare_windows(app: AppContext, first: str, second: str | None) -> Comparison:

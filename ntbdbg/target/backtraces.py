@@ -12,12 +12,12 @@ from ntbdbg.budget import SpentError
 from ntbdbg.errors import FaultError, KernelError, TargetError
 from ntbdbg.kernel.stacks.backtrace import Backtrace, Backtracer
 from ntbdbg.kernel.tasks.tasks import CpuTask, Task, TaskWalker
+from ntbdbg.lab.vcpus import Vcpus, vcpus_of
 from ntbdbg.memory.number import format_numbers
-from ntbdbg.target.vcpus import Vcpus, vcpus_of
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel
-    from ntbdbg.target.guest import Guest
+    from ntbdbg.lab.guest import Guest
 
 
 OFFLINE = "offline"

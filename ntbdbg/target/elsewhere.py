@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ntbdbg.errors import NtbdbgError
 
 if TYPE_CHECKING:
-    from ntbdbg.target.guest import Guest
+    from ntbdbg.lab.guest import Guest
 
 _MORE = ("maxmem=", "numa", "dimm", "virtio-mem", "cxl")
 """In a command line of QEMU whose guest may have RAM in more than one place."""

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, TypeVar
 from ntbdbg.errors import NtbdbgError
 from ntbdbg.kernel.log.incidents import incidents
 from ntbdbg.kernel.tasks.system import read_log, system_info
+from ntbdbg.lab.hosttime import HOST, HostTime
 from ntbdbg.target.backtraces import Backtraces
-from ntbdbg.target.hosttime import HOST, HostTime
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from ntbdbg.kernel.log.ring import KernelLog
     from ntbdbg.kernel.modules.modules import Module
     from ntbdbg.kernel.tasks.system import SystemInfo
-    from ntbdbg.target.guest import Guest
-    from ntbdbg.target.lab import Lab
+    from ntbdbg.lab.guest import Guest
+    from ntbdbg.lab.lab import Lab
     from ntbdbg.target.ntbview import NtbViews
     from ntbdbg.target.postmortem import LinkStory
 

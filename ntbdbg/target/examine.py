@@ -27,9 +27,9 @@ from ntbdbg.target.verdicts import verdicts
 if TYPE_CHECKING:
     from ntbdbg.kernel.log.ring import KernelLog
     from ntbdbg.kernel.tasks.system import SystemInfo
+    from ntbdbg.lab.guest import Guest
+    from ntbdbg.lab.lab import Lab
     from ntbdbg.target.backtraces import Stack
-    from ntbdbg.target.guest import Guest
-    from ntbdbg.target.lab import Lab
     from ntbdbg.target.ntbview import NtbViews
     from ntbdbg.target.summary import GuestSummary, LabSummary
     from ntbdbg.target.verdict import Verdict

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, ForeignError, NtbdbgError, TargetError
 from ntbdbg.kernel.mmu.linear import DIRECT_MAP
+from ntbdbg.lab.vcpus import Vcpus, vcpus_of
 from ntbdbg.memory.architectures import of_ram
 from ntbdbg.memory.formats.content import Content, Mapped, Tell, held
 from ntbdbg.memory.formats.kdumpformat import UTSNAME_FIELDS, UTSNAME_SIZE
@@ -20,12 +21,11 @@ from ntbdbg.memory.image import ImageMemory
 from ntbdbg.memory.number import format_size
 from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.target.elsewhere import ram_elsewhere
-from ntbdbg.target.vcpus import Vcpus, vcpus_of
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.lab.guest import Guest
     from ntbdbg.memory.base import PhysicalMemory
-    from ntbdbg.target.guest import Guest
 
 FORMATS = ("elf", "kdump", "lime", "raw")
 OF_A_MACHINE = ("elf", "kdump")

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from ntbdbg.errors import KernelError
 from ntbdbg.kernel.alive.ticks import read_tick
 from ntbdbg.kernel.stacks.unwind import is_user
-from ntbdbg.target.vcpus import vcpus_of
+from ntbdbg.lab.vcpus import vcpus_of
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.alive.ticks import Tick
     from ntbdbg.kernel.kernel import Kernel
-    from ntbdbg.target.guest import Guest
-    from ntbdbg.target.hosttime import HostTime
+    from ntbdbg.lab.guest import Guest
+    from ntbdbg.lab.hosttime import HostTime
 
 INTERRUPT_FLAG = 1 << 9
 """IF of RFLAGS (Intel SDM vol. 1, 3.4.3.3)."""

@@ -16,8 +16,8 @@ from ntbdbg.memory.number import PAGE
 if TYPE_CHECKING:
     from ntbdbg.kernel.asked.naming import Name, Naming
     from ntbdbg.kernel.tasks.pages import PageMap, PageOwner
+    from ntbdbg.lab.guest import Guest
     from ntbdbg.memory.base import PhysicalMemory
-    from ntbdbg.target.guest import Guest
     from ntbdbg.target.reached import Inbound
 
 STEP = 16

@@ -12,11 +12,11 @@ from ntbdbg.ntb.compare import compare_all
 from ntbdbg.ntb.model import PortState
 
 if TYPE_CHECKING:
+    from ntbdbg.lab.guest import Guest
     from ntbdbg.ntb.disagreement import Disagreement
     from ntbdbg.ntb.driver import Driver
     from ntbdbg.ntb.model import Link
     from ntbdbg.ntb.sharedpage import SharedPage
-    from ntbdbg.target.guest import Guest
 
 LOOKS = 3
 """A running guest changes between the look at its RAM and that at the page: what is different

@@ -11,8 +11,8 @@ from ntbdbg.memory.segments import AddressRange
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ntbdbg.lab.guest import Guest
     from ntbdbg.ntb.model import Link, MemoryWindow
-    from ntbdbg.target.guest import Guest
 
 
 class Inbound(NamedTuple):

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from ntbdbg.inspect.pagemap import PageMap, Progress
     from ntbdbg.kernel.tasks.pcidevices import PciDevice
     from ntbdbg.kernel.tasks.tasks import Task
+    from ntbdbg.lab.guest import Guest
+    from ntbdbg.lab.lab import Lab
     from ntbdbg.memory.segments import AddressRange
     from ntbdbg.ntb.model import Link, MemoryWindow
-    from ntbdbg.target.guest import Guest
-    from ntbdbg.target.lab import Lab
 
 T = TypeVar("T")
 

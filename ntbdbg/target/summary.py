@@ -7,16 +7,16 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import NtbdbgError
+from ntbdbg.lab import freeze, frozenmark
 from ntbdbg.memory.image import ImageMemory
 from ntbdbg.memory.packed import PackedMemory
 from ntbdbg.memory.ramfile import RamFile
-from ntbdbg.target import freeze, frozenmark
 from ntbdbg.target.capture.form import PAGE_FILE
 
 if TYPE_CHECKING:
+    from ntbdbg.lab.guest import Guest
+    from ntbdbg.lab.lab import Lab
     from ntbdbg.target.capture.capture import Capture
-    from ntbdbg.target.guest import Guest
-    from ntbdbg.target.lab import Lab
 
 
 class GuestSummary(NamedTuple):

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.errors import KernelError
 from ntbdbg.kernel.asked.symsearch import SymbolFacts, facts_of, is_pattern, matching, type_name
-from ntbdbg.target.address import AddressExpr
+from ntbdbg.lab.address import AddressExpr
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel
-    from ntbdbg.target.guest import Guest
+    from ntbdbg.lab.guest import Guest
 
 
 @dataclass(frozen=True)

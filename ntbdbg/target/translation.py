@@ -12,7 +12,7 @@ from ntbdbg.target.reached import Inbound, Outbound, inbound, outbound
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.mmu.paging import Walk
-    from ntbdbg.target.guest import Address, Guest, Place
+    from ntbdbg.lab.guest import Address, Guest, Place
 
 
 @dataclass(frozen=True)

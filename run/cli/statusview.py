@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ntbdbg.target.manifest import DEFAULT_LAB
+from ntbdbg.lab.manifest import DEFAULT_LAB
 from run.status import GuestStatus, LabStatus, ago, duration
 
 _STYLES = {"running": "green", "panicked": "bold red", "ended": "red", "paused": "yellow"}

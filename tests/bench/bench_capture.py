@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from ntbdbg.target.manifest import lab_files
+from ntbdbg.lab.manifest import lab_files
 from tests.bench.memory import MIB, fill
 from tests.bench.ratio import Contest, need, ntbdbg, process, run
 from tests.bench.result import Result, at_most, tell

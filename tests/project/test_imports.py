@@ -14,14 +14,14 @@ CHECKOUT = Path(__file__).parents[2]
 ROOMS = ["errors", "budget", "memory", "kernel", "ntb", "inspect", "target", "render", "cli"]
 
 #: what the launcher may use of the toolkit; whose word is believed must be the same for both
-SHARED = {"ntbdbg.errors", "ntbdbg.target.manifest", "ntbdbg.target.qmp", "ntbdbg.target.trust"}
+SHARED = {"ntbdbg.errors", "ntbdbg.lab.manifest", "ntbdbg.lab.qmp", "ntbdbg.lab.trust"}
 
 #: import statements of these libraries belong in these places only
 HEAVY = {
     "drgn": ["ntbdbg/kernel/"],
     "click": ["ntbdbg/cli/", "run/cli/"],
     "rich": ["ntbdbg/render/", "ntbdbg/cli/", "run/"],
-    "qemu": ["ntbdbg/target/qmp.py"],
+    "qemu": ["ntbdbg/lab/qmp.py"],
 }
 
 
@@ -98,8 +98,8 @@ def test_libraries_stay_where_they_belong(path: Path) -> None:
 STDLIB_ONLY = [
     *modules("ntbdbg/memory"),
     CHECKOUT / "ntbdbg/budget.py",
-    CHECKOUT / "ntbdbg/target/manifest.py",
-    CHECKOUT / "ntbdbg/target/trust.py",
+    CHECKOUT / "ntbdbg/lab/manifest.py",
+    CHECKOUT / "ntbdbg/lab/trust.py",
 ]
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from ntbdbg.target.manifest import Manifest
+from ntbdbg.lab.manifest import Manifest
 from run.lab import lab_paths
 from run.plan import LabPaths
 from tests.support.fakemachines import make_build

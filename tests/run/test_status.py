@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from ntbdbg.target.manifest import (
+from ntbdbg.lab.manifest import (
     ExitRecord,
     GuestRecord,
     LinkRecord,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ntbdbg.target.manifest import ProcessRef
+from ntbdbg.lab.manifest import ProcessRef
 from run import labs, lockholder, processes, ram, stopping
 from run.errors import RunError
 from run.labname import take_lock

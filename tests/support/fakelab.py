@@ -19,9 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ntbdbg.memory.base import Segment, SegmentMap
-from ntbdbg.memory.layout import qemu_segments
-from ntbdbg.target.manifest import (
+from ntbdbg.lab.manifest import (
     FILE_NAME,
     GuestRecord,
     LinkRecord,
@@ -30,6 +28,8 @@ from ntbdbg.target.manifest import (
     RamRecord,
     SegmentRecord,
 )
+from ntbdbg.memory.base import Segment, SegmentMap
+from ntbdbg.memory.layout import qemu_segments
 from tests.support.fakeqmp import FakeQmp
 
 MIB = 1 << 20

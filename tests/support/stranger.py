@@ -51,7 +51,7 @@ drop()
 sys.exit(main(sys.argv[1:]))
 """
     for program, prefix, more in (
-        ("ntbdbg", "ntbdbg.cli.commands.", "import ntbdbg.target.lab"),
+        ("ntbdbg", "ntbdbg.cli.commands.", "import ntbdbg.lab.lab"),
         ("run", "", "import run.stopping, run.status, run.supervise, rich.console"),
     )
 }

@@ -19,9 +19,9 @@ from pathlib import Path
 from random import SystemRandom
 from typing import Any
 
+from ntbdbg.lab.manifest import Manifest
+from ntbdbg.lab.qmp import Qmp
 from ntbdbg.ntb.page import PORT_OFF, PORT_STRIDE, layout
-from ntbdbg.target.manifest import Manifest
-from ntbdbg.target.qmp import Qmp
 from run import ssh
 from run.deadline import Deadline
 from run.options import MOST_GUESTS

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from ntbdbg.target.qmp import Qmp
+from ntbdbg.lab.qmp import Qmp
 from run.demo import tool
 from tests.vm import traces
 from tests.vm.conftest import StartLab

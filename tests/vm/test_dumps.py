@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from ntbdbg.lab.qmp import Qmp
 from ntbdbg.memory.formats import open_image, sniff
 from ntbdbg.memory.image import ImageMemory
-from ntbdbg.target.qmp import Qmp
 from tests.vm import traces
 from tests.vm.support import Lab
 

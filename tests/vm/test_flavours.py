@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from ntbdbg.kernel.kernel import Kernel
-from ntbdbg.target.lab import Lab as TargetLab
+from ntbdbg.lab.lab import Lab as TargetLab
 from tests.vm.test_kernel import (
     kallsyms,
     test_drgn_agrees,

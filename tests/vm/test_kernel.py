@@ -14,7 +14,7 @@ import pytest
 from ntbdbg.kernel.kernel import Kernel
 from ntbdbg.kernel.modules.taints import FIXED
 from ntbdbg.kernel.tasks.pages import PageMap
-from ntbdbg.target.lab import Lab as TargetLab
+from ntbdbg.lab.lab import Lab as TargetLab
 from tests.vm import facts
 
 pytestmark = pytest.mark.vm

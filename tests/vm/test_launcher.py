@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from ntbdbg.lab.kernelmap import told_by_kernel
+from ntbdbg.lab.qmp import Qmp
 from ntbdbg.memory.layout import without_vga
 from ntbdbg.memory.segments import Segment
-from ntbdbg.target.kernelmap import told_by_kernel
-from ntbdbg.target.qmp import Qmp
 from run import memmap
 from run.argv import RAM_ID
 from run.config import cache_dir

@@ -17,15 +17,9 @@ import pytest
 
 import ntbdbg
 from ntbdbg.errors import QmpError, TargetError
+from ntbdbg.lab.manifest import GuestRecord, Manifest, ProcessRef, RamRecord, SegmentRecord
+from ntbdbg.lab.qmp import Qmp
 from ntbdbg.memory.layout import qemu_segments
-from ntbdbg.target.manifest import (
-    GuestRecord,
-    Manifest,
-    ProcessRef,
-    RamRecord,
-    SegmentRecord,
-)
-from ntbdbg.target.qmp import Qmp
 from tests.device.conftest import qemu_build
 from tests.device.deadline import eventually
 from tests.device.qtest import base_argv

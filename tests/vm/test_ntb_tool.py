@@ -11,7 +11,7 @@ import re
 import pytest
 
 from ntbdbg.kernel.btf.layout import Layouts
-from ntbdbg.target.lab import Lab as TargetLab
+from ntbdbg.lab.lab import Lab as TargetLab
 from run.demo import tool
 from tests.vm.interrupts import (
     MSI_ADDRESS,

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from ntbdbg.kernel.boot.locate import find_vmcoreinfo
-from ntbdbg.target.lab import Lab as TargetLab
-from ntbdbg.target.qmp import Qmp
+from ntbdbg.lab.lab import Lab as TargetLab
+from ntbdbg.lab.qmp import Qmp
 from tests.vm import facts
 
 pytestmark = [pytest.mark.vm, pytest.mark.in_order]

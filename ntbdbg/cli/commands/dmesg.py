@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
     from ntbdbg.kernel.log.logtail import LogTail
     from ntbdbg.kernel.log.ring import KernelLog
-    from ntbdbg.target.guest import Guest
+    from ntbdbg.lab.guest import Guest
 
 POLL = 0.2
 """Seconds between two looks with --follow."""

@@ -19,7 +19,7 @@ from ntbdbg.render.hexdump import HexLayout, hexdump, offset_digits
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
-    from ntbdbg.target.guest import Place
+    from ntbdbg.lab.guest import Place
     from ntbdbg.target.labels import Labels
 
 DEFAULT_LENGTH = 256

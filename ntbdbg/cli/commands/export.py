@@ -14,10 +14,10 @@ import click
 
 from ntbdbg.cli.options import lab_command, target_argument
 from ntbdbg.errors import UsageError
+from ntbdbg.lab.freeze import ending_by_exception
 from ntbdbg.memory.formats.sink import FileSink, FlattenedSink, Sink, StreamSink
 from ntbdbg.render.progress import Progress
 from ntbdbg.target.export import FORMATS, METHOD_NAMES, Export, prepare
-from ntbdbg.target.freeze import ending_by_exception
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext

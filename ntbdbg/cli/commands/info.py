@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.cli.options import lab_command, target_argument
 from ntbdbg.errors import TargetError
-from ntbdbg.target import where
+from ntbdbg.lab import where
 from ntbdbg.target.summary import summarize
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.cli.options import lab_command, target_argument
 from ntbdbg.inspect.memmap import memory_map
+from ntbdbg.lab.rom import unsure_rom
 from ntbdbg.target.elsewhere import ram_elsewhere
 from ntbdbg.target.reached import inbound
-from ntbdbg.target.rom import unsure_rom
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext

@@ -14,9 +14,9 @@ from ntbdbg.cli.status import ExitStatus
 from ntbdbg.errors import UsageError
 from ntbdbg.inspect.search import search
 from ntbdbg.inspect.value import is_raw, parse_pattern
+from ntbdbg.lab.ranges import resolve_range
 from ntbdbg.render.progress import Progress
 from ntbdbg.render.search import context_dump, json_matches
-from ntbdbg.target.ranges import resolve_range
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
     from ntbdbg.inspect.search import Match
     from ntbdbg.inspect.value import Pattern
+    from ntbdbg.lab.guest import Guest
     from ntbdbg.memory.base import PhysicalMemory
     from ntbdbg.memory.segments import AddressRange
-    from ntbdbg.target.guest import Guest
 
 EXAMPLES = [
     ("ntbdbg search qemu1 'hex:de ad be ef'", "bytes, anywhere in RAM"),

@@ -17,7 +17,7 @@ from ntbdbg.errors import NtbdbgError
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
-    from ntbdbg.target.lab import Lab
+    from ntbdbg.lab.lab import Lab
 
 EXAMPLES = [
     ("ntbdbg shell", "Python, with the lab and its guests by name"),

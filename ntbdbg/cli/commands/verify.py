@@ -10,11 +10,11 @@ import click
 from ntbdbg.cli.options import lab_command
 from ntbdbg.cli.status import ExitStatus
 from ntbdbg.errors import NtbdbgError
+from ntbdbg.lab.manifest import CHECKSUM_FILE
 from ntbdbg.render.capture import damage_facts, damage_line
 from ntbdbg.render.progress import Progress
 from ntbdbg.target.capture.capture import Capture
 from ntbdbg.target.capture.verify import Finding, examine
-from ntbdbg.target.manifest import CHECKSUM_FILE
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import FormatError, NtbdbgError
+from ntbdbg.lab.manifest import CHECKSUM_FILE
 from ntbdbg.target.capture.form import MAX_RAM
-from ntbdbg.target.manifest import CHECKSUM_FILE
 
 if TYPE_CHECKING:
     from ntbdbg.target.capture.store import Store

@@ -15,12 +15,12 @@ import re
 from typing import TYPE_CHECKING, NoReturn
 
 from ntbdbg.errors import FormatError, UsageError
+from ntbdbg.lab.manifest import FILE_NAME, Manifest
 from ntbdbg.memory.layout import without_vga
 from ntbdbg.memory.segments import Segment, SegmentMap
-from ntbdbg.target.manifest import FILE_NAME, Manifest
 
 if TYPE_CHECKING:
-    from ntbdbg.target.manifest import CaptureRecord, GuestRecord, KernelRecord, LinkRecord
+    from ntbdbg.lab.manifest import CaptureRecord, GuestRecord, KernelRecord, LinkRecord
 
 VERSION = 1
 """Of what this ntbdbg writes, and the highest that it reads."""

@@ -14,12 +14,12 @@ import shutil
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import TargetError, UsageError
+from ntbdbg.lab.address import CAPTURE_SUFFIX
+from ntbdbg.lab.freeze import undisturbed
 from ntbdbg.memory.file import sync
 from ntbdbg.memory.number import PAGE
-from ntbdbg.target.address import CAPTURE_SUFFIX
 from ntbdbg.target.capture.capture import is_capture
 from ntbdbg.target.capture.swap import swap
-from ntbdbg.target.freeze import undisturbed
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import FormatError
+from ntbdbg.lab.manifest import CHECKSUM_FILE, FILE_NAME
 from ntbdbg.target.capture import checksums
-from ntbdbg.target.manifest import CHECKSUM_FILE, FILE_NAME
 
 if TYPE_CHECKING:
     from ntbdbg.memory.seekable import SeekableFile

@@ -18,7 +18,7 @@ from ntbdbg.errors import NtbdbgError, TargetError
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.log.panicwatch import PanicWatch
-    from ntbdbg.target.lab import Lab
+    from ntbdbg.lab.lab import Lab
 
 INTERVAL = 0.2
 """Seconds between two looks."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from ntbdbg.target.address import CAPTURE_SUFFIX
+from ntbdbg.lab.address import CAPTURE_SUFFIX
 from ntbdbg.target.capture.capture import is_capture
 from ntbdbg.target.capture.making import remove
 from ntbdbg.target.capture.panic import INTERVAL, SETTLE, PanicWait

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FormatError, TargetError
+from ntbdbg.lab.manifest import CHECKSUM_FILE, FILE_NAME
 from ntbdbg.memory import formats
 from ntbdbg.memory.file import CheckedFile, FileIdentity, refused
 from ntbdbg.memory.packed import PackedMemory
@@ -23,7 +24,6 @@ from ntbdbg.memory.seekable import SeekableFile
 from ntbdbg.memory.zstdframes import MAGIC, TABLE_END
 from ntbdbg.target.capture.checksums import Damage
 from ntbdbg.target.capture.members import Member, Members, find_members
-from ntbdbg.target.manifest import CHECKSUM_FILE, FILE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,18 +10,18 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import NtbdbgError, TargetError
+from ntbdbg.lab.manifest import GuestRecord, Manifest, RamRecord, SegmentRecord
 from ntbdbg.memory.file import CheckedFile
 from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.ntb.settle import Settler
 from ntbdbg.ntb.source import PageFile
 from ntbdbg.target.capture.capture import MAX_PAGE
 from ntbdbg.target.capture.form import PAGE_FILE
-from ntbdbg.target.manifest import GuestRecord, Manifest, RamRecord, SegmentRecord
 
 if TYPE_CHECKING:
-    from ntbdbg.target.guest import Guest
-    from ntbdbg.target.lab import Lab
-    from ntbdbg.target.manifest import CaptureRecord
+    from ntbdbg.lab.guest import Guest
+    from ntbdbg.lab.lab import Lab
+    from ntbdbg.lab.manifest import CaptureRecord
 
 RAM = ".ram"
 CONSOLE = ".console"

@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import QmpError
 from ntbdbg.inspect.livecopy import LiveCopy, Pair
+from ntbdbg.lab.freeze import Standstill, ending_by_exception, frozen
+from ntbdbg.lab.manifest import CHECKSUM_FILE, FILE_NAME, CaptureRecord, Manifest, VcpuRecord
+from ntbdbg.lab.registers import read_registers
 from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.target.capture import checksums, subject
 from ntbdbg.target.capture.blocks import OpenFiles, sums_of
@@ -25,13 +28,10 @@ from ntbdbg.target.capture.form import PAGE_FILE, VERSION
 from ntbdbg.target.capture.making import Making
 from ntbdbg.target.capture.packing import pack
 from ntbdbg.target.elsewhere import ram_elsewhere
-from ntbdbg.target.freeze import Standstill, ending_by_exception, frozen
-from ntbdbg.target.manifest import CHECKSUM_FILE, FILE_NAME, CaptureRecord, Manifest, VcpuRecord
-from ntbdbg.target.registers import read_registers
 
 if TYPE_CHECKING:
-    from ntbdbg.target.guest import Guest
-    from ntbdbg.target.lab import Lab
+    from ntbdbg.lab.guest import Guest
+    from ntbdbg.lab.lab import Lab
 
 PASSES = 3
 """Of which the last one is the one that guests stand still for."""

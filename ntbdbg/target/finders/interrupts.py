@@ -15,9 +15,9 @@ from ntbdbg.target.verdict import Severity, Verdict
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel
     from ntbdbg.kernel.tasks.pcidevices import PciDevice
+    from ntbdbg.lab.guest import Guest
     from ntbdbg.ntb.model import NtPort
     from ntbdbg.target.evidence import Evidence, Scene
-    from ntbdbg.target.guest import Guest
 
 DRIVERS = "ntb_hw_"
 """What the modules of drivers for NTBs are called."""

@@ -19,8 +19,8 @@ from ntbdbg.target.verdict import Severity, Verdict
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.lab.guest import Guest
     from ntbdbg.target.evidence import Evidence, Scene
-    from ntbdbg.target.guest import Guest
     from ntbdbg.target.interruptsoff import Look
 
 LATE = 1.0

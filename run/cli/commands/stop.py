@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import click
 
-from ntbdbg.target.manifest import DEFAULT_LAB
+from ntbdbg.lab.manifest import DEFAULT_LAB
 from run import labs
 from run.errors import UsageError
 

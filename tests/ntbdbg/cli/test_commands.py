@@ -364,7 +364,7 @@ def test_info_where_there_is_nothing(
 
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.delenv("NTBDBG_FROM", raising=False)
-    monkeypatch.setattr("ntbdbg.target.where.BARE_FOLDER", str(tmp_path))
+    monkeypatch.setattr("ntbdbg.lab.where.BARE_FOLDER", str(tmp_path))
     assert main(["info"]) == 3
     assert capsys.readouterr().err == (
         f"ntbdbg: no lab runs, and there is no RAM file {tmp_path}/qemu, {tmp_path}/qemu1, "
@@ -812,7 +812,7 @@ def test_our_own_bugs_are_called_that(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("oops")
 
-    monkeypatch.setattr("ntbdbg.target.lab.Lab.open", broken)
+    monkeypatch.setattr("ntbdbg.lab.lab.Lab.open", broken)
     assert cli.main(["dump", "qemu1", "0"]) == 70
     assert capsys.readouterr().err == (
         "ntbdbg: this is a bug of ntbdbg: RuntimeError: oops; "

@@ -60,7 +60,7 @@ def test_captures_and_reports_tell(
     folder = tmp_path / "shm"
     folder.mkdir()
     guest.save(folder / "qemu1")
-    monkeypatch.setattr("ntbdbg.target.where.BARE_FOLDER", str(folder))
+    monkeypatch.setattr("ntbdbg.lab.where.BARE_FOLDER", str(folder))
     from ntbdbg.cli.main import main
 
     assert main(["capture", str(tmp_path / "a.cap")]) == 0

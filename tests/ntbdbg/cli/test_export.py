@@ -17,12 +17,12 @@ import pytest
 import ntbdbg as library
 from ntbdbg.cli.main import main
 from ntbdbg.errors import TargetError
+from ntbdbg.lab.registers import parse_registers
 from ntbdbg.memory.formats import open_image, sniff
 from ntbdbg.memory.formats.content import Content
 from ntbdbg.memory.formats.plainwrite import write_elf, write_raw
 from ntbdbg.memory.formats.sink import FileSink
 from ntbdbg.memory.image import ImageMemory
-from ntbdbg.target.registers import parse_registers
 from tests.ntbdbg.conftest import Run
 from tests.support.elfwriter import Load, elf_core, note, prstatus
 from tests.support.fakekernel import FakeGuest

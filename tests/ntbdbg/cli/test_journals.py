@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ntbdbg.target.manifest import SegmentRecord
+from ntbdbg.lab.manifest import SegmentRecord
 from tests.ntbdbg.conftest import Run
 from tests.support.fakelab import FakeLab
 

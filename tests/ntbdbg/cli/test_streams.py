@@ -32,7 +32,7 @@ ntbdbg.__main__.run()
 
 @pytest.mark.parametrize(
     "module",
-    ["ntbdbg.cli.main", "click", "ntbdbg.cli.commands.dump", "ntbdbg.target.lab"],
+    ["ntbdbg.cli.main", "click", "ntbdbg.cli.commands.dump", "ntbdbg.lab.lab"],
 )
 def test_ctrl_c_while_modules_are_imported(lab: FakeLab, module: str) -> None:
     code = INTERRUPTED_AT.format(name=module)
@@ -68,7 +68,7 @@ def test_what_else_the_system_refuses_is_not_the_outputs_fault(
     def broken(*_: object, **__: object) -> None:
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
-    monkeypatch.setattr("ntbdbg.target.lab.Lab.open", broken)
+    monkeypatch.setattr("ntbdbg.lab.lab.Lab.open", broken)
     assert main(["info"]) == 3
     assert capsys.readouterr().err == (
         "ntbdbg: Resource temporarily unavailable; run it again with --debug to see where\n"

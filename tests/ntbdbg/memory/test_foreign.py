@@ -15,8 +15,8 @@ import zstandard
 from cramjam import lz4
 
 from ntbdbg.errors import FormatError
-from ntbdbg.target.lab import Lab
-from ntbdbg.target.where import NO_LAB
+from ntbdbg.lab.lab import Lab
+from ntbdbg.lab.where import NO_LAB
 from tests.ntbdbg.conftest import Run
 
 PAGE = 4096

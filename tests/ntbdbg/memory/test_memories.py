@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 import ntbdbg
 from ntbdbg.cli.main import main
 from ntbdbg.errors import FaultError, UsageError
+from ntbdbg.lab.manifest import SegmentRecord
 from ntbdbg.memory import AddressRange, BufferMemory, PhysicalMemory, RamFile, Segment
 from ntbdbg.memory.segments import VGA_HOLE
-from ntbdbg.target.manifest import SegmentRecord
 from tests.support.avmlwriter import avml
 from tests.support.elfwriter import Load, elf_core, lime
 from tests.support.fakelab import FakeLab

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ntbdbg.lab.lab import Lab
 from ntbdbg.target.examine import examine
-from ntbdbg.target.lab import Lab
 from ntbdbg.target.verdict import LINK, Severity
 from tests.support.fakekernel import FakeGuest
 from tests.support.fakepages import FakePages

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from ntbdbg.kernel.tasks.irqs import DISABLED, MASKED
+from ntbdbg.lab.lab import Lab
 from ntbdbg.target.evidence import Evidence, Scene
 from ntbdbg.target.finders import interrupts as finder
 from ntbdbg.target.finders.interrupts import interrupts
-from ntbdbg.target.lab import Lab
 from ntbdbg.target.verdict import Severity, Verdict
 from tests.support.fakeirqs import FakeIrqs
 from tests.support.fakekernel import FakeGuest, FakeStruct

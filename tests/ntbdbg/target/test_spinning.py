@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from ntbdbg.lab.hosttime import HostTime
+from ntbdbg.lab.lab import Lab
 from ntbdbg.target import examine
 from ntbdbg.target.evidence import Evidence, Scene
 from ntbdbg.target.finders.spinning import spinning
-from ntbdbg.target.hosttime import HostTime
 from ntbdbg.target.interruptsoff import WATCHED
-from ntbdbg.target.lab import Lab
 from ntbdbg.target.verdict import Severity, Verdict
 from tests.support.fakekernel import FakeGuest
 from tests.support.fakelinux import CLOCKS, REAL_SEC, UPTIME_NS, fill_clocks
@@ -171,7 +171,7 @@ def test_a_guest_that_was_paused_is_judged_by_its_own_clock_alone(spin: Spinning
 
 
 def test_a_frozen_lab_is_looked_at_once(spin: Spinning, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ntbdbg.target.freeze.time.time", lambda: REAL_SEC + 30.0)
+    monkeypatch.setattr("ntbdbg.lab.freeze.time.time", lambda: REAL_SEC + 30.0)
     spin.clock("qemu2", 31)
     with Lab.open(spin.lab.folder) as opened, opened.frozen():
         told = examine.examine(opened)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from ntbdbg.errors import KernelError
+from ntbdbg.lab.lab import Lab
 from ntbdbg.target.evidence import Evidence, Scene
 from ntbdbg.target.examine import examine, examine_guest
-from ntbdbg.target.lab import Lab
 from ntbdbg.target.postmortem import LinkStory
 from ntbdbg.target.verdict import LINK, Severity, Verdict, about, heads, worst_first
 from ntbdbg.target.verdicts import verdicts

@@ -18,11 +18,11 @@ import pytest
 import ntbdbg
 from ntbdbg.cli.main import main
 from ntbdbg.errors import NtbdbgError, QmpError, TargetError, UsageError
+from ntbdbg.lab import frozenmark
+from ntbdbg.lab.manifest import Manifest
 from ntbdbg.ntb import settle
-from ntbdbg.target import frozenmark
 from ntbdbg.target.capture import making, swap, take
 from ntbdbg.target.capture.take import Options, Taken
-from ntbdbg.target.manifest import Manifest
 from tests.ntbdbg.conftest import Run
 from tests.support.fakelab import FakeLab
 from tests.support.linkedlab import LinkedLab

@@ -95,7 +95,7 @@ def test_a_lab_whose_record_is_gone_was_stopped(lab: FakeLab, waiting: PanicWait
 def test_where_nothing_would_tell_there_is_no_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ntbdbg.target import where
+    from ntbdbg.lab import where
 
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "none"))
     monkeypatch.setattr(where, "BARE_FOLDER", str(tmp_path))

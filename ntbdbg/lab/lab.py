@@ -1,0 +1,431 @@
+# SPDX-License-Identifier: MIT
+"""The lab: the guests of one run and their link."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from ntbdbg.errors import NtbError, TargetError, UsageError
+from ntbdbg.lab import where as places
+from ntbdbg.lab.address import CAPTURE_SUFFIX
+from ntbdbg.lab.capturelabs import BudgetOf, CaptureLabs, no_budget
+from ntbdbg.lab.guest import Guest
+from ntbdbg.lab.qemus import ask_holders
+from ntbdbg.memory import formats
+from ntbdbg.memory.file import CheckedFile, FileIdentity
+from ntbdbg.memory.layout import parse_segments, without_vga
+from ntbdbg.memory.owned import believed
+from ntbdbg.memory.ramfile import RamFile
+from ntbdbg.memory.segments import Segment, SegmentMap
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from ntbdbg.inspect.journal import Patch
+    from ntbdbg.lab.freeze import Standstill
+    from ntbdbg.lab.journals import Journals
+    from ntbdbg.lab.manifest import GuestRecord, LinkRecord, Manifest
+    from ntbdbg.ntb.model import Link
+    from ntbdbg.ntb.sharedpage import SharedPage
+    from ntbdbg.target.capture.capture import Capture
+
+
+class Lab:
+    """Guests by name, opened when they are first asked for.
+
+    :ivar manifest: run.json, None for bare RAM files
+    :ivar path: where that manifest is
+    :ivar capture: what everything comes from, None for a lab that runs or ran here
+    :ivar prefix: before the names of its guests, ``before.cap:`` where a capture is an operand
+    :ivar how: how the lab was found, for people
+    :ivar owners: users whose RAM, page and sockets its run.json may name; None without one
+    :ivar still: what holds all guests, while `frozen` does
+    :ivar budget: gives what a command may spend on the guests' word; None: each walk for itself
+    :ivar symbols: file with debug information of the guests' kernel, None if there is none
+    :ivar which_kernel: number of the kernel that is meant where a RAM holds several
+    :ivar notes: what was assumed, and what the user should know
+    """
+
+    def __init__(
+        self,
+        found: places.Found,
+        *,
+        machine: str | None = None,
+        segments: str | None = None,
+        symbols: str | None = None,
+        notify: Callable[[str], None] | None = None,
+        prefix: str = "",
+        budget: BudgetOf = no_budget,
+        which_kernel: int | None = None,
+    ) -> None:
+        self.symbols = symbols
+        self.which_kernel = which_kernel
+        self.budget = budget
+        self.manifest: Manifest | None = found.manifest
+        self.capture = found.capture
+        self.prefix = prefix
+        self._captures = CaptureLabs(notify, budget, which_kernel)
+        self.path: str | None = found.path
+        self.how = found.how
+        self.owners = found.owners
+        self.still: Standstill | None = None
+        self._image = found.image
+        self._found = found
+        self._owners: list[Lab] = []
+        self.notes: list[str] = []
+        self._machine = machine
+        self._segments = segments
+        self._notify = notify
+        self._guests: dict[str, Guest] = {}
+        self._page: SharedPage | None = None
+        for text in (*found.notes, *(found.capture.notes if found.capture else ())):
+            self.note(text)
+
+    @classmethod
+    def open(
+        cls,
+        where: str | os.PathLike[str] | None = None,
+        *,
+        lab: str | None = None,
+        machine: str | None = None,
+        segments: str | None = None,
+        symbols: str | None = None,
+        notify: Callable[[str], None] | None = None,
+        budget: BudgetOf = no_budget,
+        which_kernel: int | None = None,
+    ) -> Lab:
+        """The lab at `where`, else ``$NTBDBG_FROM``, else the named or only one.
+
+        :param where: a capture, a run.json, the folder that holds it, or a dump
+        :param lab: name of one of this user's labs
+        :param machine: ``q35`` or ``pc``: memory map of bare RAM files
+        :param segments: memory map of bare RAM files, ``GPA:SIZE:OFFSET,…``
+        :param symbols: file with debug information (DWARF) of the guests' kernel
+        :param notify: called with each note as it arises; `notes` keeps them too
+        :param budget: gives what all that is asked of the guests' kernels may spend together; by
+            default each walk has a budget of its own
+        :param which_kernel: where a guest's RAM holds several kernels, the number of the one that
+            is meant, as ``info`` tells it
+        :raises UsageError: several labs run and none is named
+        :raises TargetError, FormatError: what was named is absent or unusable
+        """
+        found = places.find(None if where is None else os.fspath(where), lab)
+        return cls(
+            found,
+            machine=machine,
+            segments=segments,
+            symbols=symbols,
+            notify=notify,
+            budget=budget,
+            which_kernel=which_kernel,
+        )
+
+    def __enter__(self) -> Lab:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __getitem__(self, name: str) -> Guest:
+        return self.guest(name)
+
+    def __iter__(self) -> Iterator[Guest]:
+        return (self.guest(name) for name in self.names)
+
+    def close(self) -> None:
+        """Give all files back."""
+        for guest in self._guests.values():
+            guest.memory.close()
+        self._guests.clear()
+        self._captures.close()
+        for owner in self._owners:
+            owner.close()
+        self._owners.clear()
+        if self.capture is not None:
+            self.capture.close()
+        if self._page is not None:
+            self._page.close()
+            self._page = None
+
+    @property
+    def name(self) -> str | None:
+        """The lab's name, None for bare RAM files."""
+        return self.manifest.lab if self.manifest else None
+
+    @property
+    def is_launched(self) -> bool:
+        """Whether our launcher started its guests, so that it may be named as a way on."""
+        return self.manifest is not None and self.manifest.launcher is not None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The guests' names."""
+        if self.manifest:
+            return tuple(record.name for record in self.manifest.guests)
+        if self._image:
+            return (places.image_name(self._image),)
+        return tuple(places.bare_files())
+
+    @property
+    def link(self) -> LinkRecord | None:
+        """What run.json says of the link, None if there is none."""
+        return self.manifest.link if self.manifest else None
+
+    @property
+    def folder(self) -> Path | None:
+        """The lab's private folder, None for bare RAM files and captures."""
+        from pathlib import Path
+
+        return Path(self.path).parent if self.path and self.capture is None else None
+
+    def note(self, text: str) -> None:
+        """Keep `text` for the user, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+            if self._notify:
+                self._notify(text)
+
+    def guest(self, name: str) -> Guest:
+        """The guest called `name`, ``CAP:NAME`` in a capture, or the bare RAM file at that path.
+
+        A path is told by its slash, a capture by ``.cap`` before the colon.
+
+        :raises TargetError: no such guest (the message names the others) or RAM file
+        :raises FormatError: the file cannot be a RAM file
+        """
+        if name not in self._guests:
+            captured = self._captures.guest(name)
+            if captured is not None:
+                return captured
+            self._guests[name] = self._open_guest(name)
+        return self._guests[name]
+
+    def captured(self, path: str) -> Lab:
+        """The capture at `path`, named beside this lab; errors as `guest`."""
+        return self._captures.lab(path)
+
+    def guest_of_partition(self, partition: int) -> Guest:
+        """The guest on NT partition `partition`; raises NtbError if the lab has none there."""
+        for record in self.manifest.guests if self.manifest else ():
+            if record.index == partition:
+                return self.guest(record.name)
+        raise NtbError(
+            f"no guest of this lab is on NT partition {partition}",
+            hint="'ntbdbg info' shows the guests, 'ntbdbg windows' the ports",
+        )
+
+    def read_link(self) -> Link:
+        """The state of the NTB switch right now.
+
+        :raises NtbError: the lab has no link, or its shared page makes no sense
+        :raises TargetError: the shared page is gone
+        """
+        return self.page().link()
+
+    def page(self) -> SharedPage:
+        """The open shared page; errors as `read_link`."""
+        from ntbdbg.ntb.source import PageFile
+
+        if self.manifest is None or self.link is None:
+            raise NtbError(
+                "there is no NTB link here: " + self.how,
+                hint="'ntbdbg info' shows what is there; --page names a shared page by its path",
+            )
+        if self._page is None and self.capture is not None:
+            self._page = self.capture.page()
+        elif self._page is None:
+            alive = self.manifest.is_live()
+            self._page = PageFile(self.link.shared_page, is_live=alive, owners=self.owners)
+        return self._page
+
+    @property
+    def journals(self) -> Journals:
+        """Where patches are written down: the lab's journal, and that of bare files."""
+        from ntbdbg.lab.journals import Journals
+
+        self.refuse_capture("patched")
+        return Journals(self.path, self.note)
+
+    def refuse_capture(self, doing: str) -> None:
+        """Raise TargetError if this is a capture, which cannot be `doing` (``patched``)."""
+        if self.capture is not None:
+            raise TargetError(
+                f"{self.path} is a capture: it stands still for ever and cannot be {doing}",
+                hint="leave out --from and its like to do that to a lab that runs",
+            )
+
+    def patches(self) -> list[Patch]:
+        """Every patch of this lab and of bare files, oldest first."""
+        return self.journals.patches()
+
+    def undo(self, number: int | None = None, *, force: bool = False) -> Patch:
+        """Take back patch `number`, or the last one; gives it.
+
+        :param force: also if its bytes changed since
+        :raises RefusedError: no such patch, or its bytes changed since
+        """
+        return self.journals.undo(number, force=force)
+
+    def frozen(self) -> AbstractContextManager[Standstill]:
+        """Stop every guest for the duration of a ``with`` block; see `ntbdbg.lab.freeze`."""
+        from ntbdbg.lab.freeze import frozen
+
+        return frozen(self)
+
+    def freeze(self) -> list[str]:
+        """Stop every guest until `resume`; gives the names of those that ran."""
+        from ntbdbg.lab.freeze import freeze
+
+        return freeze(self)
+
+    def resume(self, *names: str) -> list[str]:
+        """Let every paused guest go on, or those called `names`; gives the names of who does.
+
+        One that was never started (QEMU's ``prelaunch``) goes on only by its name.
+        """
+        from ntbdbg.lab.freeze import resume
+
+        return resume(self, names)
+
+    def _open_guest(self, name: str) -> Guest:
+        if os.sep in name:
+            return self._open_bare(name, name)
+        guest, colon, address = name.partition(":")
+        if colon and guest in self.names:
+            raise UsageError(
+                f"{name!r:.60} is a guest and an address in one word",
+                hint=f"write two: {guest} {address:.40}",
+            )
+        if name.endswith(CAPTURE_SUFFIX) and name not in self.names:
+            raise TargetError(f"{name}: no such capture", hint="'ntbdbg capture' makes one")
+        if self.manifest:
+            return self._open_recorded(self._record(name))
+        if self._image and name in self.names:
+            return self._open_bare(name, self._image)
+        if name in places.BARE_NAMES and not self._image:
+            path = os.path.join(places.BARE_FOLDER, name)
+            return self._open_bare(name, path, owners=believed())
+        known = ", ".join(self.names)
+        raise TargetError(
+            f"no guest {name!r}: no lab runs"
+            + (f", RAM files there are for {known}" if known else ""),
+            hint=f"for the file of that name write ./{name}"
+            if os.path.lexists(name)
+            else f"{places.START_ONE}, or give the path of a RAM file",
+        )
+
+    def _record(self, name: str) -> GuestRecord:
+        assert self.manifest
+        if self.capture and name not in self.names:
+            raise TargetError(
+                f"no guest {name!r} in capture {self.capture.path}",
+                hint=f"it has {', '.join(self.names)}",
+            )
+        return self.manifest.guest(name)
+
+    def _open_recorded(self, record: GuestRecord) -> Guest:
+        if self._machine or self._segments:
+            raise UsageError(
+                f"--machine and --segments describe bare RAM files; the map of {record.name} "
+                f"is in {self.path}",
+                hint=f"leave them out, or name the file: {record.ram.path}",
+            )
+        if self.capture is not None:
+            return self._open_captured(self.capture, record)
+        live, ram = record.is_alive(), record.ram
+        parts = [Segment(part.gpa, part.size, part.offset) for part in ram.segments]
+        identity = FileIdentity(ram.device, ram.inode, ram.size)
+        memory = RamFile(
+            ram.path,
+            without_vga(parts) if record.machine in ("q35", "pc") else parts,
+            name=record.name,
+            is_live=live,
+            file=CheckedFile(ram.path, record.name, "RAM file", identity, owners=self.owners),
+        )
+        if not live:
+            self.note(f"{record.name} does not run: this is the RAM it left behind")
+        return Guest(record.name, memory, self, record)
+
+    def _open_captured(self, capture: Capture, record: GuestRecord) -> Guest:
+        name = self.prefix + record.name
+        guest = Guest(name, capture.memory(record, name), self, record)
+        for text in capture.notes:
+            self.note(text)
+        return guest
+
+    def _open_bare(self, name: str, path: str, *, owners: tuple[int, ...] | None = None) -> Guest:
+        if os.sep in name and places.is_missing(path):
+            raise places.missing(name)
+        if os.sep not in name and not os.path.lexists(path):
+            raise TargetError(
+                f"no guest {name!r}: no lab runs and there is no RAM file {path}",
+                hint=f"{places.START_ONE}, or give the path of a RAM file",
+            )
+        file = CheckedFile(path, name, "RAM file", owners=owners)
+        forced = bool(self._machine or self._segments)
+        recorded = None if forced else self._open_owned(path)
+        if recorded:
+            return recorded
+        reader = None if forced else formats.sniff(path)
+        if reader:
+            return self._open_image(name, path, reader)
+        if not forced:
+            _refuse_foreign(path, file)
+        memory = RamFile(path, (), name=name, file=file)
+        held = ask_holders(path, file, forced, self.note)
+        whole = SegmentMap([Segment(0, file.size, 0)]) if held.flat else None
+        memory.segments = whole or self._bare_segments(path, memory.file)
+        memory.segments.check_backing(memory.file.identity.size, name)
+        guest = Guest(name, memory, self)
+        guest.stale, guest.is_assumed = held.stale, not self._segments and not held.flat
+        return guest
+
+    def _open_owned(self, path: str) -> Guest | None:
+        """The guest of a lab whose RAM file was named by its path; None if it is none."""
+        from ntbdbg.lab.owners import owner_of
+
+        owner = owner_of(path, self._found)
+        if owner is None:
+            return None
+        found, record = owner
+        assert found.manifest
+        self.note(
+            f"{path} is the RAM of {record.name} in lab {found.manifest.lab!r}, which is taken"
+        )
+        if found is self._found:
+            return self.guest(record.name)
+        lab = Lab(
+            found,
+            symbols=self.symbols,
+            notify=self._notify,
+            budget=self.budget,
+            which_kernel=self.which_kernel,
+        )
+        self._owners.append(lab)
+        return lab.guest(record.name)
+
+    def _open_image(self, name: str, path: str, reader: str) -> Guest:
+        image = formats.open_image(path, reader, name)
+        for text in image.facts.notes:
+            self.note(f"{path}: {text}")
+        return Guest(name, image, self)
+
+    def _bare_segments(self, path: str, file: CheckedFile) -> SegmentMap:
+        if self._segments:
+            return parse_segments(self._segments)
+        from ntbdbg.lab.baremap import bare_map
+
+        return bare_map(path, file.identity.size, self._machine, file.read, self.note)
+
+
+_STARTED = b"\x53\xff\x00\xf0"
+"""A PC's memory begins with the interrupt table of its BIOS; nothing has to be looked up then."""
+
+
+def _refuse_foreign(path: str, file: CheckedFile) -> None:
+    """Raise FormatError if the file holds memory, but not as it is."""
+    if file.size and file.read(0, min(4, file.size)) != _STARTED:
+        formats.refuse_foreign(path)

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+"""Patches of code in emulated guests: QEMU's emulator (TCG) translates code once and keeps that.
+
+It watches what the guest itself writes, not what others write to its RAM file, so code that has
+run goes on as it was (accel/tcg/translate-all.c, ``tb_invalidate_phys_range``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from ntbdbg.errors import NtbdbgError
+
+if TYPE_CHECKING:
+    from ntbdbg.kernel.mmu.paging import Walk
+    from ntbdbg.lab.guest import Guest, Place
+
+EMULATED = "tcg"
+
+
+def note_translated(place: Place) -> None:
+    """Tell if what is to be changed at `place` may have been translated already."""
+    guest = place.guest
+    if guest.record is None or guest.record.accelerator != EMULATED or not guest.is_live:
+        return
+    with contextlib.suppress(NtbdbgError):
+        virtual = place.address if place.is_virtual else _virtual(guest, place.address)
+        if virtual is not None and _is_code(guest.kernel.tables.walk(virtual)):
+            guest.lab.note(
+                f"{guest.name}: {virtual:#x} is executable, and this guest is emulated (TCG): what "
+                "has run there was translated, and goes on as it was; only code that has not run "
+                "yet is changed"
+            )
+
+
+def _virtual(guest: Guest, address: int) -> int | None:
+    from ntbdbg.kernel.asked.naming import Naming
+
+    return Naming(guest.kernel).virtual(address)
+
+
+def _is_code(walk: Walk) -> bool:
+    """Executable and read-only, as Linux maps code; what is writable as well is all kinds of data
+    in a kernel that does not tell them apart."""
+    return walk.executable and not walk.writable
