@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from ntbdbg.capture.reading.capture import Capture
     from ntbdbg.inspect.journal import Patch
     from ntbdbg.lab.freeze import Standstill
     from ntbdbg.lab.journals import Journals
     from ntbdbg.lab.manifest import GuestRecord, LinkRecord, Manifest
     from ntbdbg.ntb.model import Link
     from ntbdbg.ntb.sharedpage import SharedPage
-    from ntbdbg.target.capture.capture import Capture
 
 
 class Lab:

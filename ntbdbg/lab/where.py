@@ -16,7 +16,7 @@ from ntbdbg.memory.number import PAGE
 from ntbdbg.memory.owned import believed, belongs
 
 if TYPE_CHECKING:
-    from ntbdbg.target.capture.capture import Capture
+    from ntbdbg.capture.reading.capture import Capture
 
 FROM_VARIABLE = "NTBDBG_FROM"
 BARE_FOLDER = "/dev/shm"
@@ -162,7 +162,7 @@ def _lab_or_capture(path: str, how: str) -> Found:
     except NoLabError:
         return captured(path, how)
     except NtbdbgError:
-        from ntbdbg.target.capture.capture import is_capture
+        from ntbdbg.capture.reading.capture import is_capture
 
         if not is_capture(os.path.dirname(path) or "."):
             raise
@@ -171,7 +171,7 @@ def _lab_or_capture(path: str, how: str) -> Found:
 
 def captured(path: str, how: str) -> Found:
     """The capture at `path`; errors as `Capture`."""
-    from ntbdbg.target.capture.capture import Capture
+    from ntbdbg.capture.reading.capture import Capture
 
     capture = Capture(path)
     return Found(capture.manifest, capture.path, how, capture=capture)
@@ -179,7 +179,7 @@ def captured(path: str, how: str) -> Found:
 
 def _file(path: str, how: str) -> Found:
     """A packed capture, or one guest's memory."""
-    from ntbdbg.target.capture.store import is_packed
+    from ntbdbg.capture.reading.store import is_packed
 
     refusal = refused(path, os.stat(path))
     if refusal:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ntbdbg.render.text import printable
 
 if TYPE_CHECKING:
-    from ntbdbg.target.capture.take import Taken
-    from ntbdbg.target.capture.verify import Finding
+    from ntbdbg.capture.reading.verify import Finding
+    from ntbdbg.capture.taking.take import Taken
 
 
 def taken_line(taken: Taken) -> str:

@@ -6,17 +6,17 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from ntbdbg.capture.reading.form import PAGE_FILE
 from ntbdbg.errors import NtbdbgError
 from ntbdbg.lab import freeze, frozenmark
 from ntbdbg.memory.image import ImageMemory
 from ntbdbg.memory.packed import PackedMemory
 from ntbdbg.memory.ramfile import RamFile
-from ntbdbg.target.capture.form import PAGE_FILE
 
 if TYPE_CHECKING:
+    from ntbdbg.capture.reading.capture import Capture
     from ntbdbg.lab.guest import Guest
     from ntbdbg.lab.lab import Lab
-    from ntbdbg.target.capture.capture import Capture
 
 
 class GuestSummary(NamedTuple):

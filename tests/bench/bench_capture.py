@@ -54,7 +54,7 @@ def standstill(
 
 PACK = """
 import os, sys
-from ntbdbg.target.capture.packing import pack
+from ntbdbg.capture.reading.packing import pack
 fd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
 pack([(os.path.basename(path) + str(n), path) for n, path in enumerate(sys.argv[2:])], fd)
 """

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from ntbdbg import __version__
+from ntbdbg.capture.taking.making import Making
+from ntbdbg.capture.taking.panic import PanicWait
+from ntbdbg.capture.taking.schedule import Ring, Schedule
+from ntbdbg.capture.taking.take import Options, Taken, take
 from ntbdbg.cli.options import lab_command
 from ntbdbg.cli.params import Finite
 from ntbdbg.cli.status import ExitStatus
 from ntbdbg.errors import UsageError
 from ntbdbg.render.capture import taken_facts, taken_line
 from ntbdbg.render.progress import Progress
-from ntbdbg.target.capture.making import Making
-from ntbdbg.target.capture.panic import PanicWait
-from ntbdbg.target.capture.schedule import Ring, Schedule
-from ntbdbg.target.capture.take import Options, Taken, take
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ntbdbg.capture.reading.capture import Capture
+from ntbdbg.capture.reading.verify import Finding, examine
 from ntbdbg.cli.options import lab_command
 from ntbdbg.cli.status import ExitStatus
 from ntbdbg.errors import NtbdbgError
 from ntbdbg.lab.manifest import CHECKSUM_FILE
 from ntbdbg.render.capture import damage_facts, damage_line
 from ntbdbg.render.progress import Progress
-from ntbdbg.target.capture.capture import Capture
-from ntbdbg.target.capture.verify import Finding, examine
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext

@@ -18,7 +18,7 @@ def test_a_capture_on_panic_says_that_it_waits_and_who_panicked(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("ntbdbg.target.capture.schedule.SETTLE", 0)
+    monkeypatch.setattr("ntbdbg.capture.taking.schedule.SETTLE", 0)
     lab.edit("qemu2", panicked=time.time())
     assert main(["capture", str(tmp_path / "x.cap"), "--on-panic"]) == 0
     assert capsys.readouterr().err.splitlines()[:2] == [

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 import ntbdbg
+from ntbdbg.capture.taking import panic, schedule
+from ntbdbg.capture.taking.panic import PanicWait
+from ntbdbg.capture.taking.schedule import Due, Ring, Schedule
 from ntbdbg.cli.main import main
 from ntbdbg.errors import TargetError
-from ntbdbg.target.capture import panic, schedule
-from ntbdbg.target.capture.panic import PanicWait
-from ntbdbg.target.capture.schedule import Due, Ring, Schedule
 from tests.support.fakelab import GONE, FakeLab
 
 

@@ -15,18 +15,19 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from ntbdbg.capture.reading import checksums
+from ntbdbg.capture.reading.blocks import OpenFiles, sums_of
+from ntbdbg.capture.reading.capture import DEAD
+from ntbdbg.capture.reading.form import PAGE_FILE, VERSION
+from ntbdbg.capture.reading.packing import pack
+from ntbdbg.capture.taking import subject
+from ntbdbg.capture.taking.making import Making
 from ntbdbg.errors import QmpError
 from ntbdbg.inspect.livecopy import LiveCopy, Pair
 from ntbdbg.lab.freeze import Standstill, ending_by_exception, frozen
 from ntbdbg.lab.manifest import CHECKSUM_FILE, FILE_NAME, CaptureRecord, Manifest, VcpuRecord
 from ntbdbg.lab.registers import read_registers
 from ntbdbg.memory.ramfile import RamFile
-from ntbdbg.target.capture import checksums, subject
-from ntbdbg.target.capture.blocks import OpenFiles, sums_of
-from ntbdbg.target.capture.capture import DEAD
-from ntbdbg.target.capture.form import PAGE_FILE, VERSION
-from ntbdbg.target.capture.making import Making
-from ntbdbg.target.capture.packing import pack
 from ntbdbg.target.elsewhere import ram_elsewhere
 
 if TYPE_CHECKING:

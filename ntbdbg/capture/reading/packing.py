@@ -15,11 +15,11 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from ntbdbg.capture.reading import checksums
+from ntbdbg.capture.reading.blocks import Block, OpenFiles, SumTaker, in_threads, sum_of
+from ntbdbg.capture.reading.members import END, SECTOR, padded
 from ntbdbg.lab.manifest import CHECKSUM_FILE, FILE_NAME
 from ntbdbg.memory.zstdframes import Sizes, double_table
-from ntbdbg.target.capture import checksums
-from ntbdbg.target.capture.blocks import Block, OpenFiles, SumTaker, in_threads, sum_of
-from ntbdbg.target.capture.members import END, SECTOR, padded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,14 +9,14 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from ntbdbg.capture.reading.capture import MAX_PAGE
+from ntbdbg.capture.reading.form import PAGE_FILE
 from ntbdbg.errors import NtbdbgError, TargetError
 from ntbdbg.lab.manifest import GuestRecord, Manifest, RamRecord, SegmentRecord
 from ntbdbg.memory.file import CheckedFile
 from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.ntb.settle import Settler
 from ntbdbg.ntb.source import PageFile
-from ntbdbg.target.capture.capture import MAX_PAGE
-from ntbdbg.target.capture.form import PAGE_FILE
 
 if TYPE_CHECKING:
     from ntbdbg.lab.guest import Guest

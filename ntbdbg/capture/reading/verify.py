@@ -7,14 +7,14 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from ntbdbg.capture.reading import checksums
+from ntbdbg.capture.reading.capture import Capture, folder_of
+from ntbdbg.capture.reading.checksums import Damage
+from ntbdbg.capture.reading.form import segments_of
+from ntbdbg.capture.reading.store import open_store
 from ntbdbg.errors import NtbdbgError
 from ntbdbg.lab.manifest import CHECKSUM_FILE
 from ntbdbg.memory.segments import AddressRange, SegmentMap
-from ntbdbg.target.capture import checksums
-from ntbdbg.target.capture.capture import Capture, folder_of
-from ntbdbg.target.capture.checksums import Damage
-from ntbdbg.target.capture.form import segments_of
-from ntbdbg.target.capture.store import open_store
 
 
 class Finding(NamedTuple):

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from ntbdbg.capture.reading.capture import is_capture
+from ntbdbg.capture.taking.making import remove
+from ntbdbg.capture.taking.panic import INTERVAL, SETTLE, PanicWait
 from ntbdbg.lab.address import CAPTURE_SUFFIX
-from ntbdbg.target.capture.capture import is_capture
-from ntbdbg.target.capture.making import remove
-from ntbdbg.target.capture.panic import INTERVAL, SETTLE, PanicWait
 
 
 class Due(NamedTuple):

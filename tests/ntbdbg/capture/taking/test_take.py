@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 
 import ntbdbg
+from ntbdbg.capture.taking import making, swap, take
+from ntbdbg.capture.taking.take import Options, Taken
 from ntbdbg.cli.main import main
 from ntbdbg.errors import NtbdbgError, QmpError, TargetError, UsageError
 from ntbdbg.lab import frozenmark
 from ntbdbg.lab.manifest import Manifest
 from ntbdbg.ntb import settle
-from ntbdbg.target.capture import making, swap, take
-from ntbdbg.target.capture.take import Options, Taken
 from tests.ntbdbg.conftest import Run
 from tests.support.fakelab import FakeLab
 from tests.support.linkedlab import LinkedLab

@@ -15,13 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ntbdbg
+from ntbdbg.capture.reading.members import SECTOR, find_members
+from ntbdbg.capture.reading.packing import pack
+from ntbdbg.capture.reading.store import PackedStore
+from ntbdbg.capture.reading.verify import examine
 from ntbdbg.cli.main import main
 from ntbdbg.errors import FormatError, NtbdbgError
 from ntbdbg.memory.seekable import SeekableFile
-from ntbdbg.target.capture.members import SECTOR, find_members
-from ntbdbg.target.capture.packing import pack
-from ntbdbg.target.capture.store import PackedStore
-from ntbdbg.target.capture.verify import examine
 from tests.support.linkedlab import LinkedLab
 
 MIB = 1 << 20

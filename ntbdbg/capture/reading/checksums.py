@@ -12,12 +12,12 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from ntbdbg.capture.reading.form import MAX_RAM
 from ntbdbg.errors import FormatError, NtbdbgError
 from ntbdbg.lab.manifest import CHECKSUM_FILE
-from ntbdbg.target.capture.form import MAX_RAM
 
 if TYPE_CHECKING:
-    from ntbdbg.target.capture.store import Store
+    from ntbdbg.capture.reading.store import Store
 
 BLOCK = 1 << 20
 """Bytes under one checksum."""

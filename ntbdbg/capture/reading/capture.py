@@ -7,17 +7,17 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ntbdbg.capture.reading.form import MAX_MANIFEST, PAGE_FILE, parse_manifest, segments_of
+from ntbdbg.capture.reading.store import is_packed, open_store
 from ntbdbg.errors import FormatError, TargetError
 from ntbdbg.lab.manifest import FILE_NAME
 from ntbdbg.memory.segments import Segment
-from ntbdbg.target.capture.form import MAX_MANIFEST, PAGE_FILE, parse_manifest, segments_of
-from ntbdbg.target.capture.store import is_packed, open_store
 
 if TYPE_CHECKING:
+    from ntbdbg.capture.reading.store import Store
     from ntbdbg.lab.manifest import CaptureRecord, GuestRecord, Manifest
     from ntbdbg.memory.base import PhysicalMemory
     from ntbdbg.ntb.sharedpage import PageBytes
-    from ntbdbg.target.capture.store import Store
 
 DEAD = "dead"
 """The state of a guest whose QEMU had ended before the capture was taken."""

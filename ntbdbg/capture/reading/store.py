@@ -14,6 +14,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ntbdbg.capture.reading.checksums import Damage
+from ntbdbg.capture.reading.members import Member, Members, find_members
 from ntbdbg.errors import FormatError, TargetError
 from ntbdbg.lab.manifest import CHECKSUM_FILE, FILE_NAME
 from ntbdbg.memory import formats
@@ -22,8 +24,6 @@ from ntbdbg.memory.packed import PackedMemory
 from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.memory.seekable import SeekableFile
 from ntbdbg.memory.zstdframes import MAGIC, TABLE_END
-from ntbdbg.target.capture.checksums import Damage
-from ntbdbg.target.capture.members import Member, Members, find_members
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

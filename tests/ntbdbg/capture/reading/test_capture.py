@@ -19,13 +19,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ntbdbg
+from ntbdbg.capture.reading import checksums, form
+from ntbdbg.capture.reading.capture import Capture
+from ntbdbg.capture.reading.packing import Packer
+from ntbdbg.capture.reading.verify import Finding, examine
 from ntbdbg.cli.main import main
 from ntbdbg.errors import FaultError, FormatError, NtbdbgError, TargetError, UsageError
 from ntbdbg.memory.zstdframes import seek_table
-from ntbdbg.target.capture import checksums, form
-from ntbdbg.target.capture.capture import Capture
-from ntbdbg.target.capture.packing import Packer
-from ntbdbg.target.capture.verify import Finding, examine
 from tests.support.linkedlab import SIZE, TARGET, LinkedLab
 
 MIB = 1 << 20

@@ -13,13 +13,13 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
+from ntbdbg.capture.reading.capture import is_capture
+from ntbdbg.capture.taking.swap import swap
 from ntbdbg.errors import TargetError, UsageError
 from ntbdbg.lab.address import CAPTURE_SUFFIX
 from ntbdbg.lab.freeze import undisturbed
 from ntbdbg.memory.file import sync
 from ntbdbg.memory.number import PAGE
-from ntbdbg.target.capture.capture import is_capture
-from ntbdbg.target.capture.swap import swap
 
 if TYPE_CHECKING:
     from types import TracebackType

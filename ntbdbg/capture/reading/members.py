@@ -14,9 +14,9 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from ntbdbg.capture.reading import checksums
 from ntbdbg.errors import FormatError
 from ntbdbg.lab.manifest import CHECKSUM_FILE, FILE_NAME
-from ntbdbg.target.capture import checksums
 
 if TYPE_CHECKING:
     from ntbdbg.memory.seekable import SeekableFile

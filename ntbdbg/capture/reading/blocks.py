@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
+from ntbdbg.capture.reading.checksums import BLOCK, Sums, checksum, zeros_sum
 from ntbdbg.inspect.workers import usable_workers
-from ntbdbg.target.capture.checksums import BLOCK, Sums, checksum, zeros_sum
 
 AHEAD = 8
 """Blocks for each thread that may be waiting for their turn."""
