@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from ntbdbg.analysis.labels import Labels
     from ntbdbg.cli.context import AppContext
     from ntbdbg.cli.operands import Comparison
     from ntbdbg.lab.guest import Guest
     from ntbdbg.memory.base import PhysicalMemory
-    from ntbdbg.target.labels import Labels
 
 annotate_option = click.option(
     "--annotate/--no-annotate",
@@ -39,7 +39,7 @@ def labels_for(
     wanted = by_default and app.is_terminal and not app.json if annotate is None else annotate
     if not wanted or guest is None:
         return None
-    from ntbdbg.target.labels import Labels
+    from ntbdbg.analysis.labels import Labels
 
     return Labels(guest, memory)
 

@@ -10,8 +10,8 @@ from ntbdbg.memory.number import format_numbers
 from ntbdbg.render.text import printable
 
 if TYPE_CHECKING:
+    from ntbdbg.analysis.backtraces import Stack
     from ntbdbg.kernel.stacks.backtrace import Named
-    from ntbdbg.target.backtraces import Stack
 
 
 MARKS = {"interrupted": "  <interrupted here>", "inlined": "  <inlined>"}

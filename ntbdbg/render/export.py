@@ -10,7 +10,7 @@ from ntbdbg.memory.number import format_size
 from ntbdbg.render.text import printable
 
 if TYPE_CHECKING:
-    from ntbdbg.target.export import Export
+    from ntbdbg.analysis.export import Export
 
 
 def export_facts(

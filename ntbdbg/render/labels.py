@@ -10,7 +10,7 @@ from ntbdbg.kernel.asked.naming import symbol_text
 from ntbdbg.render.text import printable
 
 if TYPE_CHECKING:
-    from ntbdbg.target.labels import Label
+    from ntbdbg.analysis.labels import Label
 
 MOST_SYMBOLS = 3
 """Symbols named on one line."""

@@ -14,8 +14,8 @@ from ntbdbg.render.text import printable
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
+    from ntbdbg.analysis.reached import Inbound
     from ntbdbg.inspect.memmap import Area
-    from ntbdbg.target.reached import Inbound
 
 
 class MemoryMap:

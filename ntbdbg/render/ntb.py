@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.table import Table
 
+    from ntbdbg.analysis.ntbview import NtbView
     from ntbdbg.ntb.driver import Driver
     from ntbdbg.ntb.model import Link
-    from ntbdbg.target.ntbview import NtbView
 
 
 class NtbPanel:

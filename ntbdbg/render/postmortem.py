@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 from rich.padding import Padding
 from rich.text import Text
 
+from ntbdbg.analysis.postmortem import Condition
 from ntbdbg.render.table import facts_table
 from ntbdbg.render.text import printable
 from ntbdbg.render.verdicts import VerdictLines, verdict_facts, verdict_lines
 from ntbdbg.render.windows import WindowMap
-from ntbdbg.target.postmortem import Condition
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
-    from ntbdbg.target.postmortem import GuestStory, LinkStory, Notable, Postmortem
+    from ntbdbg.analysis.postmortem import GuestStory, LinkStory, Notable, Postmortem
 
 STYLES = {
     Condition.RUNNING: "bold green",

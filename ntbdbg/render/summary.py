@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.table import Table
 
-    from ntbdbg.target.summary import CaptureSummary, GuestSummary, LabSummary
+    from ntbdbg.analysis.summary import CaptureSummary, GuestSummary, LabSummary
 
 MOST_WRAPPED = 16
 """Characters of its path that a file has room for in a line at least."""

@@ -13,8 +13,8 @@ from ntbdbg.render.text import printable
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
+    from ntbdbg.analysis.symquery import Answer
     from ntbdbg.kernel.asked.symsearch import SymbolFacts
-    from ntbdbg.target.symquery import Answer
 
 
 class SymbolView:

@@ -14,9 +14,9 @@ from ntbdbg.render.text import printable
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
+    from ntbdbg.analysis.reached import Inbound, Outbound
+    from ntbdbg.analysis.translation import Translation
     from ntbdbg.kernel.mmu.paging import Walk
-    from ntbdbg.target.reached import Inbound, Outbound
-    from ntbdbg.target.translation import Translation
 
 
 class TranslationView:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rich.padding import Padding
 from rich.text import Text
 
+from ntbdbg.analysis.verdict import Severity, Verdict, about, heads
 from ntbdbg.render.text import printable
-from ntbdbg.target.verdict import Severity, Verdict, about, heads
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult

@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+from ntbdbg.analysis.backtraces import Stack
+from ntbdbg.analysis.postmortem import Condition, GuestStory, LinkStory, Notable, Postmortem
+from ntbdbg.analysis.reported import Dump, GuestPages
+from ntbdbg.analysis.verdict import LINK, Severity, Verdict
 from ntbdbg.inspect.pagemap import page_changes, page_usage, stretches
 from ntbdbg.kernel.stacks.backtrace import Backtrace, Named
 from ntbdbg.kernel.stacks.unwind import Frame
@@ -11,10 +15,6 @@ from ntbdbg.memory.buffer import BufferMemory
 from ntbdbg.memory.segments import Segment
 from ntbdbg.ntb.decode import decode_page
 from ntbdbg.ntb.findings import link_findings
-from ntbdbg.target.backtraces import Stack
-from ntbdbg.target.postmortem import Condition, GuestStory, LinkStory, Notable, Postmortem
-from ntbdbg.target.reported import Dump, GuestPages
-from ntbdbg.target.verdict import LINK, Severity, Verdict
 from tests.support.fakeswitch import FakeSwitch
 
 NAMES = {0: "qemu1", 1: "qemu2"}

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from ntbdbg.analysis.elsewhere import ram_elsewhere
 from ntbdbg.capture.reading import checksums
 from ntbdbg.capture.reading.blocks import OpenFiles, sums_of
 from ntbdbg.capture.reading.capture import DEAD
@@ -28,7 +29,6 @@ from ntbdbg.lab.freeze import Standstill, ending_by_exception, frozen
 from ntbdbg.lab.manifest import CHECKSUM_FILE, FILE_NAME, CaptureRecord, Manifest, VcpuRecord
 from ntbdbg.lab.registers import read_registers
 from ntbdbg.memory.ramfile import RamFile
-from ntbdbg.target.elsewhere import ram_elsewhere
 
 if TYPE_CHECKING:
     from ntbdbg.lab.guest import Guest

@@ -14,8 +14,8 @@ from ntbdbg.errors import UsageError
 from ntbdbg.memory.number import parse_number
 
 if TYPE_CHECKING:
+    from ntbdbg.analysis.backtraces import Backtraces, Stack
     from ntbdbg.cli.context import AppContext
-    from ntbdbg.target.backtraces import Backtraces, Stack
 
 EXAMPLES = [
     ("ntbdbg bt qemu1 --freeze", "what every CPU executes"),
@@ -39,8 +39,8 @@ def command(app: AppContext, words: tuple[str, ...], everything: bool) -> None:
     target, (which,) = target_and_words(app, words, "[PID|cpu:N|NAME]")
     if which and everything:
         raise UsageError(f"--all and {which} exclude each other", hint="leave one out")
+    from ntbdbg.analysis.backtraces import Backtraces
     from ntbdbg.render.backtrace import cpu_blocks, stack_facts, stack_lines
-    from ntbdbg.target.backtraces import Backtraces
 
     guest = app.guest(target)
     _ = guest.kernel.layouts  # found out before anybody stands still

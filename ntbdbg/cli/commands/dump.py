@@ -18,9 +18,9 @@ from ntbdbg.memory.number import parse_size
 from ntbdbg.render.hexdump import HexLayout, hexdump, offset_digits
 
 if TYPE_CHECKING:
+    from ntbdbg.analysis.labels import Labels
     from ntbdbg.cli.context import AppContext
     from ntbdbg.lab.guest import Place
-    from ntbdbg.target.labels import Labels
 
 DEFAULT_LENGTH = 256
 MAX_SYMBOL = 0x1000

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ntbdbg.analysis.export import FORMATS, METHOD_NAMES, Export, prepare
 from ntbdbg.cli.options import lab_command, target_argument
 from ntbdbg.errors import UsageError
 from ntbdbg.lab.freeze import ending_by_exception
 from ntbdbg.memory.formats.sink import FileSink, FlattenedSink, Sink, StreamSink
 from ntbdbg.render.progress import Progress
-from ntbdbg.target.export import FORMATS, METHOD_NAMES, Export, prepare
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ntbdbg.analysis.summary import summarize
 from ntbdbg.cli.options import lab_command, target_argument
 from ntbdbg.errors import TargetError
 from ntbdbg.lab import where
-from ntbdbg.target.summary import summarize
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
@@ -48,10 +48,10 @@ def command(app: AppContext, target: str | None) -> None:
 
 
 def _show_guest(app: AppContext, target: str) -> None:
+    from ntbdbg.analysis.elsewhere import ram_elsewhere
+    from ntbdbg.analysis.examine import examine_guest
     from ntbdbg.render.system import SystemView, system_facts
     from ntbdbg.render.verdicts import VerdictsOfOne, verdict_facts
-    from ntbdbg.target.elsewhere import ram_elsewhere
-    from ntbdbg.target.examine import examine_guest
 
     guest = app.guest(target)
     with app.stillness():

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ntbdbg.analysis.elsewhere import ram_elsewhere
+from ntbdbg.analysis.reached import inbound
 from ntbdbg.cli.options import lab_command, target_argument
 from ntbdbg.inspect.memmap import memory_map
 from ntbdbg.lab.rom import unsure_rom
-from ntbdbg.target.elsewhere import ram_elsewhere
-from ntbdbg.target.reached import inbound
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext

@@ -35,11 +35,11 @@ def command(app: AppContext, target: str | None, everything: bool, page: str | N
     disagreement is named, and makes the exit code 1. What differs in one look of three only
     was a moment between two reads.
     """
+    from ntbdbg.analysis.examine import examine_ntb
+    from ntbdbg.analysis.ntbview import view_ntb
+    from ntbdbg.analysis.verdict import LINK
     from ntbdbg.render.ntb import NtbPanel, ntb_facts
     from ntbdbg.render.verdicts import VerdictLines, verdict_facts
-    from ntbdbg.target.examine import examine_ntb
-    from ntbdbg.target.ntbview import view_ntb
-    from ntbdbg.target.verdict import LINK
 
     guests = [app.guest(name) for name in ([target] if target else app.lab.names)]
     source, problem = _page(app, page, target)

@@ -46,8 +46,8 @@ def command(app: AppContext, capture: str | None, lines: int) -> None:
     text, what its CPUs do, tasks that wait. Of the link: why it is down, doorbells and messages
     that wait, windows, where driver and device disagree. Then what differs between the guests.
     """
+    from ntbdbg.analysis.examine import examine
     from ntbdbg.render.postmortem import PostmortemView, postmortem_facts
-    from ntbdbg.target.examine import examine
 
     lab_of(app, capture)
     with app.stillness():

@@ -43,10 +43,10 @@ def command(app: AppContext, capture: str | None, output: str, since: str | None
     windows between them, maps of which pages are in use (and changed since another capture),
     registers, logs, stacks, tasks and hex dumps that unfold, and a search over all of it.
     """
+    from ntbdbg.analysis.examine import examine
+    from ntbdbg.analysis.reported import dumps_of, pages_of
     from ntbdbg.lab.lab import Lab
     from ntbdbg.render.report.page import html_page
-    from ntbdbg.target.examine import examine
-    from ntbdbg.target.reported import dumps_of, pages_of
 
     with NewFile(output, replace=True, mode=0o644) as file:
         lab_of(app, capture)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ntbdbg.analysis.symquery import ask
 from ntbdbg.cli.addressed import addressed_argument, guest_and_word
 from ntbdbg.cli.options import lab_command
 from ntbdbg.cli.params import NUMBER
 from ntbdbg.cli.status import ExitStatus
-from ntbdbg.target.symquery import ask
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ntbdbg.analysis.translation import translate
 from ntbdbg.cli.addressed import addressed_argument, guest_and_word
 from ntbdbg.cli.options import lab_command
-from ntbdbg.target.translation import translate
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from ntbdbg.analysis.verdict import Severity, Verdict, about, heads
 from ntbdbg.inspect.pagemap import Usage
 from ntbdbg.memory.number import format_size
 from ntbdbg.ntb.regview import register_values
@@ -17,12 +18,11 @@ from ntbdbg.render.report.heat import CHANGED, USAGE_COLORS, Heat, change_heat, 
 from ntbdbg.render.report.picture import draw
 from ntbdbg.render.text import printable
 from ntbdbg.render.verdicts import headline
-from ntbdbg.target.verdict import Severity, Verdict, about, heads
 
 if TYPE_CHECKING:
+    from ntbdbg.analysis.postmortem import GuestStory, LinkStory, Postmortem
+    from ntbdbg.analysis.reported import Dump, GuestPages
     from ntbdbg.ntb.model import Link, MemoryWindow
-    from ntbdbg.target.postmortem import GuestStory, LinkStory, Postmortem
-    from ntbdbg.target.reported import Dump, GuestPages
 
 SHOWN_WIDTH = 512
 """Pixels that a map of pages is wide at most, before the screen makes it narrower."""

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
+from ntbdbg.analysis.backtraces import OFFLINE, Stack
 from ntbdbg.kernel.stacks.backtrace import Backtrace, Named
 from ntbdbg.kernel.stacks.unwind import Frame
 from ntbdbg.render.backtrace import cpu_blocks, stack_facts, stack_lines
-from ntbdbg.target.backtraces import OFFLINE, Stack
 
 TEXT = 0xFFFF_FFFF_8100_0000
 STACK = Stack(

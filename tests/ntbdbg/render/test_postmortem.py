@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import io
 
+from ntbdbg.analysis.postmortem import LinkStory, Postmortem
 from ntbdbg.render.console import make_console
 from ntbdbg.render.postmortem import PostmortemView, postmortem_facts
-from ntbdbg.target.postmortem import LinkStory, Postmortem
 from tests.support import stories
 
 

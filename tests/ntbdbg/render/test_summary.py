@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import io
 
+from ntbdbg.analysis.summary import GuestSummary, LabSummary
 from ntbdbg.render.console import make_console
 from ntbdbg.render.summary import LabView
-from ntbdbg.target.summary import GuestSummary, LabSummary
 
 GUESTS = (
     GuestSummary("qemu1", "running", "/dev/shm/qemu1", 256 << 20, 64 << 20, None, "q35", 0, 4711),

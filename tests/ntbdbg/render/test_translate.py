@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
+from ntbdbg.analysis.reached import Inbound, Outbound
+from ntbdbg.analysis.translation import Translation
 from ntbdbg.kernel.mmu.paging import PageTables
 from ntbdbg.memory import AddressRange, BufferMemory
 from ntbdbg.render.translate import TranslationView
-from ntbdbg.target.reached import Inbound, Outbound
-from ntbdbg.target.translation import Translation
 from tests.support.fakespace import FakeSpace
 from tests.support.picture import shown
 

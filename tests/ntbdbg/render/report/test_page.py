@@ -9,10 +9,10 @@ from html.parser import HTMLParser
 
 import pytest
 
+from ntbdbg.analysis.condition import Condition
+from ntbdbg.analysis.postmortem import GuestStory, LinkStory, Postmortem
+from ntbdbg.analysis.verdict import Severity, Verdict
 from ntbdbg.render.report.page import html_page
-from ntbdbg.target.condition import Condition
-from ntbdbg.target.postmortem import GuestStory, LinkStory, Postmortem
-from ntbdbg.target.verdict import Severity, Verdict
 from tests.support import stories
 
 VOID = {"meta", "input", "img"}

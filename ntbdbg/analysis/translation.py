@@ -6,9 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ntbdbg.analysis.reached import Inbound, Outbound, inbound, outbound
 from ntbdbg.errors import FaultError
 from ntbdbg.memory.ramfile import RamFile
-from ntbdbg.target.reached import Inbound, Outbound, inbound, outbound
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.mmu.paging import Walk

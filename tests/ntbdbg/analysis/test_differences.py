@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ntbdbg.target.differences import Traits, differences
+from ntbdbg.analysis.differences import Traits, differences
 
 
 def guest(name: str, release: object = "6.1", modules: set[str] | None = None) -> Traits:

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from ntbdbg.analysis.evidence import Evidence, Scene
+from ntbdbg.analysis.finders import interrupts as finder
+from ntbdbg.analysis.finders.interrupts import interrupts
+from ntbdbg.analysis.verdict import Severity, Verdict
 from ntbdbg.kernel.tasks.irqs import DISABLED, MASKED
 from ntbdbg.lab.lab import Lab
-from ntbdbg.target.evidence import Evidence, Scene
-from ntbdbg.target.finders import interrupts as finder
-from ntbdbg.target.finders.interrupts import interrupts
-from ntbdbg.target.verdict import Severity, Verdict
 from tests.support.fakeirqs import FakeIrqs
 from tests.support.fakekernel import FakeGuest, FakeStruct
 from tests.support.fakemodules import FakeModules

@@ -9,30 +9,30 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from ntbdbg.analysis.condition import Condition, condition_of
+from ntbdbg.analysis.differences import Traits, differences
+from ntbdbg.analysis.elsewhere import ram_elsewhere
+from ntbdbg.analysis.evidence import Evidence, Scene
+from ntbdbg.analysis.ntbview import view_ntb
+from ntbdbg.analysis.postmortem import GuestStory, LinkStory, Notable, Postmortem
+from ntbdbg.analysis.summary import state_of, summarize
+from ntbdbg.analysis.verdict import Severity, about
+from ntbdbg.analysis.verdicts import verdicts
 from ntbdbg.errors import NtbdbgError
 from ntbdbg.kernel.log.troubles import panic_lines
 from ntbdbg.kernel.tasks.system import system_info
 from ntbdbg.memory.number import format_numbers, short_size
 from ntbdbg.ntb.findings import link_findings
-from ntbdbg.target.condition import Condition, condition_of
-from ntbdbg.target.differences import Traits, differences
-from ntbdbg.target.elsewhere import ram_elsewhere
-from ntbdbg.target.evidence import Evidence, Scene
-from ntbdbg.target.ntbview import view_ntb
-from ntbdbg.target.postmortem import GuestStory, LinkStory, Notable, Postmortem
-from ntbdbg.target.summary import state_of, summarize
-from ntbdbg.target.verdict import Severity, about
-from ntbdbg.target.verdicts import verdicts
 
 if TYPE_CHECKING:
+    from ntbdbg.analysis.backtraces import Stack
+    from ntbdbg.analysis.ntbview import NtbViews
+    from ntbdbg.analysis.summary import GuestSummary, LabSummary
+    from ntbdbg.analysis.verdict import Verdict
     from ntbdbg.kernel.log.ring import KernelLog
     from ntbdbg.kernel.tasks.system import SystemInfo
     from ntbdbg.lab.guest import Guest
     from ntbdbg.lab.lab import Lab
-    from ntbdbg.target.backtraces import Stack
-    from ntbdbg.target.ntbview import NtbViews
-    from ntbdbg.target.summary import GuestSummary, LabSummary
-    from ntbdbg.target.verdict import Verdict
 
 NS = 1_000_000_000
 LOG_LINES = 60

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
+from ntbdbg.analysis.backtraces import Backtraces
 from ntbdbg.errors import NtbdbgError
 from ntbdbg.kernel.log.incidents import incidents
 from ntbdbg.kernel.tasks.system import read_log, system_info
 from ntbdbg.lab.hosttime import HOST, HostTime
-from ntbdbg.target.backtraces import Backtraces
 
 if TYPE_CHECKING:
+    from ntbdbg.analysis.ntbview import NtbViews
+    from ntbdbg.analysis.postmortem import LinkStory
     from ntbdbg.kernel.kernel import Kernel
     from ntbdbg.kernel.log.incidents import Incident
     from ntbdbg.kernel.log.ring import KernelLog
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from ntbdbg.kernel.tasks.system import SystemInfo
     from ntbdbg.lab.guest import Guest
     from ntbdbg.lab.lab import Lab
-    from ntbdbg.target.ntbview import NtbViews
-    from ntbdbg.target.postmortem import LinkStory
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ T = TypeVar("T")
 class Evidence:
     """One guest.
 
-    :param state: QEMU's run state, or what else `ntbdbg.target.summary` says of the guest
+    :param state: QEMU's run state, or what else `ntbdbg.analysis.summary` says of the guest
     :param opened: gives the guest
     :ivar problems: what could not be read, with its reason
     """

@@ -6,14 +6,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ntbdbg.analysis.condition import Condition, condition_of
+from ntbdbg.analysis.verdict import Severity, Verdict
 from ntbdbg.kernel.alive.sysstate import ENDED
 from ntbdbg.kernel.log.troubles import Kind
-from ntbdbg.target.condition import Condition, condition_of
-from ntbdbg.target.verdict import Severity, Verdict
 
 if TYPE_CHECKING:
+    from ntbdbg.analysis.evidence import Evidence, Scene
     from ntbdbg.kernel.tasks.system import SystemInfo
-    from ntbdbg.target.evidence import Evidence, Scene
 
 
 def states(scene: Scene) -> Iterator[Verdict]:

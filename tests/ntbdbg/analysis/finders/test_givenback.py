@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from ntbdbg.analysis.examine import examine
+from ntbdbg.analysis.verdict import LINK, Severity
 from ntbdbg.lab.lab import Lab
-from ntbdbg.target.examine import examine
-from ntbdbg.target.verdict import LINK, Severity
 from tests.support.fakekernel import FakeGuest
 from tests.support.fakepages import FakePages
 from tests.support.linuxlab import LinuxLab, page_with_window

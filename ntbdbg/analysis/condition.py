@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from ntbdbg.kernel.log.troubles import HANGS
 
 if TYPE_CHECKING:
+    from ntbdbg.analysis.evidence import Evidence
     from ntbdbg.kernel.log.troubles import Kind, Trouble
-    from ntbdbg.target.evidence import Evidence
 
 NS = 1_000_000_000
 

@@ -6,18 +6,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from ntbdbg.analysis.verdict import Severity, Verdict
 from ntbdbg.errors import NtbdbgError
 from ntbdbg.kernel.tasks.irqs import read_irq
 from ntbdbg.kernel.tasks.pcidevices import pci_devices
 from ntbdbg.ntb.interrupts import counts, is_port, obstacles
-from ntbdbg.target.verdict import Severity, Verdict
 
 if TYPE_CHECKING:
+    from ntbdbg.analysis.evidence import Evidence, Scene
     from ntbdbg.kernel.kernel import Kernel
     from ntbdbg.kernel.tasks.pcidevices import PciDevice
     from ntbdbg.lab.guest import Guest
     from ntbdbg.ntb.model import NtPort
-    from ntbdbg.target.evidence import Evidence, Scene
 
 DRIVERS = "ntb_hw_"
 """What the modules of drivers for NTBs are called."""

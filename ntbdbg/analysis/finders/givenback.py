@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from ntbdbg.analysis.reached import inbound
+from ntbdbg.analysis.verdict import LINK, Severity, Verdict
 from ntbdbg.kernel.tasks.pages import PageMap
 from ntbdbg.memory.number import PAGE, format_size
-from ntbdbg.target.reached import inbound
-from ntbdbg.target.verdict import LINK, Severity, Verdict
 
 if TYPE_CHECKING:
+    from ntbdbg.analysis.evidence import Evidence, Scene
     from ntbdbg.kernel.tasks.pages import PageOwner
     from ntbdbg.memory.segments import AddressRange
-    from ntbdbg.target.evidence import Evidence, Scene
 
 OTHERS = {
     "free": "free",

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from ntbdbg.analysis.evidence import Evidence, Scene
+from ntbdbg.analysis.examine import examine, examine_guest
+from ntbdbg.analysis.postmortem import LinkStory
+from ntbdbg.analysis.verdict import LINK, Severity, Verdict, about, heads, worst_first
+from ntbdbg.analysis.verdicts import verdicts
 from ntbdbg.errors import KernelError
 from ntbdbg.lab.lab import Lab
-from ntbdbg.target.evidence import Evidence, Scene
-from ntbdbg.target.examine import examine, examine_guest
-from ntbdbg.target.postmortem import LinkStory
-from ntbdbg.target.verdict import LINK, Severity, Verdict, about, heads, worst_first
-from ntbdbg.target.verdicts import verdicts
 from tests.support import stories
 from tests.support.fakekernel import FakeGuest
 from tests.support.fakelab import FakeLab

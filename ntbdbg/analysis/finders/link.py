@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ntbdbg.target.verdict import LINK, Severity, Verdict
+from ntbdbg.analysis.verdict import LINK, Severity, Verdict
 
 if TYPE_CHECKING:
-    from ntbdbg.target.evidence import Scene
-    from ntbdbg.target.postmortem import LinkStory
+    from ntbdbg.analysis.evidence import Scene
+    from ntbdbg.analysis.postmortem import LinkStory
 
 
 def link(scene: Scene) -> Iterator[Verdict]:

@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ntbdbg.target.condition import Condition
+from ntbdbg.analysis.condition import Condition
 
 if TYPE_CHECKING:
+    from ntbdbg.analysis.backtraces import Stack
+    from ntbdbg.analysis.verdict import Verdict
     from ntbdbg.kernel.modules.modules import Module
     from ntbdbg.ntb.findings import Finding
     from ntbdbg.ntb.model import Link
-    from ntbdbg.target.backtraces import Stack
-    from ntbdbg.target.verdict import Verdict
 
 __all__ = ["Condition", "GuestStory", "LinkStory", "Notable", "Postmortem"]
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from ntbdbg.analysis import examine
+from ntbdbg.analysis.evidence import Evidence, Scene
+from ntbdbg.analysis.finders.spinning import spinning
+from ntbdbg.analysis.interruptsoff import WATCHED
+from ntbdbg.analysis.verdict import Severity, Verdict
 from ntbdbg.lab.hosttime import HostTime
 from ntbdbg.lab.lab import Lab
-from ntbdbg.target import examine
-from ntbdbg.target.evidence import Evidence, Scene
-from ntbdbg.target.finders.spinning import spinning
-from ntbdbg.target.interruptsoff import WATCHED
-from ntbdbg.target.verdict import Severity, Verdict
 from tests.support.fakekernel import FakeGuest
 from tests.support.fakelinux import CLOCKS, REAL_SEC, UPTIME_NS, fill_clocks
 from tests.support.linuxlab import LinuxLab

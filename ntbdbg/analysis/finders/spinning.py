@@ -11,17 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ntbdbg.analysis.interruptsoff import lasting, look
+from ntbdbg.analysis.summary import state_of
+from ntbdbg.analysis.verdict import Severity, Verdict
 from ntbdbg.errors import FaultError, KernelError, NtbdbgError
 from ntbdbg.kernel.alive.clock import NS, read_clocks
-from ntbdbg.target.interruptsoff import lasting, look
-from ntbdbg.target.summary import state_of
-from ntbdbg.target.verdict import Severity, Verdict
 
 if TYPE_CHECKING:
+    from ntbdbg.analysis.evidence import Evidence, Scene
+    from ntbdbg.analysis.interruptsoff import Look
     from ntbdbg.kernel.kernel import Kernel
     from ntbdbg.lab.guest import Guest
-    from ntbdbg.target.evidence import Evidence, Scene
-    from ntbdbg.target.interruptsoff import Look
 
 LATE = 1.0
 """Seconds by which a tick is late where something is wrong."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ntbdbg.analysis.elsewhere import ram_elsewhere
 from ntbdbg.errors import FaultError, ForeignError, NtbdbgError, TargetError
 from ntbdbg.kernel.mmu.linear import DIRECT_MAP
 from ntbdbg.lab.vcpus import Vcpus, vcpus_of
@@ -20,7 +21,6 @@ from ntbdbg.memory.formats.sink import Sink
 from ntbdbg.memory.image import ImageMemory
 from ntbdbg.memory.number import format_size
 from ntbdbg.memory.ramfile import RamFile
-from ntbdbg.target.elsewhere import ram_elsewhere
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel

@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ntbdbg.analysis.condition import may_go_on
+from ntbdbg.analysis.verdict import Severity, Verdict
 from ntbdbg.kernel.log.troubles import HANGS, SECOND, Kind
-from ntbdbg.target.condition import may_go_on
-from ntbdbg.target.verdict import Severity, Verdict
 
 if TYPE_CHECKING:
+    from ntbdbg.analysis.evidence import Evidence, Scene
     from ntbdbg.kernel.log.incidents import Incident
-    from ntbdbg.target.evidence import Evidence, Scene
 
 SEVERITIES = {
     Kind.PANIC: Severity.PANICKED,

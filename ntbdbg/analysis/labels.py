@@ -14,11 +14,11 @@ from ntbdbg.errors import NtbdbgError
 from ntbdbg.memory.number import PAGE
 
 if TYPE_CHECKING:
+    from ntbdbg.analysis.reached import Inbound
     from ntbdbg.kernel.asked.naming import Name, Naming
     from ntbdbg.kernel.tasks.pages import PageMap, PageOwner
     from ntbdbg.lab.guest import Guest
     from ntbdbg.memory.base import PhysicalMemory
-    from ntbdbg.target.reached import Inbound
 
 STEP = 16
 """Bytes after which a place that no symbol has is looked at again: one may start there."""
@@ -159,7 +159,7 @@ class Labels:
 
     @cached_property
     def _inbound(self) -> list[Inbound]:
-        from ntbdbg.target.reached import inbound
+        from ntbdbg.analysis.reached import inbound
 
         return [window for window in inbound(self._guest) if not window.closed]
 

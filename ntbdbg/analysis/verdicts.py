@@ -6,17 +6,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from ntbdbg.analysis.finders.givenback import given_back
+from ntbdbg.analysis.finders.interrupts import interrupts
+from ntbdbg.analysis.finders.link import link
+from ntbdbg.analysis.finders.logged import logged
+from ntbdbg.analysis.finders.spinning import spinning
+from ntbdbg.analysis.finders.state import states
+from ntbdbg.analysis.verdict import LINK, Severity, Verdict, worst_first
 from ntbdbg.errors import NtbdbgError
-from ntbdbg.target.finders.givenback import given_back
-from ntbdbg.target.finders.interrupts import interrupts
-from ntbdbg.target.finders.link import link
-from ntbdbg.target.finders.logged import logged
-from ntbdbg.target.finders.spinning import spinning
-from ntbdbg.target.finders.state import states
-from ntbdbg.target.verdict import LINK, Severity, Verdict, worst_first
 
 if TYPE_CHECKING:
-    from ntbdbg.target.evidence import Scene
+    from ntbdbg.analysis.evidence import Scene
 
 Finder = Callable[["Scene"], Iterable[Verdict]]
 
