@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.analysis.condition import Condition, condition_of
 from ntbdbg.analysis.differences import Traits, differences
-from ntbdbg.analysis.elsewhere import ram_elsewhere
 from ntbdbg.analysis.evidence import Evidence, Scene
 from ntbdbg.analysis.ntbview import view_ntb
 from ntbdbg.analysis.postmortem import GuestStory, LinkStory, Notable, Postmortem
@@ -21,6 +20,7 @@ from ntbdbg.analysis.verdicts import verdicts
 from ntbdbg.errors import NtbdbgError
 from ntbdbg.kernel.log.troubles import panic_lines
 from ntbdbg.kernel.tasks.system import system_info
+from ntbdbg.lab.elsewhere import ram_elsewhere
 from ntbdbg.memory.number import format_numbers, short_size
 from ntbdbg.ntb.findings import link_findings
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ntbdbg.analysis.elsewhere import ram_elsewhere
 from ntbdbg.errors import FaultError, ForeignError, NtbdbgError, TargetError
 from ntbdbg.kernel.mmu.linear import DIRECT_MAP
+from ntbdbg.lab.elsewhere import ram_elsewhere
 from ntbdbg.lab.vcpus import Vcpus, vcpus_of
 from ntbdbg.memory.architectures import of_ram
 from ntbdbg.memory.formats.content import Content, Mapped, Tell, held

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Why the interrupt of a port cannot reach its driver.
 
-Pure: what the kernel knows of the interrupt (`ntbdbg.kernel.tasks.irqs`) and what the device says of
+Pure: what the kernel knows of it (`ntbdbg.kernel.tasks.irqs`) and what the device says of
 itself in the shared page come in, each obstacle goes out as a clause.
 """
 

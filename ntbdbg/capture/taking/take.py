@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from ntbdbg.analysis.elsewhere import ram_elsewhere
 from ntbdbg.capture.reading import checksums
 from ntbdbg.capture.reading.blocks import OpenFiles, sums_of
 from ntbdbg.capture.reading.capture import DEAD
@@ -25,6 +24,7 @@ from ntbdbg.capture.taking import subject
 from ntbdbg.capture.taking.making import Making
 from ntbdbg.errors import QmpError
 from ntbdbg.inspect.livecopy import LiveCopy, Pair
+from ntbdbg.lab.elsewhere import ram_elsewhere
 from ntbdbg.lab.freeze import Standstill, ending_by_exception, frozen
 from ntbdbg.lab.manifest import CHECKSUM_FILE, FILE_NAME, CaptureRecord, Manifest, VcpuRecord
 from ntbdbg.lab.registers import read_registers

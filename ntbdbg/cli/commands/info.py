@@ -48,8 +48,8 @@ def command(app: AppContext, target: str | None) -> None:
 
 
 def _show_guest(app: AppContext, target: str) -> None:
-    from ntbdbg.analysis.elsewhere import ram_elsewhere
     from ntbdbg.analysis.examine import examine_guest
+    from ntbdbg.lab.elsewhere import ram_elsewhere
     from ntbdbg.render.system import SystemView, system_facts
     from ntbdbg.render.verdicts import VerdictsOfOne, verdict_facts
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ntbdbg.analysis.elsewhere import ram_elsewhere
 from ntbdbg.analysis.reached import inbound
 from ntbdbg.cli.options import lab_command, target_argument
 from ntbdbg.inspect.memmap import memory_map
+from ntbdbg.lab.elsewhere import ram_elsewhere
 from ntbdbg.lab.rom import unsure_rom
 
 if TYPE_CHECKING:

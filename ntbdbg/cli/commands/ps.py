@@ -32,8 +32,8 @@ def command(app: AppContext, target: str, tree: bool, threads: bool) -> None:
     (I), stopped (T), traced (t), zombie (Z), parked (P), dead (X). CPU is where it ran last, with
     a star where that CPU runs it just now. Threads of the kernel are in brackets.
     """
-    from ntbdbg.analysis.elsewhere import ram_elsewhere
     from ntbdbg.kernel.tasks.tasks import TaskWalker
+    from ntbdbg.lab.elsewhere import ram_elsewhere
     from ntbdbg.render.tasks import TaskTable, cpu_lines, task_facts
 
     guest = app.guest(target)

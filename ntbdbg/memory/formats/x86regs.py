@@ -3,7 +3,7 @@
 
 Sources: ``struct elf_prstatus`` and ``user_regs_struct`` (arch/x86/include/asm/elf.h and
 user_64.h); ``QEMUCPUState`` (QEMU, target/i386/arch_dump.c). Registers go by the names of
-`ntbdbg.target` 's captures: ``rip``, ``rflags``, ``cr3``, ``gs_base``, …
+`ntbdbg.capture` 's captures: ``rip``, ``rflags``, ``cr3``, ``gs_base``, …
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import pytest
 from ntbdbg.errors import UsageError
 from ntbdbg.inspect.typedvalue import typed_value
 from ntbdbg.kernel.values.shape import Shape, Slot
-from tests.ntbdbg.kernel.test_codec import (
+from tests.ntbdbg.kernel.program.test_codec import (
     BOOL,
     CHAR,
     DOUBLE,

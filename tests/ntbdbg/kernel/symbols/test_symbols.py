@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ntbdbg.kernel.symbols.symbols import IMAGE_START, Symbol, SymbolTable, symbols
+from ntbdbg.kernel.symbols import symbols
+from ntbdbg.kernel.symbols.symbols import IMAGE_START, Symbol, SymbolTable
 
 BASE = 0xFFFF_FFFF_8100_0000
 NAMES = st.text("abT._", min_size=1, max_size=4)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ntbdbg.errors import KernelError
 from ntbdbg.kernel.values.fields import MAX_FIELDS, Field, FieldOptions, fields
 from ntbdbg.kernel.values.shape import Array, Compound, Shape, Slot
-from tests.ntbdbg.kernel.test_codec import (
+from tests.ntbdbg.kernel.program.test_codec import (
     BOOL,
     CHAR,
     FLOAT,

@@ -10,7 +10,7 @@ from ntbdbg.kernel.values.fields import FieldOptions
 from ntbdbg.kernel.values.follow import MAX_TEXT, follow_fields
 from ntbdbg.kernel.values.shape import Compound, Scalar, Shape, Slot
 from ntbdbg.memory import BufferMemory
-from tests.ntbdbg.kernel.test_codec import CHAR, INT, compound
+from tests.ntbdbg.kernel.program.test_codec import CHAR, INT, compound
 
 NODE = Compound(
     "struct node",
