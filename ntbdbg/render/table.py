@@ -56,7 +56,13 @@ class PlainTable(Table):
         if kept == len(self._titles) and folds:
             yield from super().__rich_console__(console, options)
         else:
-            yield from self._wrapped(kept)  # a fifth of the time: guests have thousands of tasks
+            # A fifth of the time of rich's own way: guests have thousands of tasks.
+            for block in self._blocks(kept):
+                yield from block
+
+    def blocks(self, width: int) -> Iterator[list[Text]]:
+        """The lines of the titles, then those of each row, at `width` columns."""
+        return self._blocks(self._fitting(width))
 
     def _fitting(self, width: int) -> int:
         """How many columns fit beside each other."""
@@ -83,14 +89,17 @@ class PlainTable(Table):
         words = (word for line in lines for word in line.plain.split())
         return max(map(len, words), default=0)
 
-    def _wrapped(self, kept: int) -> Iterator[Text]:
+    def _blocks(self, kept: int) -> Iterator[list[Text]]:
+        """The same where the first `kept` columns are beside each other."""
         widths = self._widths()[:kept]
-        yield self._line([[Text(title, style="bold")] for title in self._titles[:kept]], widths, 0)
+        titles = [[Text(title, style="bold")] for title in self._titles[:kept]]
+        yield [self._line(titles, widths, 0)]
         for row in self._rows_of_text:
-            for number in range(max(len(lines) for lines in row[:kept])):
-                yield self._line(row[:kept], widths, number)
+            height = max(len(lines) for lines in row[:kept])
+            block = [self._line(row[:kept], widths, number) for number in range(height)]
             for title, lines in zip(self._titles[kept:], row[kept:], strict=True):
-                yield from _below(title, lines)
+                block += _below(title, lines)
+            yield block
 
     def _line(self, row: Sequence[Sequence[Text]], widths: Sequence[int], number: int) -> Text:
         """One line of the columns that are beside each other."""

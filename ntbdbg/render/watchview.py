@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
 from rich.text import Text
 
 from ntbdbg.inspect.changes import ByteChange, LinkProbe, MemoryProbe
+from ntbdbg.render.screen import Screen
+from ntbdbg.render.table import PlainTable, plain_table
 from ntbdbg.render.watch import new_text, old_text, value_text, wall_time, where
 
 if TYPE_CHECKING:
@@ -66,22 +66,21 @@ class WatchView:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         height = max(6, (options.height or console.height) - 1)
-        yield self._header()
-        left = height - 1
+        screen = Screen(console, options.max_width, height)
+        yield from screen.first([[self._header()]])
         for probe, state in zip(self.probes, self.states, strict=False):
-            if left < 4:
+            if screen.left < 3:
                 break
             if isinstance(probe, LinkProbe):
-                part = self._link(probe, state, left - 1)
+                yield from screen.first(self._link(probe, state).blocks(screen.width))
             elif isinstance(probe, MemoryProbe):
-                part = self._memory(probe, state, max(1, left // 2 - 1))
-            yield part
-            left -= part.row_count + 1
-        if self.history and left > 2:
-            yield ChangeTable(list(self.history)[-(left - 1) :])
+                yield from self._memory(screen, probe, state)
+        if self.history:
+            changes = list(self.history)[-screen.left :]
+            yield from ChangeTable(changes).latest(screen)
 
     def _header(self) -> Text:
-        text = Text(self.title, style="bold", no_wrap=True, overflow="ellipsis")
+        text = Text(self.title, style="bold")
         if self.stats is not None and self.stats.samples > 1:
             text.append(
                 f"  {self.stats.elapsed:.1f} s  {self.stats.rate:.0f} samples/s  "
@@ -97,22 +96,28 @@ class WatchView:
         moment = self._touched.get((source, what))
         return "bold yellow" if moment is not None and self._is_recent(moment) else ""
 
-    def _memory(self, probe: MemoryProbe, data: bytes, rows: int) -> Table:
-        table = _plain_table(f"{probe.source}:", "", "")
-        table.columns[0].min_width = 8
-        for at in self._lines(probe, rows):
-            part = data[at : at + LINE]
-            shown, letters = Text(no_wrap=True), Text(no_wrap=True)
-            for offset, byte in enumerate(part):
-                style = self._style(probe.source, probe.address + at + offset)
-                shown.append(f"{byte:02x}", style=style).append(" ")
-                letters.append(chr(byte) if 0x20 <= byte < 0x7F else ".", style=style)
-            table.add_row(f"{probe.address + at:08x}", shown, letters)
-        return table
+    def _memory(self, screen: Screen, probe: MemoryProbe, data: bytes) -> Iterator[Text]:
+        """At most half of what is left of the screen."""
+        rows = max(1, screen.left // 2 - 1)
+        digits = max(8, len(f"{probe.address + probe.size:x}"))
+        line = _bytes_beside(screen.width - digits)
+        table = plain_table(f"{probe.source}:".ljust(digits), "", "", last_folds=False)
+        for at in self._lines(probe, rows, line):
+            table.add_row(f"{probe.address + at:0{digits}x}", *self._bytes(probe, data, at, line))
+        return screen.first(table.blocks(screen.width), rows + 1)
 
-    def _lines(self, probe: MemoryProbe, rows: int) -> list[int]:
+    def _bytes(self, probe: MemoryProbe, data: bytes, at: int, line: int) -> tuple[Text, Text]:
+        """One line of memory, in hexadecimal and as text."""
+        shown, letters = [], Text()
+        for offset, byte in enumerate(data[at : at + line], at):
+            style = self._style(probe.source, probe.address + offset)
+            shown.append(Text(f"{byte:02x}", style=style))
+            letters.append(chr(byte) if 0x20 <= byte < 0x7F else ".", style=style)
+        return Text(" ").join(shown), letters
+
+    def _lines(self, probe: MemoryProbe, rows: int, line: int) -> list[int]:
         """Offsets of the lines to show: all, or those that changed last."""
-        every = range(0, probe.size, LINE)
+        every = range(0, probe.size, line)
         if len(every) <= rows:
             return list(every)
         chosen: dict[int, None] = {}
@@ -120,7 +125,7 @@ class WatchView:
             if isinstance(change, ByteChange) and change.source == probe.source:
                 offset = change.address - probe.address
                 if 0 <= offset < probe.size:
-                    chosen[offset // LINE * LINE] = None
+                    chosen[offset // line * line] = None
             if len(chosen) == rows:
                 break
         for at in every[:rows]:
@@ -128,11 +133,11 @@ class WatchView:
                 chosen[at] = None
         return sorted(chosen)
 
-    def _link(self, probe: LinkProbe, state: Any, rows: int) -> Table:
+    def _link(self, probe: LinkProbe, state: Any) -> PlainTable:
         fields = probe.fields(state)
         guests = list(dict.fromkeys(source for source, _ in fields))
-        table = _plain_table("", *guests)
-        for label, cells in itertools.islice(_link_rows(fields, guests), rows):
+        table = plain_table("", *guests, last_folds=False)
+        for label, cells in _link_rows(fields, guests):
             texts = []
             for guest, cell in zip(guests, cells, strict=True):
                 styles = [self._style(guest, name) for name in cell]
@@ -149,9 +154,15 @@ class ChangeTable:
         self.changes = changes
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        table = _plain_table("TIME", "GUEST", "WHERE", "OLD", "NEW")
-        for column in table.columns[3:]:
-            column.overflow = "ellipsis"
+        yield self._table()
+
+    def latest(self, screen: Screen) -> Iterator[Text]:
+        """As many of the last ones as the screen still holds."""
+        title, *rows = self._table().blocks(screen.width)
+        return screen.last(title, rows)
+
+    def _table(self) -> PlainTable:
+        table = plain_table("TIME", "GUEST", "WHERE", "OLD", "NEW", last_folds=False)
         for sample, change in self.changes:
             table.add_row(
                 wall_time(sample.wall).partition(" ")[2],
@@ -160,7 +171,15 @@ class ChangeTable:
                 old_text(change),
                 new_text(change),
             )
-        yield table
+        return table
+
+
+def _bytes_beside(columns: int) -> int:
+    """How many bytes fit beside their address, in hexadecimal and as text: 1 to `LINE`."""
+    line = LINE
+    while line > 1 and 2 + 3 * line - 1 + 2 + line > columns:
+        line //= 2
+    return line
 
 
 def _link_rows(
@@ -193,10 +212,3 @@ def _tells_use(field: str) -> bool:
 
 def _peers(fields: Mapping[FieldKey, FieldValue], guest: str) -> list[str]:
     return [name for source, name in fields if source == guest and name.startswith("link.to.")]
-
-
-def _plain_table(*titles: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for title in titles:
-        table.add_column(title, no_wrap=True, overflow="ellipsis")
-    return table

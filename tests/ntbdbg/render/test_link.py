@@ -212,6 +212,39 @@ def test_live_view_fits_any_terminal(tmp_path) -> None:
     assert "doorbell.status" in picture
 
 
+def test_live_view_cuts_no_value_short(tmp_path) -> None:
+    path = FakeSwitch(6).save(tmp_path / "page")
+    names = {number: f"guest{number}" for number in range(6)}
+    probes = [
+        MemoryProbe("guest0", BufferMemory(bytes(64)), 0, 64),
+        LinkProbe(PageFile(path), names),
+    ]
+    view = WatchView("watch, Ctrl-C ends it", probes)
+    old, new = bytes(range(0x50, 0x60)), bytes(range(0xA0, 0xB0))
+    changes = [ByteChange("guest0", 0x10, old, new)]
+    view.update(sample(1, *changes), [probe.read() for probe in probes], WatchStats(2, 1, 1.0, 0.5))
+    for width in (40, 80):
+        picture = shown(view, width, 200)
+        assert "…" not in picture
+        words = " ".join(picture.split())
+        assert old.hex(" ") in words
+        assert new.hex(" ") in words
+        assert "link to peers" in words
+        assert all(f"guest{number}" in words for number in range(6))
+        assert "1 changes" in words
+
+
+def test_live_view_keeps_the_latest_changes(tmp_path) -> None:
+    probe = MemoryProbe("qemu1", BufferMemory(bytes(64)), 0, 64)
+    view = WatchView("watch", [probe])
+    changes = [ByteChange("qemu1", 2 * i, bytes(16), bytes([i] * 16)) for i in range(30)]
+    view.update(sample(1, *changes), [bytes(64)], WatchStats(2, 30, 1.0, 0.5))
+    lines = shown(view, 60, 24).splitlines()
+    assert len(lines) <= 24
+    assert lines[-1] == f"    new {bytes([29] * 16).hex(' ')}"
+    assert any(line.startswith("TIME") for line in lines)
+
+
 def test_live_view_shows_the_windows_in_use(tmp_path) -> None:
     switch = FakeSwitch(3, barsetup=(*BARSETUP[:4], BAR4_LUT12_32M, 0))
     switch.link_up()
