@@ -308,13 +308,18 @@ class Lab:
         if name in places.BARE_NAMES and not self._image:
             path = os.path.join(places.BARE_FOLDER, name)
             return self._open_bare(name, path, owners=believed())
+        raise self._no_guest(name)
+
+    def _no_guest(self, name: str) -> TargetError:
+        """Where no manifest lists the guests: a dump is of one, else bare RAM files count."""
         known = ", ".join(self.names)
-        raise TargetError(
-            f"no guest {name!r}: no lab runs"
-            + (f", RAM files there are for {known}" if known else ""),
-            hint=f"for the file of that name write ./{name}"
-            if os.path.lexists(name)
-            else f"{places.START_ONE}, or give the path of a RAM file",
+        hint = f"for the file of that name write ./{name}" if os.path.lexists(name) else None
+        if self._image:
+            found = f"no guest {name!r}: {self._image} is of one guest"
+            return TargetError(found, hint=hint or f"it is called {known}")
+        files = f", RAM files there are for {known}" if known else ""
+        return TargetError(
+            f"no guest {name!r}: no lab runs{files}", hint=hint or places.NO_LAB_HINT
         )
 
     def _record(self, name: str) -> GuestRecord:
@@ -362,7 +367,7 @@ class Lab:
         if os.sep not in name and not os.path.lexists(path):
             raise TargetError(
                 f"no guest {name!r}: no lab runs and there is no RAM file {path}",
-                hint=f"{places.START_ONE}, or give the path of a RAM file",
+                hint=places.NO_LAB_HINT,
             )
         file = CheckedFile(path, name, "RAM file", owners=owners)
         forced = bool(self._machine or self._segments)

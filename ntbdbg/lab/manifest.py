@@ -249,7 +249,7 @@ class Manifest(Record):
     def from_json(cls, data: object, *, path: PathLike = FILE_NAME) -> Manifest:
         """Check and convert parsed JSON; raises FormatError naming the bad field."""
         if not isinstance(data, dict):
-            raise FormatError(path, None, "is not a JSON object", hint=_REWRITE)
+            raise _broken(path, "is not a JSON object")
         schema = data.get("schema")
         if schema != SCHEMA:
             raise FormatError(
@@ -305,12 +305,7 @@ class Manifest(Record):
                 f"{os.fspath(path)}: {error.strerror}", hint="give a run.json that you may read"
             ) from error
         except (ValueError, RecursionError) as error:
-            raise FormatError(
-                path,
-                getattr(error, "pos", None),
-                f"is not JSON: {error}",
-                hint="'python3 run vms' writes a new one",
-            ) from error
+            raise _broken(path, f"is not JSON: {error}", getattr(error, "pos", None)) from error
         manifest = cls.from_json(data, path=path)
         if manifest.capture is not None:
             raise NoLabError(path)
@@ -386,12 +381,12 @@ def _convert(kind: str, value: Any, where: str, path: PathLike) -> Any:
         return None if value is None else _convert(kind[:-7], value, where, path)
     if kind.startswith("tuple["):
         if not isinstance(value, list | tuple):
-            raise FormatError(path, None, f"{where} should be a list", hint=_REWRITE)
+            raise _broken(path, f"{where} should be a list")
         item = kind[len("tuple[") : -len(", ...]")]
         return tuple(_convert(item, v, f"{where}[{i}]", path) for i, v in enumerate(value))
     if kind == "dict[str, int]":
         if not isinstance(value, dict):
-            raise FormatError(path, None, f"{where} should be an object", hint=_REWRITE)
+            raise _broken(path, f"{where} should be an object")
         return {name: _convert("int", v, f"{where}.{name}", path) for name, v in value.items()}
     scalar: type | None = _SCALARS.get(kind)
     if scalar is None:
@@ -400,26 +395,35 @@ def _convert(kind: str, value: Any, where: str, path: PathLike) -> Any:
         return float(value)
     if type(value) is not scalar:
         reason = f"{where} should be of type {kind}, it is {value!r:.60}"
-        raise FormatError(path, None, reason, hint=_REWRITE)
+        raise _broken(path, reason)
     if isinstance(value, int) and value < 0 and not where.endswith("code"):
-        raise FormatError(path, None, f"{where} is negative: {value}", hint=_REWRITE)
+        raise _broken(path, f"{where} is negative: {value}")
     return value
 
 
 def _convert_record(kind: type[Record], value: Any, where: str, path: PathLike) -> Any:
     if not isinstance(value, dict):
         reason = f"{where or 'the manifest'} should be an object"
-        raise FormatError(path, None, reason, hint=_REWRITE)
+        raise _broken(path, reason)
     converted = {}
     for field, annotation in kind.__annotations__.items():
         name = f"{where}.{field}" if where else field
         if field in value:
             converted[field] = _convert(annotation, value[field], name, path)
         elif field not in kind.defaults:
-            raise FormatError(path, None, f"{name} is missing", hint=_REWRITE)
+            raise _broken(path, f"{name} is missing")
     # Fields we do not know are later additions of the same schema: ignored on purpose.
     return kind(**converted)
 
 
 _SCALARS = {"int": int, "str": str, "float": float, "bool": bool}
-_REWRITE = "it is broken: 'python3 run stop' and start the lab again"
+
+
+def _broken(path: PathLike, reason: str, offset: int | None = None) -> FormatError:
+    """The launcher is named as the way on where it writes its own files, and nowhere else."""
+    root = os.path.dirname(os.path.dirname(os.path.abspath(path)))
+    if root == os.path.abspath(_runtime_root()):
+        hint = "'python3 run stop' clears a broken lab away, 'python3 run vms' starts a new one"
+    else:
+        hint = "take another copy, or have it written anew"
+    return FormatError(path, offset, reason, hint=hint)

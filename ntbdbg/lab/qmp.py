@@ -281,7 +281,7 @@ class Qmp:
     def _foreign(self, why: str) -> QmpError:
         return QmpError(
             f"{self.who}: QEMU's monitor {self.path}: {why}, so nothing is said to it",
-            hint="'python3 run status' shows the guests of this user",
+            hint="the user whose QEMU it is, or root, may ask it",
         )
 
     def _dead(self, reason: str) -> QmpError:

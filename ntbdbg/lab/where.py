@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 FROM_VARIABLE = "NTBDBG_FROM"
 BARE_FOLDER = "/dev/shm"
 BARE_NAMES = ("qemu", "qemu1", "qemu2")
-START_ONE = "start one: python3 run vms --qemu-map-ram-to-shm"
+NO_LAB_HINT = "start one ('python3 run vms'), or give the path of a guest's RAM file or dump"
+"""Where no lab is: the launcher is one way to a guest, not the only one."""
 
 
 class Found(NamedTuple):

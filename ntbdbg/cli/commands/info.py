@@ -37,7 +37,7 @@ def command(app: AppContext, target: str | None) -> None:
     lab = app.lab
     if not lab.names:
         files = ", ".join(f"{where.BARE_FOLDER}/{name}" for name in where.BARE_NAMES)
-        raise TargetError(f"no lab runs, and there is no RAM file {files}", hint=where.START_ONE)
+        raise TargetError(f"no lab runs, and there is no RAM file {files}", hint=where.NO_LAB_HINT)
     summary = summarize(lab)
     from ntbdbg.render.summary import LabView, summary_facts
 

@@ -368,7 +368,8 @@ def test_info_where_there_is_nothing(
     assert main(["info"]) == 3
     assert capsys.readouterr().err == (
         f"ntbdbg: no lab runs, and there is no RAM file {tmp_path}/qemu, {tmp_path}/qemu1, "
-        f"{tmp_path}/qemu2; start one: python3 run vms --qemu-map-ram-to-shm\n"
+        f"{tmp_path}/qemu2; start one ('python3 run vms'), or give the path of a guest's RAM file "
+        "or dump\n"
     )
 
 

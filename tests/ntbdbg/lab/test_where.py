@@ -115,8 +115,19 @@ def test_a_broken_manifest_is_skipped_if_another_lab_is_there(
     assert found.path == str(good.path)
     assert found.notes[0].startswith(f"skipped {broken.path}")
     good.path.unlink()
-    with pytest.raises(FormatError, match="is not JSON"):
+    with pytest.raises(FormatError, match="is not JSON") as caught:
         find()
+    assert "'python3 run stop' clears a broken lab away" in caught.value.hint
+
+
+def test_advice_about_a_broken_manifest_elsewhere_names_no_launcher(tmp_path: Path) -> None:
+    for text in ("{", "[]", '{"schema": 1}'):
+        path = tmp_path / "run.json"
+        path.write_text(text)
+        path.chmod(0o600)
+        with pytest.raises(FormatError) as caught:
+            find(str(path))
+        assert caught.value.hint == "take another copy, or have it written anew"
 
 
 @pytest.mark.parametrize(
@@ -201,6 +212,14 @@ def test_bare_ram_files_are_guests(make: Callable[..., FakeLab]) -> None:
         )
         with pytest.raises(TargetError, match="no lab runs, RAM files there are for qemu1"):
             lab.guest("vm7")
+
+
+def test_a_guest_that_a_dump_is_not_of(tmp_path: Path) -> None:
+    path = tmp_path / "old.ram"
+    path.write_bytes(bytes(MIB))
+    with ntbdbg.open(str(path)) as lab, pytest.raises(TargetError) as caught:
+        lab.guest("qemu1")
+    assert str(caught.value) == f"no guest 'qemu1': {path} is of one guest; it is called old"
 
 
 @pytest.mark.parametrize(("machine", "address"), [("q35", 0x80000000), ("pc", 0xC0000000)])
