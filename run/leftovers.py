@@ -125,22 +125,35 @@ def _end_guests(paths: LabPaths, guests: dict[str, list[ProcessRef]], hurry: Hur
         _end_softly(paths, guests, hurry)
     for name, found in guests.items():
         _signal(found, signal.SIGKILL, recogniser(paths, name))
-    left = [process for found in guests.values() for process in found]
+    left = _all(guests)
     if not _gone(left, QUIT, lambda: False):
         pids = ", ".join(str(process.pid) for process in left if process.is_alive())
         raise RunError(f"processes that do not die: {pids}", hint="look for what blocks them")
 
 
 def _end_softly(paths: LabPaths, guests: dict[str, list[ProcessRef]], hurry: Hurry) -> None:
-    """Power button, then `quit`; who does not hear the one is not asked the other."""
+    """Power button, then `quit`; who does not hear the one is not asked the other.
+
+    A guest that cannot feel the button is asked to quit at once: nobody waits for it.
+    """
     patience = {name: _press_power_button(paths, name) for name in guests}
     hearing = {name: found for name, found in guests.items() if patience[name] is not None}
-    processes_left = [process for found in hearing.values() for process in found]
-    _gone(processes_left, max(seconds or 0.0 for seconds in patience.values()), hurry)
-    for name, found in hearing.items():
+    feeling = {name: found for name, found in hearing.items() if patience[name]}
+    _quit(paths, {n: found for n, found in hearing.items() if n not in feeling}, hurry)
+    _gone(_all(feeling), max((patience[n] or 0.0 for n in feeling), default=0.0), hurry)
+    _quit(paths, feeling, hurry)
+    _gone(_all(hearing), QUIT, hurry)
+
+
+def _quit(paths: LabPaths, guests: dict[str, list[ProcessRef]], hurry: Hurry) -> None:
+    """Ask those QEMUs that still run to end."""
+    for name, found in guests.items():
         if any(process.is_alive() for process in found) and not hurry():
             _ask(paths, name, "quit")
-    _gone(processes_left, QUIT, hurry)
+
+
+def _all(guests: dict[str, list[ProcessRef]]) -> list[ProcessRef]:
+    return [process for found in guests.values() for process in found]
 
 
 def _press_power_button(paths: LabPaths, name: str) -> float | None:
