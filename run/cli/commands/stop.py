@@ -11,13 +11,20 @@ from run.errors import UsageError
 
 
 @click.command("stop")
+@click.argument("words", nargs=-1, metavar="")
 @click.option("--name", metavar="LAB", help="The lab; default: the only one there is.")
 @click.option("--all", "everything", is_flag=True, help="All labs of this user.")
 @click.option(
     "--keep-ram/--no-keep-ram", default=None, help="RAM files stay; default: as the start said."
 )
 @click.option("--quiet", is_flag=True, help="Say nothing if there is nothing to stop.")
-def command(name: str | None, everything: bool, keep_ram: bool | None, quiet: bool) -> int:
+def command(
+    words: tuple[str, ...],
+    name: str | None,
+    everything: bool,
+    keep_ram: bool | None,
+    quiet: bool,
+) -> int:
     """Stop a lab and clean up after it.
 
     Guests are asked to power down, then ended. Their processes, sockets and RAM files go; logs
@@ -38,6 +45,11 @@ def command(name: str | None, everything: bool, keep_ram: bool | None, quiet: bo
     def say(words: str) -> None:
         click.echo(words, err=True)
 
+    if words:
+        raise UsageError(
+            f"stop ends a whole lab; {words[0]!r:.40} is none of its options",
+            hint="a lab is named by --name; one guest powers down by 'python3 run ssh N poweroff'",
+        )
     if name is not None and everything:
         raise UsageError("--name and --all exclude each other")
     stopped = [stop(lab, keep_ram=keep_ram, say=say) for lab in _which(name, everything)]
