@@ -53,10 +53,12 @@ def run(code: str, names: dict[str, Any]) -> ExitStatus:
         exec(compile(code, "<shell>", "exec"), names)
     except NtbdbgError:
         raise
-    except Exception:
+    except Exception as error:
         import traceback
 
-        traceback.print_exc()
+        own, error.__traceback__ = error.__traceback__, None
+        frames = own.tb_next if own else None  # the first one is this function
+        traceback.print_exception(error.with_traceback(frames))
         return ExitStatus.DIFFERENT
     return ExitStatus.OK
 

@@ -39,8 +39,15 @@ def test_errors_in_the_code_end_as_elsewhere(lab: FakeLab, ntbdbg: Run) -> None:
     assert done.returncode == 7
     done = ntbdbg("shell", "-c", "1/0")
     assert done.returncode == 1
-    assert "ZeroDivisionError" in done.stderr
-    assert "bug of ntbdbg" not in done.stderr
+    assert done.stderr.splitlines() == [
+        "Traceback (most recent call last):",
+        '  File "<shell>", line 1, in <module>',
+        "ZeroDivisionError: division by zero",
+    ]
+    done = ntbdbg("shell", "-c", "x = ")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0] == '  File "<shell>", line 1'
+    assert "SyntaxError" in done.stderr
 
 
 def test_a_guest_that_cannot_be_opened_is_left_out(lab: FakeLab, ntbdbg: Run) -> None:
