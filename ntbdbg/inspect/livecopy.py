@@ -21,6 +21,7 @@ from ntbdbg.errors import TargetError
 from ntbdbg.inspect.diff import BLOCK, unequal_pages
 from ntbdbg.inspect.rawbytes import Pinned, memcmp
 from ntbdbg.inspect.workers import in_workers, other_threads, usable_workers
+from ntbdbg.memory.newfile import unwritten
 
 if TYPE_CHECKING:
     from ntbdbg.memory.ramfile import RamFile
@@ -211,7 +212,7 @@ class LiveCopy:
         source.check_backing()  # writing from a mapping that was truncated fails as well
         return TargetError(
             f"the copy of {source.name} cannot be written: {error.strerror}",
-            hint="make room there, or capture to another place",
+            hint=unwritten(error),
         )
 
 

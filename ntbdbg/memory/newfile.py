@@ -112,6 +112,16 @@ class NewFile:
         try:
             yield
         except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            hint = "make room" if full else "is the folder there, and yours to write to?"
+            hint = unwritten(error)
             raise TargetError(f"cannot write {self.path}: {error.strerror}", hint=hint) from error
+
+
+def unwritten(error: OSError) -> str:
+    """What to do next where a file could not be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "make room there, or write to another place"
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return "make its folder first, or write to another place"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "write to a folder that is yours to write to"
+    return "write to another place"

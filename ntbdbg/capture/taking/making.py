@@ -19,6 +19,7 @@ from ntbdbg.errors import TargetError, UsageError
 from ntbdbg.lab.address import CAPTURE_SUFFIX
 from ntbdbg.lab.freeze import undisturbed
 from ntbdbg.memory.file import sync
+from ntbdbg.memory.newfile import unwritten
 from ntbdbg.memory.number import PAGE
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ class Making:
         where = error.filename if isinstance(error.filename, str) else self._parent
         return TargetError(
             f"the capture {self.path} was not made: {where}: {error.strerror}",
-            hint="make room there, or capture to another place",
+            hint=unwritten(error),
         )
 
 

@@ -149,7 +149,7 @@ def test_a_copy_that_cannot_be_written_is_an_error(
             copy.update()
         assert str(caught.value) == (
             "the copy of ram0 cannot be written: No space left on device; "
-            "make room there, or capture to another place"
+            "make room there, or write to another place"
         )
     assert children() == before
 

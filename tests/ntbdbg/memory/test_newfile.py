@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ntbdbg.errors import TargetError, UsageError
-from ntbdbg.memory.newfile import NewFile
+from ntbdbg.memory.newfile import NewFile, unwritten
 
 
 @pytest.fixture(params=["without a name", "with one"])
@@ -80,13 +80,26 @@ def test_a_link_is_followed(folder: Path) -> None:
 
 
 def test_a_folder_that_is_none(folder: Path) -> None:
-    with pytest.raises(TargetError, match=r"cannot write .*is the folder there"):
+    with pytest.raises(TargetError, match=r"cannot write .*make its folder first"):
         NewFile(str(folder / "none" / "x"))
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "make room there"),
+        (errno.ENOTDIR, "make its folder first"),
+        (errno.EROFS, "write to a folder that is yours"),
+        (errno.EIO, "write to another place"),
+    ],
+)
+def test_what_to_do_next(number: int, words: str) -> None:
+    assert unwritten(OSError(number, os.strerror(number))).startswith(words)
 
 
 KILLED = """
 import os, signal, sys
-from ntbdbg.memory.newfile import NewFile
+from ntbdbg.memory.newfile import NewFile, unwritten
 with NewFile(sys.argv[1]) as file:
     file.write(0, b"half")
     os.kill(os.getpid(), signal.SIGKILL)
