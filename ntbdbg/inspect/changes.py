@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ntbdbg.inspect.diff import PAGE, PageDiff
@@ -141,8 +141,3 @@ class LinkProbe:
             link = decode_page(data, self._page.name, alive=dict(enumerate(alive)) or None)
             self._decoded = (state, link_fields(link, self._names))
         return self._decoded[1]
-
-
-def total_size(probes: Sequence[Probe]) -> int:
-    """Bytes of guest memory that one sample of all probes copies."""
-    return sum(probe.size for probe in probes if isinstance(probe, MemoryProbe))

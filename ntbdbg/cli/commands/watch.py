@@ -14,7 +14,7 @@ from ntbdbg.cli.options import lab_command
 from ntbdbg.cli.params import Finite, Parsed
 from ntbdbg.cli.status import ExitStatus
 from ntbdbg.errors import UsageError
-from ntbdbg.inspect.changes import LinkProbe, MemoryProbe, Probe, total_size
+from ntbdbg.inspect.changes import LinkProbe, MemoryProbe, Probe
 from ntbdbg.inspect.until import Until
 from ntbdbg.inspect.watch import Ended, Watcher
 from ntbdbg.memory.number import format_size, parse_size
@@ -117,11 +117,6 @@ def _probes(
     app: AppContext, words: tuple[str, ...], width: int, link: bool, page: str | None
 ) -> list[Probe]:
     probes: list[Probe] = list(_memory_probes(app, words, width)) if words else []
-    if total_size(probes) > MAX_SIZE:
-        raise UsageError(
-            f"{format_size(total_size(probes))} are too much to watch",
-            hint=f"{format_size(MAX_SIZE)} at most; 'ntbdbg diff' compares whole guests",
-        )
     if link and page is None:
         app.lab.refuse_capture("watched")
     if link or page:
@@ -135,11 +130,17 @@ def _memory_probes(app: AppContext, words: tuple[str, ...], width: int) -> list[
     target, places = split_target(app, words, needed=1)
     if not places:
         raise UsageError(f"what of {target} is to be watched?", hint="give an ADDR after TARGET")
+    sizes = [parse_size(word) for word in places[1::2]]
+    sizes += [DEFAULT_LENGTH] * (len(places) % 2)
+    if sum(sizes) > MAX_SIZE:
+        raise UsageError(
+            f"{format_size(sum(sizes))} are too much to watch at once",
+            hint=f"{format_size(MAX_SIZE)} at most; 'ntbdbg diff' compares whole guests",
+        )
     guest = app.guest(target)
     found = []
-    for at in range(0, len(places), 2):
-        size = parse_size(places[at + 1]) if at + 1 < len(places) else DEFAULT_LENGTH
-        place = guest.resolve(places[at], size)
+    for address, size in zip(places[::2], sizes, strict=True):
+        place = guest.resolve(address, size)
         place.guest.lab.refuse_capture("watched")
         app.note_place(place, size)
         probe = MemoryProbe(place.guest.name, place.memory, place.address, size, width=width)
