@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import UsageError
-from ntbdbg.inspect.diff import Span, common_spans
+from ntbdbg.inspect.diff import Span, common_ram, common_spans
 from ntbdbg.lab.address import AddressExpr, split_capture
 from ntbdbg.lab.capturelabs import in_capture, is_bare_capture, split_operand
 from ntbdbg.lab.where import is_missing, missing
@@ -51,11 +51,15 @@ class Side(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Two memories and what of them is compared."""
+    """Two memories and what of them is compared.
+
+    :ivar wanted: bytes that were meant; `spans` lack what is known to be unreadable
+    """
 
     a: Side
     b: Side
     spans: tuple[Span, ...]
+    wanted: int
 
 
 def compare_operands(
@@ -81,7 +85,7 @@ def compare_operands(
     a, b = (side._replace(spot=side.spot or 0) for side in sides)
     assert a.spot is not None
     assert b.spot is not None
-    return Comparison(a, b, (Span(a.spot, b.spot, size),))
+    return Comparison(a, b, (Span(a.spot, b.spot, size),), size)
 
 
 def _like(word: str, other: str) -> str:
@@ -193,9 +197,10 @@ def _whole(app: AppContext, first: str, second: str, length: int | None) -> Comp
         Side(name, mine.memory if mine else _image(app, name, other), guest=mine)
         for name, mine, other in zip(names, guests, reversed(guests), strict=True)
     ]
-    spans = common_spans(sides[0].memory, sides[1].memory)
+    memories = sides[0].memory, sides[1].memory
+    spans = common_spans(*memories)
     _note_uncommon(app, sides, sum(span.size for span in spans))
-    return Comparison(sides[0], sides[1], spans)
+    return Comparison(sides[0], sides[1], spans, common_ram(*memories))
 
 
 def _image(app: AppContext, path: str, other: Guest | None) -> PhysicalMemory:

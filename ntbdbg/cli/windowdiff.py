@@ -41,7 +41,7 @@ def compare_windows(app: AppContext, first: str, second: str | None) -> Comparis
     common = sum(span.size for span in spans)
     if common < mine.size or common < sum(size for _, size, _ in b_pieces):
         app.note(f"compared are the {format_size(common)} that both sides have")
-    return Comparison(a, b, spans)
+    return Comparison(a, b, spans, common)
 
 
 def _parse(app: AppContext, text: str) -> tuple[Guest, Window]:

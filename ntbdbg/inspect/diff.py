@@ -145,6 +145,7 @@ class DiffSummary:
     """What a comparison came to so far.
 
     :ivar compared: bytes that were compared, holes included
+    :ivar unread: bytes that were to be, and that one side or the other could not give
     :ivar pages: pages with a difference
     :ivar different: bytes that differ
     :ivar first: address in the first memory of the first one, None while there is none
@@ -152,10 +153,18 @@ class DiffSummary:
     """
 
     compared: int = 0
+    unread: int = 0
     pages: int = 0
     different: int = 0
     first: int | None = None
     last: int | None = None
+
+    @property
+    def identical(self) -> bool | None:
+        """None where no difference was seen and not all could be looked at."""
+        if self.different:
+            return False
+        return None if self.unread else True
 
     def add(self, page: PageDiff) -> None:
         """Take `page` into account."""
@@ -244,6 +253,11 @@ def common_spans(a: PhysicalMemory, b: PhysicalMemory) -> tuple[Span, ...]:
     return tuple(
         Span(part.start, part.start, part.size) for part in overlaps(a.readable(), b.readable())
     )
+
+
+def common_ram(a: PhysicalMemory, b: PhysicalMemory) -> int:
+    """Bytes of RAM that both have at the same addresses, whether they can be read or not."""
+    return sum(part.size for part in overlaps(iter(a.segments.runs()), iter(b.segments.runs())))
 
 
 Parts = Callable[[AddressRange], Iterator[AddressRange]]

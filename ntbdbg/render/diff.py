@@ -122,8 +122,13 @@ def _colored(data: bytes, mixed: bytes) -> str:
 
 def summary_line(summary: DiffSummary, a: str, b: str) -> str:
     """What it came to, in words."""
-    if not summary.different:
+    if summary.identical:
         return f"{a} and {b} are identical: {format_size(summary.compared)} compared"
+    if summary.identical is None:
+        return (
+            f"{a} and {b} do not differ in the {format_size(summary.compared)} compared; "
+            f"{format_size(summary.unread)} cannot be read, so nobody can say more"
+        )
     return (
         f"{a} and {b} differ: {_count(summary.different, 'byte')} on "
         f"{_count(summary.pages, 'page')} of {format_size(summary.compared)} compared, "
@@ -151,8 +156,9 @@ def summary_facts(summary: DiffSummary, a: str, b: str, listed: int) -> dict[str
     return {
         "a": a,
         "b": b,
-        "identical": not summary.different,
+        "identical": summary.identical,
         "compared": summary.compared,
+        "unread": summary.unread,
         "different": summary.different,
         "pages": summary.pages,
         "first": summary.first,

@@ -78,7 +78,7 @@ def command(
     only_summary: bool,
     quiet: bool,
 ) -> ExitStatus:
-    """Compare A with B: exit 0 if they are the same, 1 if not.
+    """Compare A with B: exit 0 if they are the same, 1 if not, 4 if nobody can say.
 
     A and B are guests, places in them (qemu1:0x1000, qemu1:mw0+64), or files (./FILE,
     FILE:OFFSET). Whole guests are compared at all addresses that both have; ADDR and LEN
@@ -103,9 +103,13 @@ def command(
         listed = 0 if only_summary else _list(app, compared, labels, pages, limit, progress)
         for _ in pages:
             pass
-    summary.compared = _bytes_compared(app, compared)
+    _measure(app, compared, summary)
     _conclude(app, compared, summary, listed, only_summary)
-    return ExitStatus.DIFFERENT if summary.different else ExitStatus.OK
+    return _STATUS[summary.identical]
+
+
+_TOTALS = ("compared", "unread", "different", "pages", "last")
+_STATUS = {True: ExitStatus.OK, False: ExitStatus.DIFFERENT, None: ExitStatus.FAULT}
 
 
 def _quietly(
@@ -114,12 +118,14 @@ def _quietly(
     """Only whether there is a difference; what comes behind it is not looked at."""
     differs = next(pages, None) is not None
     if not differs:
-        summary.compared = _bytes_compared(app, compared)
+        _measure(app, compared, summary)
     if app.json:
         a, b = compared.a.name, compared.b.name
-        unknown = dict.fromkeys(("compared", "different", "pages", "last")) if differs else {}
+        unknown = (
+            dict.fromkeys(("compared", "unread", "different", "pages", "last")) if differs else {}
+        )
         app.emit("diff", summary_facts(summary, a, b, 0) | unknown)
-    return ExitStatus.DIFFERENT if differs else ExitStatus.OK
+    return ExitStatus.DIFFERENT if differs else _STATUS[summary.identical]
 
 
 def _operands(
@@ -197,8 +203,8 @@ def _emit_runs(app: AppContext, labels: PairLabels, page: PageDiff, most: int | 
     return number
 
 
-def _bytes_compared(app: AppContext, compared: Comparison) -> int:
-    """Say what was passed over; gives how much was not.
+def _measure(app: AppContext, compared: Comparison, summary: DiffSummary) -> None:
+    """Say what was passed over, and take into the summary how much was not.
 
     :raises FaultError: nothing could be compared, so nobody can say that it is identical
     """
@@ -214,7 +220,7 @@ def _bytes_compared(app: AppContext, compared: Comparison) -> int:
             "one side or the other cannot be read",
             hint="'ntbdbg dump' of either says why",
         )
-    return size
+    summary.compared, summary.unread = size, compared.wanted - size
 
 
 def _note_left_out(app: AppContext, compared: Comparison) -> None:

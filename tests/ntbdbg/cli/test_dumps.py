@@ -105,9 +105,12 @@ def test_what_a_dump_has_not_is_passed_over(ntbdbg: Run, filtered: Path, words: 
 
 def test_what_a_dump_has_not_is_not_compared(ntbdbg: Run, filtered: Path, dumps: Path) -> None:
     done = ntbdbg("diff", filtered, filtered)
-    assert done.returncode == 0
+    assert done.returncode == 4
     assert f"8 KiB of {filtered} cannot be read, and were passed over" in done.stderr
-    assert "are identical: 12 KiB compared" in done.stderr
+    assert "do not differ in the 12 KiB compared; 8 KiB cannot be read" in done.stderr
+    done = ntbdbg("diff", filtered, filtered, "0", "4K")
+    assert done.returncode == 0
+    assert "are identical: 4 KiB compared" in done.stderr
     whole = dumps / "two.kdump"
     done = ntbdbg("diff", filtered, whole, "--summary")
     assert done.returncode == 1
@@ -189,9 +192,24 @@ def test_a_search_by_workers_passes_over_damage(ntbdbg: Run, dumps: Path) -> Non
 def test_what_is_damaged_is_not_compared(ntbdbg: Run, damaged: tuple[Path, int]) -> None:
     path, lost = damaged
     done = ntbdbg("diff", path, path)
-    assert done.returncode == 0
+    assert done.returncode == 4
     assert done.stderr.count(passed_over(path, lost)) >= 1
-    assert f"are identical: {16 - 4 * lost} KiB compared" in done.stderr
+    assert f"do not differ in the {16 - 4 * lost} KiB compared; {4 * lost} KiB" in done.stderr
+    assert "identical" not in done.stderr
+
+
+@pytest.mark.parametrize("place", [[], ["0", "16K"]])
+def test_nobody_knows_whether_what_is_damaged_is_identical(
+    ntbdbg: Run, damaged: tuple[Path, int], place: list[str]
+) -> None:
+    path, lost = damaged
+    done = ntbdbg("diff", path, path, *place, "-q")
+    assert (done.returncode, done.stdout) == (4, "")
+    done = ntbdbg("diff", path, path, *place, "--json")
+    assert done.returncode == 4
+    found = json.loads(done.stdout)
+    assert (found["identical"], found["different"]) == (None, 0)
+    assert (found["compared"], found["unread"]) == ((16 - 4 * lost) << 10, 4 * lost << 10)
 
 
 @pytest.mark.parametrize("how", [[], ["--summary"], ["-q"], ["--json"]])
