@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """``python3 run COMMAND``: prepares the checkout's .venv and continues inside it.
 
-This file and `run.bootstrap` use the standard library only. This one is plain enough for any
-Python, so that an old one gets to the sentence that says what is wrong.
+This file, `run.bootstrap` and `run.forroot` use the standard library only. This one is plain
+enough for any Python, so that an old one gets to the sentence that says what is wrong.
 """
 
 import os

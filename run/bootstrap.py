@@ -18,6 +18,8 @@ import zlib
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from run.forroot import for_root
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -180,15 +182,6 @@ def _install_venv_package(may_install: bool) -> None:
             "call the launcher with the system's own /usr/bin/python3",
             EXIT_HOST,
         )
-
-
-def for_root(*commands: str) -> str:
-    """What a user types to have all `commands` done by root; a bare Debian has no sudo."""
-    if os.geteuid() == 0:
-        return " && ".join(commands)
-    if shutil.which("sudo"):
-        return " && ".join(f"sudo {command}" for command in commands)
-    return f"su -c '{' && '.join(commands)}'"
 
 
 def _install_project() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from run import bootstrap
+from run import bootstrap, forroot
 
 MAIN = Path(bootstrap.__file__).with_name("__main__.py")
 
@@ -233,7 +233,7 @@ def test_the_entry_parses_on_any_python() -> None:
 
 def test_the_bootstrap_uses_the_standard_library_only() -> None:
     allowed = {*sys.stdlib_module_names, "run"}
-    for path in (MAIN, Path(bootstrap.__file__)):
+    for path in (MAIN, Path(bootstrap.__file__), Path(forroot.__file__)):
         for node in ast.walk(ast.parse(path.read_text())):
             names = []
             if isinstance(node, ast.Import):
