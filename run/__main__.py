@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """``python3 run COMMAND``: prepares the checkout's .venv and continues inside it.
 
-This file, `run.bootstrap` and `run.forroot` use the standard library only. This one is plain
+This file, `run.bootstrap` and `run.base.forroot` use the standard library only. This one is plain
 enough for any Python, so that an old one gets to the sentence that says what is wrong.
 """
 

@@ -12,7 +12,7 @@ import itertools
 from dataclasses import dataclass
 
 from run.artifacts import GuestImage, QemuInstall
-from run.errors import UsageError
+from run.base.errors import UsageError
 from run.options import DEFAULT_GUESTS, Extra, LaunchOptions, split
 from run.plan import GuestPlan, LabPaths
 

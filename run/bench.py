@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from run.config import CHECKOUT
-from run.errors import UsageError
+from run.base.config import CHECKOUT
+from run.base.errors import UsageError
 
 FOLDER = CHECKOUT / "tests" / "bench"
 _PREFIX = "bench_"

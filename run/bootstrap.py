@@ -18,7 +18,7 @@ import zlib
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from run.forroot import for_root
+from run.base.forroot import for_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from run.artifacts import GuestImage, QemuInstall
-from run.config import DEFAULT_FLAVOUR, FLAVOURS, Paths
+from run.base.config import DEFAULT_FLAVOUR, FLAVOURS, Paths
+from run.base.locks import exclusive
 from run.host.install import Policy, require
-from run.locks import exclusive
 from run.steps import Steps
 
 #: what can be built, in the order in which it is

@@ -12,7 +12,7 @@ import termios
 import tty
 from collections.abc import Callable, Iterator
 
-from run.errors import RunError
+from run.base.errors import RunError
 
 #: Ctrl-], as in telnet
 ESCAPE = b"\x1d"

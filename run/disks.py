@@ -13,7 +13,7 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-from run.errors import HostError, RunError
+from run.base.errors import HostError, RunError
 from run.plan import LabPaths
 
 

@@ -16,10 +16,10 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from run.config import cache_dir
-from run.errors import RunError
+from run.base.config import cache_dir
+from run.base.errors import RunError
+from run.base.locks import exclusive
 from run.guest import cpio
-from run.locks import exclusive
 
 #: where the guest's server looks for its key
 IN_GUEST = Path("etc/dropbear/host_key")

@@ -21,9 +21,9 @@ from pathlib import Path
 from ntbdbg.lab.manifest import Manifest, ProcessRef
 from run import disks, hostkey, leftovers, ports, ram, ssh
 from run.argv import Build, own_words, qemu_argv, server_argv
-from run.deadline import Deadline
-from run.errors import RunError
-from run.interrupts import Interrupted
+from run.base.deadline import Deadline
+from run.base.errors import RunError
+from run.base.interrupts import Interrupted
 from run.labname import take_lock
 from run.ledger import Ledger
 from run.machine import Machine

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from ntbdbg.errors import UntrustedError
 from ntbdbg.lab import trust
 from ntbdbg.lab.manifest import ProcessRef
-from run.errors import RunError
+from run.base.errors import RunError
 from run.lockholder import lock_holder
 from run.plan import LabPaths
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from ntbdbg.errors import NtbdbgError, TargetError, UntrustedError
 from ntbdbg.lab import trust
 from ntbdbg.lab.manifest import DEFAULT_LAB, GuestRecord, Manifest, find_labs, lab_dir, runtime_root
-from run.errors import RunError, UsageError
+from run.base.errors import RunError, UsageError
 from run.lab import lab_paths
 from run.labname import is_there
 from run.plan import LabPaths

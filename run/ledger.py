@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ntbdbg.lab.manifest import GuestRecord, LinkRecord, Manifest
-from run.errors import RunError
+from run.base.errors import RunError
 from run.machine import Machine
 
 

@@ -18,10 +18,11 @@ from contextlib import suppress
 from ntbdbg.errors import NtbdbgError, QmpError
 from ntbdbg.lab.manifest import Manifest, ProcessRef
 from ntbdbg.lab.qmp import Qmp
-from run import disks, processes, ram
+from run import disks, ram
 from run.argv import qmp_chardev
-from run.deadline import Deadline
-from run.errors import HostError, RunError
+from run.base import processes
+from run.base.deadline import Deadline
+from run.base.errors import HostError, RunError
 from run.options import MOST_GUESTS
 from run.plan import SHM, LabPaths, guest_names
 

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from run.errors import UsageError
+from run.base.errors import UsageError
 from run.host.kvm import MOST_PROCESSORS
 
 DEFAULT_MEMORY = 256

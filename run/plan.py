@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from run.errors import UsageError
+from run.base.errors import UsageError
 from run.options import LaunchOptions
 
 SHM = Path("/dev/shm")

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from run.errors import HostError, RunError
+from run.base.errors import HostError, RunError
 from run.plan import GuestPlan
 
 LISTEN = "0A"

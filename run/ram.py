@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from run.errors import HostError, RunError
+from run.base.errors import HostError, RunError
 
 MIB = 1 << 20
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from run.errors import RunError
+from run.base.errors import RunError
 from run.plan import LabPaths
 
 

@@ -9,8 +9,8 @@ import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 
-from run.deadline import Deadline
-from run.errors import HostError
+from run.base.deadline import Deadline
+from run.base.errors import HostError
 
 #: seconds in which a server that is up greets; QEMU itself accepts before the guest can
 GREETING = 1.0

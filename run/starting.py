@@ -7,8 +7,8 @@ import time
 
 from ntbdbg.lab.manifest import GuestRecord, Manifest
 from run import labs, ssh
-from run.deadline import Deadline
-from run.errors import RunError
+from run.base.deadline import Deadline
+from run.base.errors import RunError
 from run.lab import START, Say
 from run.labname import holder
 from run.requests import StartRequest

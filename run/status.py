@@ -12,7 +12,7 @@ from typing import Any
 from ntbdbg.errors import QmpError
 from ntbdbg.lab.manifest import GuestRecord, LinkRecord, Manifest
 from ntbdbg.lab.qmp import Qmp
-from run import processes
+from run.base import processes
 from run.machine import uptime
 
 #: last lines of an ended guest that are shown of each of its logs

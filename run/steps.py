@@ -16,8 +16,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from run.config import program_path
-from run.errors import RunError
+from run.base.config import program_path
+from run.base.errors import RunError
 
 #: lines of a failed step's log that are shown
 TAIL_LINES = 25

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ntbdbg.lab.manifest import ProcessRef
-from run import leftovers, processes
-from run.deadline import Deadline
-from run.errors import RunError
+from run import leftovers
+from run.base import processes
+from run.base.deadline import Deadline
+from run.base.errors import RunError
 from run.lab import Say, State
 from run.labname import HeldError, holder, is_there, take_lock
 from run.labs import paths_of

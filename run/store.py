@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
-from run.locks import exclusive
+from run.base.locks import exclusive
 
 #: digits of a key; 128 bits never meet by chance
 _KEY_DIGITS = 32

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO
 from xml.etree.ElementTree import ParseError
 
-from run.config import CHECKOUT
+from run.base.config import CHECKOUT
 from run.junit import Case, cases
 
 #: what is added to pytest's words: which tests

@@ -13,9 +13,9 @@ from typing import IO, Any, NoReturn
 
 from ntbdbg.errors import NtbdbgError
 from ntbdbg.lab.manifest import ProcessRef
-from run import processes
-from run.errors import RunError
-from run.interrupts import Interrupted, Interrupts
+from run.base import processes
+from run.base.errors import RunError
+from run.base.interrupts import Interrupted, Interrupts
 from run.lab import Lab, Say, State
 from run.labname import make_folder
 from run.plan import LabPaths

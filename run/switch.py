@@ -10,9 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from ntbdbg.lab.manifest import LinkRecord, ProcessRef
-from run import processes
-from run.deadline import Deadline
-from run.errors import HostError
+from run.base import processes
+from run.base.deadline import Deadline
+from run.base.errors import HostError
 from run.machine import LaunchError
 from run.plan import SHM, LabPaths
 

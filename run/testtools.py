@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from run.config import CHECKOUT
+from run.base.config import CHECKOUT
 from run.steps import Steps
 from run.store import digest
 

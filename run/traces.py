@@ -7,7 +7,7 @@ import fnmatch
 import subprocess
 from collections.abc import Sequence
 
-from run.errors import RunError, UsageError
+from run.base.errors import RunError, UsageError
 
 
 def check(qemu: str, patterns: Sequence[str]) -> None:

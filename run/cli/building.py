@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from run.base.config import DEFAULT_FLAVOUR, FLAVOURS
 from run.builds import default_jobs
-from run.config import DEFAULT_FLAVOUR, FLAVOURS
 
 F = TypeVar("F", bound=Callable[..., Any])
 

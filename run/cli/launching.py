@@ -16,12 +16,12 @@ import click
 
 from run.argv import Build
 from run.artifacts import GuestImage, MissingBuild, QemuInstall
+from run.base.config import DEFAULT_BUILD_DIR, DEFAULT_FLAVOUR, Paths
+from run.base.errors import RunError, UsageError
+from run.base.interrupts import Interrupts
 from run.cli.building import IMAGES, flavour_option, image_option
 from run.cli.params import Seconds
-from run.config import DEFAULT_BUILD_DIR, DEFAULT_FLAVOUR, Paths
-from run.errors import RunError, UsageError
 from run.host.kvm import MOST_PROCESSORS, accelerator, default_processors
-from run.interrupts import Interrupts
 from run.lab import Commands, Lab, Say, commands
 from run.labs import paths_of
 from run.options import (

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 
 import click
 
-from run.cli.spellings import translate
-from run.errors import RunError, UsageError
+from run.base.errors import RunError, UsageError
+from run.base.spellings import translate
 
 #: command name -> module that holds it as attribute `command`, and its line in --help
 COMMANDS = {

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 
-from run.errors import HostError
+from run.base.errors import HostError
 
 ENGINES = ("docker", "podman")
 

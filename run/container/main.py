@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from run.config import CHECKOUT, cache_dir
+from run.base.config import CHECKOUT, cache_dir
+from run.base.deadline import Deadline
+from run.base.errors import RunError, UsageError
 from run.container import argv, engine
 from run.container.argv import Ground
 from run.container.request import Request, parse
-from run.deadline import Deadline
-from run.errors import RunError, UsageError
 from run.host import kvm
 
 #: the rest of the way goes by the engine's own exit code

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from run.cli.spellings import translate
+from run.base.errors import UsageError
+from run.base.spellings import translate
 from run.container.engine import ENGINES
-from run.errors import UsageError
 from run.options import LaunchOptions
 
 OPTION = "--container"

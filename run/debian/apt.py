@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from functools import cmp_to_key
 from pathlib import Path
 
+from run.base.errors import RunError
+from run.base.locks import exclusive
 from run.debian.aptstate import LISTS_MAX_AGE, AptState, Suite
 from run.debian.mirror import stanzas
-from run.errors import RunError
-from run.locks import exclusive
 from run.steps import Step
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")

@@ -11,10 +11,10 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from run.base.errors import HostError
+from run.base.locks import exclusive
 from run.debian.mirror import Mirror
 from run.debian.sandbox import AS_ROOT, lent, sandbox_user
-from run.errors import HostError
-from run.locks import exclusive
 from run.steps import Step, StepError
 
 #: seconds until package lists are fetched anew

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from run.errors import HostError
+from run.base.errors import HostError
 
 #: options of a source that say how to talk to its server; the rest (keys, trust, architectures)
 #: is ours to decide

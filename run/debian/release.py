@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from run.config import Paths
+from run.base.config import Paths
+from run.base.errors import HostError
 from run.debian.apt import Apt
 from run.debian.aptstate import LISTS_MAX_AGE, Suite
 from run.debian.mirror import Mirror, find_mirror, os_release, read_sources
-from run.errors import HostError
 from run.steps import Steps
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from run.errors import RunError
+from run.base.errors import RunError
 
 #: seconds that any single command of the tour may take
 COMMAND_TIMEOUT = 60.0

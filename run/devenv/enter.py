@@ -7,12 +7,12 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from run.base.errors import HostError, RunError
 from run.devenv.git import Git
 from run.devenv.laying import folder_tree, lay
 from run.devenv.patches import from_commit
 from run.devenv.series import Series
 from run.devenv.state import BASE, DevTree, listed
-from run.errors import HostError, RunError
 from run.qemu.overlay import NOT_SOURCE
 from run.qemu.source import QemuSource, pristine
 from run.steps import Steps

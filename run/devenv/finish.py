@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from run.base.errors import RunError
 from run.devenv.git import Git
 from run.devenv.laying import folder_tree
 from run.devenv.patches import STATUS, Patch, from_commit, to_commit
 from run.devenv.series import Series
 from run.devenv.state import BASE, QEMU_SRC, DevTree, listed
 from run.devenv.writeback import write_back
-from run.errors import RunError
 from run.qemu import overlay
 from run.steps import Steps
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from run.errors import HostError, RunError
+from run.base.errors import HostError, RunError
 
 #: who makes the commits that are ours; the developer's own keep their author
 WE = "ntbdbg <ntbdbg@localhost>"

@@ -12,8 +12,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from run.base.errors import RunError
 from run.devenv.git import Git, identity
-from run.errors import RunError
 
 #: lines around a change; QEMU 10.0 and 10.2 agree on the nearest one of each place, not on three
 CONTEXT = 1

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from run.config import Paths
+from run.base.config import Paths
+from run.base.errors import RunError
+from run.base.locks import exclusive
 from run.debian.release import refresh
 from run.devenv.enter import Entered, enter
 from run.devenv.finish import Finished, finish
 from run.devenv.series import Series
 from run.devenv.state import DevTree
-from run.errors import RunError
-from run.locks import exclusive
 from run.qemu.build import OVERLAY, choose_source, sources
 from run.steps import Steps
 from run.store import Store

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from run.config import CHECKOUT
+from run.base.config import CHECKOUT
+from run.base.errors import RunError
 from run.devenv.patches import Patch, read, write
-from run.errors import RunError
 
 RECIPES = CHECKOUT / "yocto_files" / "meta-ntb" / "recipes-devtools" / "qemu"
 

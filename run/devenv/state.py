@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from run.base.errors import RunError
 from run.devenv.git import EPOCH, WE, Git, identity
-from run.errors import RunError
 
 #: QEMU's source before anything of ours
 BASE = "refs/ntbdbg/base"

@@ -7,10 +7,10 @@ import re
 import shutil
 from pathlib import Path
 
+from run.base.errors import RunError
 from run.devenv.git import Git
 from run.devenv.laying import export, overlay_tree
 from run.devenv.patches import DIFF, read, without_headings, write
-from run.errors import RunError
 from run.qemu import overlay
 from run.steps import Step
 

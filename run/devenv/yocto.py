@@ -7,7 +7,8 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
-from run.config import Paths
+from run.base.config import Paths
+from run.base.errors import RunError
 from run.devenv.enter import Entered, examine, renew
 from run.devenv.finish import Finished, finish
 from run.devenv.git import Git
@@ -15,7 +16,6 @@ from run.devenv.laying import folder_tree
 from run.devenv.patches import Patch
 from run.devenv.series import Series
 from run.devenv.state import BASE, DevTree
-from run.errors import RunError
 from run.host.install import Policy
 from run.qemu.build import OVERLAY
 from run.steps import Steps

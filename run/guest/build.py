@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from run.artifacts import GuestImage, MissingBuild
-from run.config import DEFAULT_FLAVOUR, Paths
+from run.base.config import DEFAULT_FLAVOUR, Paths
 from run.debian.apt import Apt, Package
 from run.debian.release import open_apt, refresh
 from run.guest import initramfs, kernel

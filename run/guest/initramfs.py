@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from run.errors import RunError
+from run.base.errors import RunError
 from run.guest import cpio
 from run.guest.unpack import unpack
 from run.steps import Step

@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from run.config import DEFAULT_FLAVOUR
+from run.base.config import DEFAULT_FLAVOUR
+from run.base.errors import RunError
 from run.debian.apt import Package
-from run.errors import RunError
 
 #: the release whose kernel and programs the guest runs
 SUITE = "bookworm"

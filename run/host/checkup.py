@@ -13,8 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from run.artifacts import GuestImage, MissingBuild, QemuInstall
-from run.config import Paths
-from run.forroot import for_root
+from run.base.config import Paths
+from run.base.forroot import for_root
 from run.host import kvm
 from run.host.install import mend
 from run.host.packages import NEEDS, OPTIONAL, PURPOSES, lacking

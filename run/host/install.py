@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from enum import Enum
 
-from run.errors import HostError
+from run.base.errors import HostError
 from run.host.packages import PURPOSES, Need, choose, install_argv, lacking, mend_command
 from run.steps import Step, StepError, Steps
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from run.config import program_path
-from run.forroot import for_root
+from run.base.config import program_path
+from run.base.forroot import for_root
 
 DPKG_STATUS = Path("/var/lib/dpkg/status")
 

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from run.artifacts import MissingBuild, QemuInstall
-from run.config import CHECKOUT, Paths
+from run.base.config import CHECKOUT, Paths
 from run.debian.apt import Apt
 from run.debian.release import open_apt, refresh
 from run.qemu import overlay, tools

@@ -8,9 +8,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from run.config import Paths
+from run.base.config import Paths
+from run.base.locks import exclusive
 from run.debian.apt import Apt, Package
-from run.locks import exclusive
 from run.qemu import overlay, sanitize, tools
 from run.qemu.source import SOURCES, QemuSource, pristine
 from run.steps import Steps

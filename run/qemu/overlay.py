@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from run.errors import RunError
+from run.base.errors import RunError
 from run.steps import Step
 
 #: the subfolder of an overlay that is not copied but applied

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from run.errors import RunError
+from run.base.errors import RunError
 from run.steps import Step
 
 #: what finds an access outside of an object, and what C leaves undefined, and ends QEMU then

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from run.base.errors import RunError, UsageError
 from run.debian.apt import Apt
-from run.errors import RunError, UsageError
 from run.qemu.overlay import NOT_SOURCE
 from run.steps import Step, Steps
 from run.store import Store, digest_tree

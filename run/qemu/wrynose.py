@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from run.config import Paths
+from run.base.config import Paths
+from run.base.errors import RunError
 from run.debian.release import open_apt, refresh
-from run.errors import RunError
 from run.qemu import overlay
 from run.qemu.build import OVERLAY, SUITE, make_inputs
 from run.qemu.compile import Compilation

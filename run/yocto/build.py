@@ -9,9 +9,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from run.artifacts import GuestImage, QemuInstall
-from run.config import Paths
+from run.base.config import Paths
+from run.base.locks import exclusive
 from run.host.install import Policy, require
-from run.locks import exclusive
 from run.steps import Step, Steps
 from run.yocto import host
 from run.yocto.collect import record_image, record_qemu

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from run.artifacts import GuestImage, QemuInstall
-from run.errors import RunError
+from run.base.errors import RunError
 from run.store import digest
 from run.yocto.layout import MACHINE, Layout
 

@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from run.config import CHECKOUT
-from run.errors import HostError
+from run.base.config import CHECKOUT
+from run.base.errors import HostError
 from run.steps import Steps
 
 GIB = 1 << 30

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from run.config import CHECKOUT, Paths
+from run.base.config import CHECKOUT, Paths
 
 KAS_FILE = CHECKOUT / "yocto_files" / "kas.yml"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from run import ssh
 from run.artifacts import GuestImage
-from run.config import Paths
+from run.base.config import Paths
 from run.debian.release import open_apt
 from run.guest.kernel import usable_headers
 from run.guest.packages import SUITE, resolve_kernel

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from run.artifacts import MissingBuild, QemuInstall
-from run.config import Paths
+from run.base.config import Paths
 from tests.device.deadline import eventually
 from tests.device.port import Port
 from tests.device.qtest import Build, Qemu, base_argv

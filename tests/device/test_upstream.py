@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from run.base.config import Paths, cache_dir
+from run.base.errors import RunError
 from run.builds import default_jobs
-from run.config import Paths, cache_dir
-from run.errors import RunError
 from run.qemu import overlay, sanitize, wrynose
 from run.steps import StepError, Steps
 from tests.device.qtest import Build

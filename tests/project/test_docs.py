@@ -11,8 +11,8 @@ import click
 import pytest
 
 from ntbdbg.cli.main import cli as ntbdbg_cli
+from run.base.spellings import translate
 from run.cli.main import cli as run_cli
-from run.cli.spellings import translate
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]

@@ -14,7 +14,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from run.config import CHECKOUT
+from run.base.config import CHECKOUT
 
 IMPORT_ALL = """
 import importlib, pkgutil, ntbdbg

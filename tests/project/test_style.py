@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from run.config import CHECKOUT, cache_dir
-from run.locks import exclusive
+from run.base.config import CHECKOUT, cache_dir
+from run.base.locks import exclusive
 
 #: outside the checkout, so that a fresh one does not begin anew
 CACHE = cache_dir() / "style"

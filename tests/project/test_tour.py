@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from run.config import CHECKOUT
+from run.base.config import CHECKOUT
 from tests.support import tour
 from tests.support.tour import Line
 

@@ -10,7 +10,7 @@ import pytest
 
 from run.argv import Build, escape, kernel_command_line, qemu_argv, server_argv
 from run.artifacts import GuestImage, QemuInstall
-from run.errors import UsageError
+from run.base.errors import UsageError
 from run.lab import commands
 from run.options import Extra, LaunchOptions
 from run.plan import LabPaths, forwarded_ssh_port, plan_guests, telnet_port

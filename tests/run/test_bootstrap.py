@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from run import bootstrap, forroot
+from run import bootstrap
+from run.base import forroot
 
 MAIN = Path(bootstrap.__file__).with_name("__main__.py")
 

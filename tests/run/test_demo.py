@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from run.base.errors import HostError
 from run.cli.commands import demo
 from run.cli.main import main
-from run.errors import HostError
 from run.host.install import Policy
 
 

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from run.base.errors import RunError
 from run.cli.commands import fuzz
 from run.cli.main import main
-from run.errors import RunError
 from run.qemu import sanitize
 from run.qemu.compile import Inputs
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from run.base.errors import RunError
 from run.debian.apt import Package
-from run.errors import RunError
 from run.guest import cpio, initramfs
 from run.guest.packages import PROGRAMS, resolve_kernel
 from run.steps import Step

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from run.base.config import Paths
+from run.base.errors import HostError
 from run.cli.main import main
-from run.config import Paths
-from run.errors import HostError
 from run.host import checkup, install, kvm
 from run.host.checkup import Finding, State, abilities, subject_of
 from run.host.install import Policy, require

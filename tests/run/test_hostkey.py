@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from run import hostkey
-from run.config import CHECKOUT
-from run.errors import RunError
+from run.base.config import CHECKOUT
+from run.base.errors import RunError
 from tests.support.newc import read_newc
 
 SEED, PUBLIC = bytes(range(32)), bytes(range(100, 132))

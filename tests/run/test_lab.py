@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from run.deadline import Deadline
+from run.base.deadline import Deadline
 from run.labname import holder
 from run.plan import SHM
 from tests.run.conftest import QUIET
@@ -570,7 +570,7 @@ def test_one_vm_says_what_has_no_effect(launcher):
 def test_a_failed_step_stays_failed(launcher, monkeypatch):
     from run.argv import Build
     from run.artifacts import GuestImage, QemuInstall
-    from run.errors import RunError
+    from run.base.errors import RunError
     from run.lab import Lab, State
     from run.options import Extra, LaunchOptions
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import click
 import pytest
 
+from run.base.config import CHECKOUT
+from run.base.errors import HostError, RunError, UsageError
+from run.base.spellings import translate
 from run.cli import main as module
 from run.cli.main import COMMANDS, main
-from run.cli.spellings import translate
-from run.config import CHECKOUT
-from run.errors import HostError, RunError, UsageError
 
 
 @pytest.fixture

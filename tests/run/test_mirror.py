@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from run.base.errors import HostError
 from run.debian import release
 from run.debian.apt import KEYRING
 from run.debian.aptstate import Suite
@@ -19,7 +20,6 @@ from run.debian.mirror import (
     read_sources,
     stanzas,
 )
-from run.errors import HostError
 
 ONE_LINE = """\
 # deb http://commented.example/debian bookworm main

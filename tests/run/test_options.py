@@ -8,8 +8,8 @@ import re
 import click
 import pytest
 
+from run.base.errors import UsageError
 from run.cli.launching import launch_options, parse
-from run.errors import UsageError
 from run.host.kvm import accelerator, default_processors
 from run.options import Extra, LaunchOptions, choose_memory
 

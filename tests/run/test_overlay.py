@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from run.errors import RunError
+from run.base.errors import RunError
 from run.qemu import overlay
 from run.steps import Step, StepError
 

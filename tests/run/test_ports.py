@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from run import ports
-from run.errors import RunError
+from run.base.errors import RunError
 from run.plan import GuestPlan, LabPaths
 
 PATHS = LabPaths(folder=Path("/nowhere"), uid=0)

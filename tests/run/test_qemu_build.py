@@ -13,9 +13,9 @@ from typing import cast
 import pytest
 
 from run.artifacts import QemuInstall
-from run.config import Paths
+from run.base.config import Paths
+from run.base.errors import RunError, UsageError
 from run.debian.apt import Apt, Package
-from run.errors import RunError, UsageError
 from run.qemu import build as module
 from run.qemu import compile as compile_module
 from run.qemu import tools

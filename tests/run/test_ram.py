@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from run import ram
-from run.errors import HostError, RunError
+from run.base.errors import HostError, RunError
 
 SIZE = 1 << 20
 

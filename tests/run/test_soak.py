@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from run import soak
-from run.config import CHECKOUT
+from run.base.config import CHECKOUT
 
 REPORT = """<?xml version="1.0"?><testsuites><testsuite>
 <testcase classname="tests.vm.test_faults" name="test_reboot[0]" time="2.5"/>

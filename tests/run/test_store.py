@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from run.artifacts import GuestImage, MissingBuild, QemuInstall
-from run.errors import RunError
-from run.locks import exclusive
+from run.base.errors import RunError
+from run.base.locks import exclusive
 from run.store import Store, digest, digest_tree, replace_folder
 
 CHECKOUT = Path(__file__).parents[2]
@@ -138,7 +138,7 @@ def test_two_builders_of_one_build_wait_and_share(tmp_path: Path) -> None:
 def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
     lock = tmp_path / "deep" / "lock"
     script = (
-        "import os, sys; from pathlib import Path; from run.locks import exclusive\n"
+        "import os, sys; from pathlib import Path; from run.base.locks import exclusive\n"
         "with exclusive(Path(sys.argv[1])): os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", script, str(lock)], cwd=CHECKOUT, check=False)

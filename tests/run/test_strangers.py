@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from ntbdbg.lab.manifest import ProcessRef
-from run import labs, lockholder, processes, ram, stopping
-from run.errors import RunError
+from run import labs, lockholder, ram, stopping
+from run.base import processes
+from run.base.errors import RunError
 from run.labname import take_lock
 from run.lockholder import lock_holder
 from tests.run.conftest import Launcher

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from run import suite
+from run.base.deadline import Deadline
 from run.cli.commands import test as command
 from run.cli.main import main
-from run.deadline import Deadline
 
 CHECKOUT = Path(__file__).parents[2]
 CASE = """

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from run.config import CHECKOUT
+from run.base.config import CHECKOUT
 
 #: the launcher of another checkout than the one whose .venv this is
 CALL = "import sys; from run.cli.main import main; sys.exit(main(sys.argv[2:]))"

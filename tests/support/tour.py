@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from run.deadline import Deadline
+from run.base.deadline import Deadline
 
 #: one line of a dump: address, bytes, text; only the address is another one each time
 _DUMP = re.compile(r"[0-9a-f]{8,16}(?=: [0-9a-f]{4})")

@@ -11,7 +11,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from run.config import DEFAULT_FLAVOUR, Paths
+from run.base.config import DEFAULT_FLAVOUR, Paths
 from run.debian.release import open_apt
 from run.guest.kernel import usable_headers
 from run.guest.packages import SUITE, resolve_kernel

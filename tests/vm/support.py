@@ -23,7 +23,7 @@ from ntbdbg.lab.manifest import Manifest
 from ntbdbg.lab.qmp import Qmp
 from ntbdbg.ntb.page import PORT_OFF, PORT_STRIDE, layout
 from run import ssh
-from run.deadline import Deadline
+from run.base.deadline import Deadline
 from run.options import MOST_GUESTS
 
 CHECKOUT = Path(__file__).parents[2]

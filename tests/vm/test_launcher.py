@@ -20,7 +20,7 @@ from ntbdbg.memory.layout import without_vga
 from ntbdbg.memory.segments import Segment
 from run import memmap
 from run.argv import RAM_ID
-from run.config import cache_dir
+from run.base.config import cache_dir
 from run.console import TelnetFilter
 from tests.support.checkout import TRACE
 from tests.vm.support import CHECKOUT, START_TIMEOUT

@@ -9,6 +9,8 @@ import click
 from rich.console import Console
 
 from run.artifacts import GuestImage, QemuInstall
+from run.base.config import DEFAULT_FLAVOUR, Paths
+from run.base.errors import UsageError
 from run.builds import ALL, Request, make
 from run.cli.building import (
     build_options,
@@ -17,8 +19,6 @@ from run.cli.building import (
     install_options,
     option_of,
 )
-from run.config import DEFAULT_FLAVOUR, Paths
-from run.errors import UsageError
 from run.host.install import Policy
 from run.steps import Steps
 

@@ -8,8 +8,8 @@ import sys
 import click
 
 from run import labs
+from run.base.errors import RunError
 from run.cli.params import Seconds
-from run.errors import RunError
 
 
 @click.command("console")

@@ -9,9 +9,9 @@ from dataclasses import asdict
 import click
 from rich.table import Table
 
+from run.base.config import Paths
 from run.cli.building import install_options
 from run.cli.printing import TableConsole
-from run.config import Paths
 from run.host.checkup import Finding, State, abilities, examine
 from run.host.install import Policy, mend, require
 from run.host.packages import NEEDS, lacking

@@ -6,11 +6,11 @@ from __future__ import annotations
 import click
 from rich.console import Console
 
+from run.base.config import Paths
+from run.base.errors import UsageError
 from run.cli.building import image_option, install_options, option_of
-from run.config import Paths
 from run.devenv.enter import Entered
 from run.devenv.state import listed
-from run.errors import UsageError
 from run.host.install import Policy, require
 from run.steps import Steps
 

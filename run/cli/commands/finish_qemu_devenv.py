@@ -6,8 +6,8 @@ from __future__ import annotations
 import click
 from rich.console import Console
 
+from run.base.config import CHECKOUT, Paths
 from run.cli.building import image_option, option_of
-from run.config import CHECKOUT, Paths
 from run.devenv.finish import Finished
 from run.steps import Steps
 

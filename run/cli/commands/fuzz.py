@@ -9,9 +9,9 @@ import sys
 
 import click
 
+from run.base.config import CHECKOUT, Paths
 from run.builds import Request, make
 from run.cli.building import build_options, install_options
-from run.config import CHECKOUT, Paths
 from run.host.install import Policy, require
 from run.steps import Steps
 from run.testtools import install_test_tools

@@ -9,8 +9,8 @@ import sys
 import click
 
 from run import labs, ssh
-from run.config import CHECKOUT
-from run.errors import RunError
+from run.base.config import CHECKOUT
+from run.base.errors import RunError
 
 LAB = "selftest"
 

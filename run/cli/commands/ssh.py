@@ -10,7 +10,7 @@ import sys
 import click
 
 from run import labs, ssh
-from run.errors import RunError
+from run.base.errors import RunError
 
 
 class _Ssh(click.Command):

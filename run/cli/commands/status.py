@@ -9,7 +9,7 @@ import time
 import click
 
 from run import labs
-from run.errors import RunError
+from run.base.errors import RunError
 
 
 @click.command("status")

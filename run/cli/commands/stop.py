@@ -7,7 +7,7 @@ import click
 
 from ntbdbg.lab.manifest import DEFAULT_LAB
 from run import labs
-from run.errors import UsageError
+from run.base.errors import UsageError
 
 
 @click.command("stop")

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import click
 
+from run.base.config import CHECKOUT, Paths
+from run.base.errors import RunError
 from run.builds import Request, make_for_tests
 from run.cli.building import build_options, install_options
-from run.config import CHECKOUT, Paths
-from run.errors import RunError
 from run.host.install import Policy, require
 from run.qemu import wrynose
 from run.steps import Steps

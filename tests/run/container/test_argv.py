@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from run.base.errors import RunError, UsageError
 from run.container import argv, main
 from run.container.argv import Ground
 from run.container.main import Steps
 from run.container.request import parse
-from run.errors import RunError, UsageError
 
 GROUND = Ground(
     engine="docker",

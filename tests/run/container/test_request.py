@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from run.config import CHECKOUT
+from run.base.config import CHECKOUT
+from run.base.errors import HostError, UsageError
 from run.container import engine
 from run.container.main import main
 from run.container.request import is_help, is_wanted, parse
-from run.errors import HostError, UsageError
 from run.host.packages import NEEDS
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from run.config import Paths
+from run.base.config import Paths
+from run.base.errors import HostError, RunError
 from run.devenv import enter as entering
 from run.devenv import git as git_module
 from run.devenv.git import Git
 from run.devenv.quick import finish_quick
-from run.errors import HostError, RunError
 from tests.support.fakeqemu import Bench, write
 
 

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from run.config import Paths
+from run.base.config import Paths
+from run.base.errors import RunError
 from run.devenv.git import EPOCH, WE, Git, identity
 from run.devenv.laying import lay
 from run.devenv.series import Series
-from run.errors import RunError
 from run.qemu import overlay, wrynose
 from run.qemu.build import OVERLAY, sources
 from run.qemu.source import of_debian, pristine

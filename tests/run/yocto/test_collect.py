@@ -10,9 +10,9 @@ import pytest
 
 from run import disks
 from run.artifacts import GuestImage, QemuInstall
+from run.base.config import Paths
+from run.base.errors import HostError, RunError
 from run.cli.launching import load_build
-from run.config import Paths
-from run.errors import HostError, RunError
 from run.lab import lab_paths
 from run.yocto import host
 from run.yocto.collect import kernel_release, record_image, record_qemu

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from run.config import Paths
-from run.errors import RunError
+from run.base.config import Paths
+from run.base.errors import RunError
 from run.qemu import overlay, wrynose
 from run.steps import Steps
 from tests.run.yocto.yard import OFFLINE, Yard, lacking

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from kas.configschema import CONFIGSCHEMA
 
-from run.config import CHECKOUT, Paths
+from run.base.config import CHECKOUT, Paths
 from run.debian.release import open_apt
 from run.guest.packages import SUITE, resolve_kernel
 from run.guest.unpack import unpack_inner

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from run.config import Paths
+from run.base.config import Paths
 from run.yocto.layout import MIRRORS, Layout
 from tests.support.checkout import CheckoutCopy
 

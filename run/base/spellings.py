@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from run.errors import UsageError
+from run.base.errors import UsageError
 
 #: ``--command=NAME`` -> our command
 COMMANDS = {

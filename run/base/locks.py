@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from run.errors import RunError
+from run.base.errors import RunError
 
 
 @contextmanager

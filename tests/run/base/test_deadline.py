@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from run.deadline import Deadline
-from run.interrupts import Interrupted, Interrupts
+from run.base.deadline import Deadline
+from run.base.interrupts import Interrupted, Interrupts
 
 
 class Clock:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 #: the folder that holds run/, ntbdbg/ and qemu_src/
-CHECKOUT = Path(__file__).resolve().parent.parent
+CHECKOUT = Path(__file__).resolve().parents[2]
 
 DEFAULT_BUILD_DIR = CHECKOUT / "build"
 
