@@ -11,10 +11,10 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
-from run.artifacts import GuestImage, QemuInstall
 from run.base.errors import UsageError
 from run.options import DEFAULT_GUESTS, Extra, LaunchOptions, split
 from run.plan import GuestPlan, LabPaths
+from run.steps.artifacts import GuestImage, QemuInstall
 
 #: identity of the RAM backend, by which QEMU's memory map names it
 RAM_ID = "ram"

@@ -7,11 +7,11 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from run.artifacts import GuestImage, QemuInstall
 from run.base.config import DEFAULT_FLAVOUR, FLAVOURS, Paths
 from run.base.locks import exclusive
 from run.host.install import Policy, require
-from run.steps import Steps
+from run.steps.artifacts import GuestImage, QemuInstall
+from run.steps.steps import Steps
 
 #: what can be built, in the order in which it is
 ALL = ("guest", "qemu")

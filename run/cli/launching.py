@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 import click
 
 from run.argv import Build
-from run.artifacts import GuestImage, MissingBuild, QemuInstall
 from run.base.config import DEFAULT_BUILD_DIR, DEFAULT_FLAVOUR, Paths
 from run.base.errors import RunError, UsageError
 from run.base.interrupts import Interrupts
@@ -36,6 +35,7 @@ from run.options import (
     parse_memory,
 )
 from run.plan import LabPaths
+from run.steps.artifacts import GuestImage, MissingBuild, QemuInstall
 from run.supervise import in_background, in_foreground
 from run.yocto.layout import Layout
 

@@ -21,7 +21,7 @@ from run.base.errors import RunError
 from run.base.locks import exclusive
 from run.debian.aptstate import LISTS_MAX_AGE, AptState, Suite
 from run.debian.mirror import stanzas
-from run.steps import Step
+from run.steps.steps import Step
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 

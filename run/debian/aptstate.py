@@ -15,7 +15,7 @@ from run.base.errors import HostError
 from run.base.locks import exclusive
 from run.debian.mirror import Mirror
 from run.debian.sandbox import AS_ROOT, lent, sandbox_user
-from run.steps import Step, StepError
+from run.steps.steps import Step, StepError
 
 #: seconds until package lists are fetched anew
 LISTS_MAX_AGE = 7 * 24 * 3600.0

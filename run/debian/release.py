@@ -10,7 +10,7 @@ from run.base.errors import HostError
 from run.debian.apt import Apt
 from run.debian.aptstate import LISTS_MAX_AGE, Suite
 from run.debian.mirror import Mirror, find_mirror, os_release, read_sources
-from run.steps import Steps
+from run.steps.steps import Steps
 
 
 def open_apt(paths: Paths, suite: str, mirror: str | None, *, types: str = "deb") -> Apt:

@@ -15,8 +15,8 @@ from run.devenv.series import Series
 from run.devenv.state import BASE, DevTree, listed
 from run.qemu.overlay import NOT_SOURCE
 from run.qemu.source import QemuSource, pristine
-from run.steps import Steps
-from run.store import Store
+from run.steps.steps import Steps
+from run.steps.store import Store
 
 #: parts of a source folder that a developer has no use for: quilt's copies of all patched files
 _LEFT_OUT = {*NOT_SOURCE, ".pc"}

@@ -16,7 +16,7 @@ from run.devenv.series import Series
 from run.devenv.state import BASE, QEMU_SRC, DevTree, listed
 from run.devenv.writeback import write_back
 from run.qemu import overlay
-from run.steps import Steps
+from run.steps.steps import Steps
 
 
 @dataclass(frozen=True)

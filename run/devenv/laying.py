@@ -14,7 +14,7 @@ from pathlib import Path
 from run.devenv.git import EPOCH, WE, Git, identity
 from run.devenv.patches import Patch, to_commit
 from run.qemu import overlay
-from run.steps import Step
+from run.steps.steps import Step
 
 #: what the first patch says, where there is no series yet
 FIRST = """\

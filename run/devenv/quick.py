@@ -14,8 +14,8 @@ from run.devenv.finish import Finished, finish
 from run.devenv.series import Series
 from run.devenv.state import DevTree
 from run.qemu.build import OVERLAY, choose_source, sources
-from run.steps import Steps
-from run.store import Store
+from run.steps.steps import Steps
+from run.steps.store import Store
 
 
 def enter_quick(

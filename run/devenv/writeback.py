@@ -12,7 +12,7 @@ from run.devenv.git import Git
 from run.devenv.laying import export, overlay_tree
 from run.devenv.patches import DIFF, read, without_headings, write
 from run.qemu import overlay
-from run.steps import Step
+from run.steps.steps import Step
 
 _SECTION = re.compile(r"^--- (?=[^\n]*\n\+\+\+ )", re.MULTILINE)
 

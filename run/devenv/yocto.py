@@ -18,7 +18,7 @@ from run.devenv.series import Series
 from run.devenv.state import BASE, DevTree
 from run.host.install import Policy
 from run.qemu.build import OVERLAY
-from run.steps import Steps
+from run.steps.steps import Steps
 from run.yocto.build import alone, check_host, checkout, run_kas
 from run.yocto.layout import Layout, shell_argv
 

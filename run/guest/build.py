@@ -7,14 +7,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from run.artifacts import GuestImage, MissingBuild
 from run.base.config import DEFAULT_FLAVOUR, Paths
 from run.debian.apt import Apt, Package
 from run.debian.release import open_apt, refresh
 from run.guest import initramfs, kernel
 from run.guest.packages import LIBRARIES, PROGRAMS, SUITE, KernelPackages, resolve_kernel
-from run.steps import Steps
-from run.store import Store, digest, digest_tree, replace_folder
+from run.steps.artifacts import GuestImage, MissingBuild
+from run.steps.steps import Steps
+from run.steps.store import Store, digest, digest_tree, replace_folder
 
 #: modules whose text decides what a build looks like
 _SOURCES = Path(__file__).parent

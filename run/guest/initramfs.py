@@ -12,7 +12,7 @@ from pathlib import Path
 from run.base.errors import RunError
 from run.guest import cpio
 from run.guest.unpack import unpack
-from run.steps import Step
+from run.steps.steps import Step
 
 #: our own files of the root file system
 OWN_FILES = Path(__file__).parent / "rootfs"

@@ -14,7 +14,7 @@ from pathlib import Path
 from run.debian.apt import Package
 from run.guest.packages import KernelPackages
 from run.guest.unpack import unpack, unpack_inner
-from run.steps import StepError, Steps
+from run.steps.steps import StepError, Steps
 
 #: what to build of drivers/ntb; not NTB_MSI, which the kernel's headers were configured without
 _CONFIG = {

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from run.steps import Step
+from run.steps.steps import Step
 
 #: $1 a .deb, $2 the target folder, the rest patterns for tar
 _UNPACK = 'dpkg-deb --fsys-tarfile "$1" | tar -x -C "$2" --keep-directory-symlink "${@:3}"'

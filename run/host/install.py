@@ -11,7 +11,7 @@ from enum import Enum
 
 from run.base.errors import HostError
 from run.host.packages import PURPOSES, Need, choose, install_argv, lacking, mend_command
-from run.steps import Step, StepError, Steps
+from run.steps.steps import Step, StepError, Steps
 
 
 class Policy(Enum):

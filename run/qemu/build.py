@@ -12,15 +12,15 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from run.artifacts import MissingBuild, QemuInstall
 from run.base.config import CHECKOUT, Paths
 from run.debian.apt import Apt
 from run.debian.release import open_apt, refresh
 from run.qemu import overlay, tools
 from run.qemu.compile import Compilation, Inputs
 from run.qemu.source import QemuSource, debian_source, of_debian, of_path
-from run.steps import Steps
-from run.store import Store, replace_folder
+from run.steps.artifacts import MissingBuild, QemuInstall
+from run.steps.steps import Steps
+from run.steps.store import Store, replace_folder
 
 #: the release whose QEMU, firmware and meson are taken
 SUITE = "trixie"

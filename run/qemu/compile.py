@@ -13,8 +13,8 @@ from run.base.locks import exclusive
 from run.debian.apt import Apt, Package
 from run.qemu import overlay, sanitize, tools
 from run.qemu.source import SOURCES, QemuSource, pristine
-from run.steps import Steps
-from run.store import Store, digest, digest_tree
+from run.steps.steps import Steps
+from run.steps.store import Store, digest, digest_tree
 
 CONFIGURE = (
     "--target-list=x86_64-softmmu",

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from run.base.errors import RunError
-from run.steps import Step
+from run.steps.steps import Step
 
 #: the subfolder of an overlay that is not copied but applied
 PATCHES = "patches"

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from run.base.errors import RunError
-from run.steps import Step
+from run.steps.steps import Step
 
 #: what finds an access outside of an object, and what C leaves undefined, and ends QEMU then
 FLAGS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")

@@ -13,8 +13,8 @@ from pathlib import Path
 from run.base.errors import RunError, UsageError
 from run.debian.apt import Apt
 from run.qemu.overlay import NOT_SOURCE
-from run.steps import Step, Steps
-from run.store import Store, digest_tree
+from run.steps.steps import Step, Steps
+from run.steps.store import Store, digest_tree
 
 #: the kind of folder in the cache that holds unpacked sources
 SOURCES = "qemu-source"

@@ -17,7 +17,7 @@ from pathlib import Path
 from run.debian.apt import Apt, Package
 from run.debian.mirror import os_release
 from run.guest.unpack import unpack
-from run.steps import Step
+from run.steps.steps import Step
 
 MESON_PACKAGES = ("meson", "python3-pycotap")
 

@@ -17,8 +17,8 @@ from run.debian.release import open_apt, refresh
 from run.qemu import overlay
 from run.qemu.build import OVERLAY, SUITE, make_inputs
 from run.qemu.compile import Compilation
-from run.steps import Steps
-from run.store import Store
+from run.steps.steps import Steps
+from run.steps.store import Store
 
 SOURCE = "debian:sid/10.2"
 

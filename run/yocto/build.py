@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from run.artifacts import GuestImage, QemuInstall
 from run.base.config import Paths
 from run.base.locks import exclusive
 from run.host.install import Policy, require
-from run.steps import Step, Steps
+from run.steps.artifacts import GuestImage, QemuInstall
+from run.steps.steps import Step, Steps
 from run.yocto import host
 from run.yocto.collect import record_image, record_qemu
 from run.yocto.layout import Layout, build_argv, kas

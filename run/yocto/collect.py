@@ -7,9 +7,9 @@ import re
 import subprocess
 from pathlib import Path
 
-from run.artifacts import GuestImage, QemuInstall
 from run.base.errors import RunError
-from run.store import digest
+from run.steps.artifacts import GuestImage, QemuInstall
+from run.steps.store import digest
 from run.yocto.layout import MACHINE, Layout
 
 DEVICE = "idt-ntb-ivshmem"

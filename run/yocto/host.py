@@ -11,7 +11,7 @@ from pathlib import Path
 
 from run.base.config import CHECKOUT
 from run.base.errors import HostError
-from run.steps import Steps
+from run.steps.steps import Steps
 
 GIB = 1 << 30
 

@@ -19,8 +19,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from run.artifacts import QemuInstall
 from run.base.deadline import Deadline
+from run.steps.artifacts import QemuInstall
 from tests.bench import lab as guests
 from tests.bench.result import Result, at_most, tell
 from tests.vm.support import BUILD_DIR, Lab

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from run.artifacts import MissingBuild, QemuInstall
 from run.base.config import Paths
+from run.steps.artifacts import MissingBuild, QemuInstall
 from tests.device.deadline import eventually
 from tests.device.port import Port
 from tests.device.qtest import Build, Qemu, base_argv

@@ -18,7 +18,7 @@ from run.base.config import Paths, cache_dir
 from run.base.errors import RunError
 from run.builds import default_jobs
 from run.qemu import overlay, sanitize, wrynose
-from run.steps import StepError, Steps
+from run.steps.steps import StepError, Steps
 from tests.device.qtest import Build
 
 SOURCES = Path(__file__).parents[2] / "qemu_src"

@@ -19,7 +19,7 @@ from run.base.errors import HostError, RunError
 from run.debian.apt import Apt, _is_of
 from run.debian.aptstate import Suite
 from run.debian.mirror import Mirror
-from run.steps import Step, StepError
+from run.steps.steps import Step, StepError
 from tests.support.stranger import needs_two_users, public_folder
 
 SUITE = "testing"

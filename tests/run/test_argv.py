@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from run.argv import Build, escape, kernel_command_line, qemu_argv, server_argv
-from run.artifacts import GuestImage, QemuInstall
 from run.base.errors import UsageError
 from run.lab import commands
 from run.options import Extra, LaunchOptions
 from run.plan import LabPaths, forwarded_ssh_port, plan_guests, telnet_port
+from run.steps.artifacts import GuestImage, QemuInstall
 
 PATHS = LabPaths(folder=Path("/run/u/ntbdbg/default"), uid=1000)
 SHM = str(PATHS.shm)

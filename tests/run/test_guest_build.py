@@ -16,7 +16,7 @@ from run.base.errors import RunError
 from run.debian.apt import Package
 from run.guest import cpio, initramfs
 from run.guest.packages import PROGRAMS, resolve_kernel
-from run.steps import Step
+from run.steps.steps import Step
 from tests.support.newc import read_newc
 
 

@@ -17,7 +17,7 @@ from run.host import checkup, install, kvm
 from run.host.checkup import Finding, State, abilities, subject_of
 from run.host.install import Policy, require
 from run.host.packages import NEEDS, PURPOSES, Need, choose, installed, lacking, mend_command
-from run.steps import Steps
+from run.steps.steps import Steps
 
 STATUS = """\
 Package: gcc
@@ -97,7 +97,7 @@ class Host:
         monkeypatch.setattr(install, "lacking", lambda purposes: list(self.missing))
         monkeypatch.setattr(install, "_is_known", lambda package: True)
         monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
-        monkeypatch.setattr("run.steps.Step.run", lambda step, argv: self._run(argv))
+        monkeypatch.setattr("run.steps.steps.Step.run", lambda step, argv: self._run(argv))
 
     def _run(self, argv: list[str]) -> str:
         self.ran.append(argv)

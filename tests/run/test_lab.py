@@ -569,10 +569,10 @@ def test_one_vm_says_what_has_no_effect(launcher):
 
 def test_a_failed_step_stays_failed(launcher, monkeypatch):
     from run.argv import Build
-    from run.artifacts import GuestImage, QemuInstall
     from run.base.errors import RunError
     from run.lab import Lab, State
     from run.options import Extra, LaunchOptions
+    from run.steps.artifacts import GuestImage, QemuInstall
 
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(launcher.runtime))
     build = Build(QemuInstall.load(launcher.build), GuestImage.load(launcher.build), "tcg")

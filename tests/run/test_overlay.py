@@ -11,7 +11,7 @@ import pytest
 
 from run.base.errors import RunError
 from run.qemu import overlay
-from run.steps import Step, StepError
+from run.steps.steps import Step, StepError
 
 OLD = 1_000_000_000
 

@@ -12,7 +12,6 @@ from typing import cast
 
 import pytest
 
-from run.artifacts import QemuInstall
 from run.base.config import Paths
 from run.base.errors import RunError, UsageError
 from run.debian.apt import Apt, Package
@@ -21,7 +20,8 @@ from run.qemu import compile as compile_module
 from run.qemu import tools
 from run.qemu.compile import Inputs
 from run.qemu.source import QemuSource, of_debian, of_path
-from run.steps import Step
+from run.steps.artifacts import QemuInstall
+from run.steps.steps import Step
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import stat
 import sys
 from pathlib import Path
 
-from run.artifacts import GuestImage, QemuInstall
+from run.steps.artifacts import GuestImage, QemuInstall
 
 QEMU = r"""
 import json, re, selectors, signal, socket, sys, time

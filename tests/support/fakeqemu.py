@@ -16,8 +16,8 @@ from run.devenv.git import Git
 from run.devenv.series import Series
 from run.devenv.state import DevTree
 from run.qemu.source import QemuSource
-from run.steps import Steps
-from run.store import Store, digest_tree
+from run.steps.steps import Steps
+from run.steps.store import Store, digest_tree
 
 FILES = {
     "hw/misc/meson.build": "first\nsecond\nthird\n",

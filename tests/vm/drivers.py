@@ -16,7 +16,7 @@ from run.debian.release import open_apt
 from run.guest.kernel import usable_headers
 from run.guest.packages import SUITE, resolve_kernel
 from run.guest.unpack import unpack
-from run.steps import Steps
+from run.steps.steps import Steps
 from tests.vm.support import BUILD_DIR, Lab
 
 SOURCES = Path(__file__).parent / "guest"

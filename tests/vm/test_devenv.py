@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from run.artifacts import MissingBuild, QemuInstall
 from run.base.config import cache_dir
 from run.base.deadline import Deadline
-from run.store import Store
+from run.steps.artifacts import MissingBuild, QemuInstall
+from run.steps.store import Store
 from tests.support.checkout import PATCH, TRACE, CheckoutCopy
 from tests.vm.support import MOST_GUESTS, START_TIMEOUT, free_ports
 

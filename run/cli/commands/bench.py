@@ -14,8 +14,8 @@ from run.base.config import CHECKOUT, Paths
 from run.builds import Request, make
 from run.cli.building import build_options, install_options
 from run.host.install import Policy, require
-from run.steps import Steps
-from run.testtools import install_test_tools
+from run.steps.steps import Steps
+from run.steps.testtools import install_test_tools
 
 
 @click.command("bench")

@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from run.artifacts import GuestImage, QemuInstall
 from run.base.config import DEFAULT_FLAVOUR, Paths
 from run.base.errors import UsageError
 from run.builds import ALL, Request, make
@@ -20,7 +19,8 @@ from run.cli.building import (
     option_of,
 )
 from run.host.install import Policy
-from run.steps import Steps
+from run.steps.artifacts import GuestImage, QemuInstall
+from run.steps.steps import Steps
 
 #: what ``--build=`` takes; ``image`` is what the guest was called once
 _SPELLINGS = {"all": ALL, "qemu": ("qemu",), "guest": ("guest",), "image": ("guest",)}

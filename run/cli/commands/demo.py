@@ -16,7 +16,7 @@ from run.cli.building import install_options
 from run.demo import scenes
 from run.demo.stage import Stage
 from run.host.install import Policy, require
-from run.steps import Steps
+from run.steps.steps import Steps
 
 LAB = "demo"
 

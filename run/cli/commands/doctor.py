@@ -15,7 +15,7 @@ from run.cli.printing import TableConsole
 from run.host.checkup import Finding, State, abilities, examine
 from run.host.install import Policy, mend, require
 from run.host.packages import NEEDS, lacking
-from run.steps import Steps
+from run.steps.steps import Steps
 
 EXIT_HOST = 3
 

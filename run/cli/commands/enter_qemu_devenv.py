@@ -12,7 +12,7 @@ from run.cli.building import image_option, install_options, option_of
 from run.devenv.enter import Entered
 from run.devenv.state import listed
 from run.host.install import Policy, require
-from run.steps import Steps
+from run.steps.steps import Steps
 
 
 @click.command("enter_qemu_devenv")

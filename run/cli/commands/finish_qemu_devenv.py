@@ -9,7 +9,7 @@ from rich.console import Console
 from run.base.config import CHECKOUT, Paths
 from run.cli.building import image_option, option_of
 from run.devenv.finish import Finished
-from run.steps import Steps
+from run.steps.steps import Steps
 
 
 @click.command("finish_qemu_devenv")

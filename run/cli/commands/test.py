@@ -17,9 +17,9 @@ from run.builds import Request, make_for_tests
 from run.cli.building import build_options, install_options
 from run.host.install import Policy, require
 from run.qemu import wrynose
-from run.steps import Steps
+from run.steps.steps import Steps
+from run.steps.testtools import install_test_tools
 from run.suite import exit_code, run_whole
-from run.testtools import install_test_tools
 
 
 @click.command(

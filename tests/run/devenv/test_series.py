@@ -23,8 +23,8 @@ from run.devenv.series import Series
 from run.qemu import overlay, wrynose
 from run.qemu.build import OVERLAY, sources
 from run.qemu.source import of_debian, pristine
-from run.steps import Step, Steps
-from run.store import Store
+from run.steps.steps import Step, Steps
+from run.steps.store import Store
 
 #: folders with QEMU source trees, separated by colons, that the patches shall fit too
 TREES = os.environ.get("NTB_QEMU_TREES", "")

@@ -19,7 +19,7 @@ import pytest
 from run.base.config import Paths
 from run.base.errors import RunError
 from run.qemu import overlay, wrynose
-from run.steps import Steps
+from run.steps.steps import Steps
 from tests.run.yocto.yard import OFFLINE, Yard, lacking
 from tests.support.checkout import OLD, PATCH, SUBJECT
 

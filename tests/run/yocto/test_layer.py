@@ -18,7 +18,7 @@ from run.base.config import CHECKOUT, Paths
 from run.debian.release import open_apt
 from run.guest.packages import SUITE, resolve_kernel
 from run.guest.unpack import unpack_inner
-from run.steps import Step
+from run.steps.steps import Step
 from run.yocto.layout import TARGETS
 
 FILES = CHECKOUT / "yocto_files"

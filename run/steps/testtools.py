@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from run.base.config import CHECKOUT
-from run.steps import Steps
-from run.store import digest
+from run.steps.steps import Steps
+from run.steps.store import digest
 
 
 def install_test_tools(steps: Steps) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from run.artifacts import GuestImage, MissingBuild, QemuInstall
 from run.base.errors import RunError
 from run.base.locks import exclusive
-from run.store import Store, digest, digest_tree, replace_folder
+from run.steps.artifacts import GuestImage, MissingBuild, QemuInstall
+from run.steps.store import Store, digest, digest_tree, replace_folder
 
-CHECKOUT = Path(__file__).parents[2]
+CHECKOUT = Path(__file__).parents[3]
 
 
 def _fill(folder: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
 SECOND = """
 import sys
 from pathlib import Path
-from run.store import Store
+from run.steps.store import Store
 
 def fill(folder):
     (folder / "by").write_text("second")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from run import steps as steps_module
-from run.steps import StepError, Steps
+from run.steps import steps as steps_module
+from run.steps.steps import StepError, Steps
 
 
 def _steps(folder: Path, terminal: str | None = None) -> tuple[Steps, io.StringIO]:
