@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ntbdbg.lab.manifest import Manifest, ProcessRef
-from run import disks, hostkey, leftovers, ports, ram, ssh
+from run import disks, hostkey, leftovers, ports, ram
 from run.argv import Build, own_words, qemu_argv, server_argv
 from run.base.deadline import Deadline
 from run.base.errors import RunError
@@ -29,6 +29,7 @@ from run.ledger import Ledger
 from run.machine import Machine
 from run.options import LaunchOptions
 from run.plan import GuestPlan, LabPaths, forwarded_ssh_port, plan_guests, telnet_port
+from run.reach import ssh
 from run.records import guest_record
 from run.requests import StartRequest
 from run.switch import Switch

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from run import ssh
 from run.base.config import Paths
 from run.debian.release import open_apt
 from run.guest.kernel import usable_headers
 from run.guest.packages import SUITE, resolve_kernel
 from run.guest.unpack import unpack
+from run.reach import ssh
 from run.steps.artifacts import GuestImage
 from run.steps.steps import Steps
 from tests.vm.support import BUILD_DIR, Lab

@@ -21,7 +21,7 @@ from ntbdbg.memory.segments import Segment
 from run import memmap
 from run.argv import RAM_ID
 from run.base.config import cache_dir
-from run.console import TelnetFilter
+from run.reach.console import TelnetFilter
 from tests.support.checkout import TRACE
 from tests.vm.support import CHECKOUT, START_TIMEOUT
 

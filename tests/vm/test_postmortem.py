@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from run import ssh
+from run.reach import ssh
 from tests.vm import drivers, traces
 from tests.vm.conftest import StartLab
 from tests.vm.support import CHECKOUT, Lab

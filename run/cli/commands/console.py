@@ -37,7 +37,7 @@ def command(name: str | None, linger: float, guest: str) -> int:
 
     Exit code: 0; 1 if there is no console or somebody else is at it.
     """
-    from run.console import attach, connect
+    from run.reach.console import attach, connect
 
     record = labs.running_guest(name, guest)
     if record.console_port is None:

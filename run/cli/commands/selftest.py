@@ -8,9 +8,10 @@ import sys
 
 import click
 
-from run import labs, ssh
+from run import labs
 from run.base.config import CHECKOUT
 from run.base.errors import RunError
+from run.reach import ssh
 
 LAB = "selftest"
 

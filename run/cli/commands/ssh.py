@@ -9,8 +9,9 @@ import sys
 
 import click
 
-from run import labs, ssh
+from run import labs
 from run.base.errors import RunError
+from run.reach import ssh
 
 
 class _Ssh(click.Command):

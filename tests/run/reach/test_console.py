@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from run import console
 from run.base.errors import RunError
-from run.console import TelnetFilter, quote
+from run.reach import console
+from run.reach.console import TelnetFilter, quote
 
 #: what QEMU says first: WILL ECHO, WILL SGA, DO BINARY, WILL BINARY
 GREETING = bytes([255, 251, 1, 255, 251, 3, 255, 253, 0, 255, 251, 0])
