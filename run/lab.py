@@ -19,20 +19,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ntbdbg.lab.manifest import Manifest, ProcessRef
-from run import disks, hostkey, leftovers, ports, ram
-from run.argv import Build, own_words, qemu_argv, server_argv
+from run import hostkey, leftovers
 from run.base.deadline import Deadline
 from run.base.errors import RunError
 from run.base.interrupts import Interrupted
 from run.labname import take_lock
 from run.ledger import Ledger
-from run.machine import Machine
-from run.options import LaunchOptions
-from run.plan import GuestPlan, LabPaths, forwarded_ssh_port, plan_guests, telnet_port
 from run.reach import ssh
-from run.records import guest_record
 from run.requests import StartRequest
-from run.switch import Switch
+from run.vm import disks, ports, ram
+from run.vm.argv import Build, own_words, qemu_argv, server_argv
+from run.vm.machine import Machine
+from run.vm.options import LaunchOptions
+from run.vm.plan import GuestPlan, LabPaths, forwarded_ssh_port, plan_guests, telnet_port
+from run.vm.records import guest_record
+from run.vm.switch import Switch
 
 #: seconds for ivshmem-server to make its socket, and for QEMU's monitor to greet
 START = 30.0

@@ -13,7 +13,7 @@ from ntbdbg.lab import trust
 from ntbdbg.lab.manifest import ProcessRef
 from run.base.errors import RunError
 from run.lockholder import lock_holder
-from run.plan import LabPaths
+from run.vm.plan import LabPaths
 
 _ELSEWHERE = "set XDG_RUNTIME_DIR to a folder of your own"
 

@@ -12,8 +12,8 @@ from ntbdbg.lab.manifest import DEFAULT_LAB, GuestRecord, Manifest, find_labs, l
 from run.base.errors import RunError, UsageError
 from run.lab import lab_paths
 from run.labname import is_there
-from run.plan import LabPaths
 from run.status import ask_qemu
+from run.vm.plan import LabPaths
 
 START_ONE = "'python3 run vms' starts one"
 

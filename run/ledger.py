@@ -9,7 +9,7 @@ from typing import Any
 
 from ntbdbg.lab.manifest import GuestRecord, LinkRecord, Manifest
 from run.base.errors import RunError
-from run.machine import Machine
+from run.vm.machine import Machine
 
 
 class Ledger:

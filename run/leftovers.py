@@ -18,13 +18,13 @@ from contextlib import suppress
 from ntbdbg.errors import NtbdbgError, QmpError
 from ntbdbg.lab.manifest import Manifest, ProcessRef
 from ntbdbg.lab.qmp import Qmp
-from run import disks, ram
-from run.argv import qmp_chardev
 from run.base import processes
 from run.base.deadline import Deadline
 from run.base.errors import HostError, RunError
-from run.options import MOST_GUESTS
-from run.plan import SHM, LabPaths, guest_names
+from run.vm import disks, ram
+from run.vm.argv import qmp_chardev
+from run.vm.options import MOST_GUESTS
+from run.vm.plan import SHM, LabPaths, guest_names
 
 #: seconds for a guest to follow its power button; one with disks has something to write
 POWERDOWN, POWERDOWN_WITH_DISKS = 6.0, 30.0

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from run.base.errors import RunError
-from run.plan import LabPaths
+from run.vm.plan import LabPaths
 
 
 @dataclass(frozen=True)

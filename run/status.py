@@ -13,7 +13,7 @@ from ntbdbg.errors import QmpError
 from ntbdbg.lab.manifest import GuestRecord, LinkRecord, Manifest
 from ntbdbg.lab.qmp import Qmp
 from run.base import processes
-from run.machine import uptime
+from run.vm.machine import uptime
 
 #: last lines of an ended guest that are shown of each of its logs
 LINES = 5

@@ -17,7 +17,7 @@ from run.base.errors import RunError
 from run.lab import Say, State
 from run.labname import HeldError, holder, is_there, take_lock
 from run.labs import paths_of
-from run.plan import LabPaths
+from run.vm.plan import LabPaths
 
 #: seconds for a launcher to end its guests: those with disks may take 30 to power down
 ORDERLY = 45.0

@@ -18,7 +18,7 @@ from run.base.errors import RunError
 from run.base.interrupts import Interrupted, Interrupts
 from run.lab import Lab, Say, State
 from run.labname import make_folder
-from run.plan import LabPaths
+from run.vm.plan import LabPaths
 
 MakeLab = Callable[[Say, Interrupts], Lab]
 

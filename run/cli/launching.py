@@ -14,16 +14,18 @@ from typing import Any, TypeVar
 
 import click
 
-from run.argv import Build
 from run.base.config import DEFAULT_BUILD_DIR, DEFAULT_FLAVOUR, Paths
 from run.base.errors import RunError, UsageError
 from run.base.interrupts import Interrupts
 from run.cli.building import IMAGES, flavour_option, image_option
 from run.cli.params import Seconds
-from run.host.kvm import MOST_PROCESSORS, accelerator, default_processors
 from run.lab import Commands, Lab, Say, commands
 from run.labs import paths_of
-from run.options import (
+from run.steps.artifacts import GuestImage, MissingBuild, QemuInstall
+from run.supervise import in_background, in_foreground
+from run.vm.argv import Build
+from run.vm.kvm import MOST_PROCESSORS, accelerator, default_processors
+from run.vm.options import (
     DEFAULT_CONSOLE_PORT,
     DEFAULT_MEMORY,
     DEFAULT_SSH_PORT,
@@ -34,9 +36,7 @@ from run.options import (
     choose_memory,
     parse_memory,
 )
-from run.plan import LabPaths
-from run.steps.artifacts import GuestImage, MissingBuild, QemuInstall
-from run.supervise import in_background, in_foreground
+from run.vm.plan import LabPaths
 from run.yocto.layout import Layout
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -233,7 +233,7 @@ def _key(name: str) -> str:
 
 def _check_traces(options: LaunchOptions, build: Build) -> None:
     if options.traces:
-        from run.traces import check
+        from run.vm.traces import check
 
         check(build.qemu.qemu, options.traces)
 

@@ -18,7 +18,7 @@ from run.base.errors import RunError, UsageError
 from run.container import argv, engine
 from run.container.argv import Ground
 from run.container.request import Request, parse
-from run.host import kvm
+from run.vm import kvm
 
 #: the rest of the way goes by the engine's own exit code
 EXIT_INTERRUPTED = 130

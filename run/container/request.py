@@ -11,7 +11,7 @@ from pathlib import Path
 from run.base.errors import UsageError
 from run.base.spellings import translate
 from run.container.engine import ENGINES
-from run.options import LaunchOptions
+from run.vm.options import LaunchOptions
 
 OPTION = "--container"
 BUILD_DIR = "--host-build-dir"

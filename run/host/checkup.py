@@ -14,10 +14,10 @@ from pathlib import Path
 
 from run.base.config import Paths
 from run.base.forroot import for_root
-from run.host import kvm
 from run.host.install import mend
 from run.host.packages import NEEDS, OPTIONAL, PURPOSES, lacking
 from run.steps.artifacts import GuestImage, MissingBuild, QemuInstall
+from run.vm import kvm
 
 GIB = 1 << 30
 MIB = 1 << 20

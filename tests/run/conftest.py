@@ -18,7 +18,7 @@ import pytest
 
 from ntbdbg.lab.manifest import Manifest
 from run.lab import lab_paths
-from run.plan import LabPaths
+from run.vm.plan import LabPaths
 from tests.support.fakemachines import make_build
 
 CHECKOUT = Path(__file__).parents[2]

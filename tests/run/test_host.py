@@ -13,11 +13,12 @@ import pytest
 from run.base.config import Paths
 from run.base.errors import HostError
 from run.cli.main import main
-from run.host import checkup, install, kvm
+from run.host import checkup, install
 from run.host.checkup import Finding, State, abilities, subject_of
 from run.host.install import Policy, require
 from run.host.packages import NEEDS, PURPOSES, Need, choose, installed, lacking, mend_command
 from run.steps.steps import Steps
+from run.vm import kvm
 
 STATUS = """\
 Package: gcc

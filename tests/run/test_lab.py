@@ -18,7 +18,7 @@ import pytest
 
 from run.base.deadline import Deadline
 from run.labname import holder
-from run.plan import SHM
+from run.vm.plan import SHM
 from tests.run.conftest import QUIET
 
 QMP_SOCKETS = {"qemu1.qmp", "qemu1.qmp-launcher", "qemu2.qmp", "qemu2.qmp-launcher"}
@@ -568,11 +568,11 @@ def test_one_vm_says_what_has_no_effect(launcher):
 
 
 def test_a_failed_step_stays_failed(launcher, monkeypatch):
-    from run.argv import Build
     from run.base.errors import RunError
     from run.lab import Lab, State
-    from run.options import Extra, LaunchOptions
     from run.steps.artifacts import GuestImage, QemuInstall
+    from run.vm.argv import Build
+    from run.vm.options import Extra, LaunchOptions
 
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(launcher.runtime))
     build = Build(QemuInstall.load(launcher.build), GuestImage.load(launcher.build), "tcg")

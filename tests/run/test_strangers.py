@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from ntbdbg.lab.manifest import ProcessRef
-from run import labs, lockholder, ram, stopping
+from run import labs, lockholder, stopping
 from run.base import processes
 from run.base.errors import RunError
 from run.labname import take_lock
 from run.lockholder import lock_holder
+from run.vm import ram
 from tests.run.conftest import Launcher
 from tests.support.fakelab import FakeLab
 from tests.support.fakemachines import make_build

@@ -23,8 +23,8 @@ from ntbdbg.lab.manifest import Manifest
 from ntbdbg.lab.qmp import Qmp
 from ntbdbg.ntb.page import PORT_OFF, PORT_STRIDE, layout
 from run.base.deadline import Deadline
-from run.options import MOST_GUESTS
 from run.reach import ssh
+from run.vm.options import MOST_GUESTS
 
 CHECKOUT = Path(__file__).parents[2]
 BUILD_DIR = Path(os.environ.get("NTBDBG_BUILD_DIR", CHECKOUT / "build"))

@@ -18,10 +18,10 @@ from ntbdbg.lab.kernelmap import told_by_kernel
 from ntbdbg.lab.qmp import Qmp
 from ntbdbg.memory.layout import without_vga
 from ntbdbg.memory.segments import Segment
-from run import memmap
-from run.argv import RAM_ID
 from run.base.config import cache_dir
 from run.reach.console import TelnetFilter
+from run.vm import memmap
+from run.vm.argv import RAM_ID
 from tests.support.checkout import TRACE
 from tests.vm.support import CHECKOUT, START_TIMEOUT
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import click
 
 from run.cli.params import Seconds
-from run.options import LaunchOptions
+from run.vm.options import LaunchOptions
 
 
 @click.command("start")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from run.cli.launching import launch, launch_options
-from run.options import DEFAULT_GUESTS, MOST_GUESTS
+from run.vm.options import DEFAULT_GUESTS, MOST_GUESTS
 
 
 @click.command("vms")

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from run import disks
 from run.base.config import Paths
 from run.base.errors import HostError, RunError
 from run.cli.launching import load_build
 from run.lab import lab_paths
 from run.steps.artifacts import GuestImage, QemuInstall
+from run.vm import disks
 from run.yocto import host
 from run.yocto.collect import kernel_release, record_image, record_qemu
 from run.yocto.layout import KAS_FILE, Layout, build_argv, premirrors

@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from run.memmap import GIB, MIB, from_mtree, machine_kind, rule
+from run.vm.memmap import GIB, MIB, from_mtree, machine_kind, rule
 
 LOW = (0, 0xA0000, 0)
 

@@ -12,9 +12,9 @@ import itertools
 from dataclasses import dataclass
 
 from run.base.errors import UsageError
-from run.options import DEFAULT_GUESTS, Extra, LaunchOptions, split
-from run.plan import GuestPlan, LabPaths
 from run.steps.artifacts import GuestImage, QemuInstall
+from run.vm.options import DEFAULT_GUESTS, Extra, LaunchOptions, split
+from run.vm.plan import GuestPlan, LabPaths
 
 #: identity of the RAM backend, by which QEMU's memory map names it
 RAM_ID = "ram"

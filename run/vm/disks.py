@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from run.base.errors import HostError, RunError
-from run.plan import LabPaths
+from run.vm.plan import LabPaths
 
 
 def make(paths: LabPaths, guest: str, rootfs: Path, folder: Path) -> None:

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from run import ram
 from run.base.errors import HostError, RunError
+from run.vm import ram
 
 SIZE = 1 << 20
 

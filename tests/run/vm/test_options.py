@@ -10,8 +10,8 @@ import pytest
 
 from run.base.errors import UsageError
 from run.cli.launching import launch_options, parse
-from run.host.kvm import accelerator, default_processors
-from run.options import Extra, LaunchOptions, choose_memory
+from run.vm.kvm import accelerator, default_processors
+from run.vm.options import Extra, LaunchOptions, choose_memory
 
 
 def options(*words: str, guests: int = 2) -> LaunchOptions:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from run.argv import Build, escape, kernel_command_line, qemu_argv, server_argv
 from run.base.errors import UsageError
 from run.lab import commands
-from run.options import Extra, LaunchOptions
-from run.plan import LabPaths, forwarded_ssh_port, plan_guests, telnet_port
 from run.steps.artifacts import GuestImage, QemuInstall
+from run.vm.argv import Build, escape, kernel_command_line, qemu_argv, server_argv
+from run.vm.options import Extra, LaunchOptions
+from run.vm.plan import LabPaths, forwarded_ssh_port, plan_guests, telnet_port
 
 PATHS = LabPaths(folder=Path("/run/u/ntbdbg/default"), uid=1000)
 SHM = str(PATHS.shm)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from run import ports
 from run.base.errors import RunError
-from run.plan import GuestPlan, LabPaths
+from run.vm import ports
+from run.vm.plan import GuestPlan, LabPaths
 
 PATHS = LabPaths(folder=Path("/nowhere"), uid=0)
 

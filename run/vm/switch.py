@@ -13,8 +13,8 @@ from ntbdbg.lab.manifest import LinkRecord, ProcessRef
 from run.base import processes
 from run.base.deadline import Deadline
 from run.base.errors import HostError
-from run.machine import LaunchError
-from run.plan import SHM, LabPaths
+from run.vm.machine import LaunchError
+from run.vm.plan import SHM, LabPaths
 
 NAME = "ivshmem-server"
 

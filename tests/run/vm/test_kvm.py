@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from run.host.kvm import default_processors
+from run.vm.kvm import default_processors
 
 
 @pytest.mark.parametrize(

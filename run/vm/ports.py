@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from run.base.errors import HostError, RunError
-from run.plan import GuestPlan
+from run.vm.plan import GuestPlan
 
 LISTEN = "0A"
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 import os
 
 from ntbdbg.lab.manifest import GuestRecord, KernelRecord, RamRecord
-from run import memmap
-from run.argv import Build, kernel_command_line
-from run.machine import Machine
-from run.options import LaunchOptions
+from run.vm import memmap
+from run.vm.argv import Build, kernel_command_line
+from run.vm.machine import Machine
+from run.vm.options import LaunchOptions
 
 
 def guest_record(

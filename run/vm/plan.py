@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from run.base.errors import UsageError
-from run.options import LaunchOptions
+from run.vm.options import LaunchOptions
 
 SHM = Path("/dev/shm")
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from ntbdbg.errors import QmpError
 from ntbdbg.lab.manifest import ExitRecord, ProcessRef, SegmentRecord
 from ntbdbg.lab.qmp import Qmp
-from run import memmap
-from run.argv import RAM_ID
 from run.base import processes
 from run.base.deadline import Deadline
 from run.base.errors import RunError
-from run.plan import GuestPlan
+from run.vm import memmap
+from run.vm.argv import RAM_ID
+from run.vm.plan import GuestPlan
 
 #: lines of QEMU's output that are kept of one that ended
 TAIL_LINES = 10

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from run.base.errors import UsageError
-from run.host.kvm import MOST_PROCESSORS
+from run.vm.kvm import MOST_PROCESSORS
 
 DEFAULT_MEMORY = 256
 
