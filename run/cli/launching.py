@@ -19,10 +19,10 @@ from run.base.errors import RunError, UsageError
 from run.base.interrupts import Interrupts
 from run.cli.building import IMAGES, flavour_option, image_option
 from run.cli.params import Seconds
-from run.lab import Commands, Lab, Say, commands
-from run.labs import paths_of
+from run.lab.choose import paths_of
+from run.lab.lab import Commands, Lab, Say, commands
+from run.lab.supervise import in_background, in_foreground
 from run.steps.artifacts import GuestImage, MissingBuild, QemuInstall
-from run.supervise import in_background, in_foreground
 from run.vm.argv import Build
 from run.vm.kvm import MOST_PROCESSORS, accelerator, default_processors
 from run.vm.options import (

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ntbdbg.lab.manifest import DEFAULT_LAB
-from run.status import GuestStatus, LabStatus, ago, duration
+from run.lab.status import GuestStatus, LabStatus, ago, duration
 
 _STYLES = {"running": "green", "panicked": "bold red", "ended": "red", "paused": "yellow"}
 MIB = 1 << 20

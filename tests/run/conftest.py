@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from ntbdbg.lab.manifest import Manifest
-from run.lab import lab_paths
+from run.lab.lab import lab_paths
 from run.vm.plan import LabPaths
 from tests.support.fakemachines import make_build
 

@@ -45,7 +45,7 @@ runpy.run_path("run", run_name="__main__")
 """
 
 
-@pytest.mark.parametrize("module", ["run.bootstrap", "run.cli.main", "click", "run.status"])
+@pytest.mark.parametrize("module", ["run.bootstrap", "run.cli.main", "click", "run.lab.status"])
 def test_ctrl_c_while_modules_are_imported(module: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", INTERRUPTED_AT.format(name=module)],

@@ -52,7 +52,7 @@ sys.exit(main(sys.argv[1:]))
 """
     for program, prefix, more in (
         ("ntbdbg", "ntbdbg.cli.commands.", "import ntbdbg.lab.lab"),
-        ("run", "", "import run.stopping, run.status, run.supervise, rich.console"),
+        ("run", "", "import run.lab.stop, run.lab.status, run.lab.supervise, rich.console"),
     )
 }
 

@@ -7,9 +7,9 @@ import sys
 
 import click
 
-from run import labs
 from run.base.errors import RunError
 from run.cli.params import Seconds
+from run.lab import choose as labs
 
 
 @click.command("console")

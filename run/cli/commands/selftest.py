@@ -8,9 +8,9 @@ import sys
 
 import click
 
-from run import labs
 from run.base.config import CHECKOUT
 from run.base.errors import RunError
+from run.lab import choose as labs
 from run.reach import ssh
 
 LAB = "selftest"

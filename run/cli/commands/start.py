@@ -33,7 +33,7 @@ def command(guest: str, name: str | None, boot_timeout: float) -> int:
 
     Exit code: 0 once it accepts ssh, 1 failed.
     """
-    from run.starting import start
+    from run.lab.start import start
 
     start(name, guest, boot_timeout=boot_timeout, say=lambda words: click.echo(words, err=True))
     return 0

@@ -8,8 +8,8 @@ import time
 
 import click
 
-from run import labs
 from run.base.errors import RunError
+from run.lab import choose as labs
 
 
 @click.command("status")
@@ -30,7 +30,7 @@ def command(name: str | None, as_json: bool) -> int:
     """
     from run.cli.printing import TableConsole
     from run.cli.statusview import LabView
-    from run.status import gather
+    from run.lab.status import gather
 
     console = TableConsole()
     found = []

@@ -6,8 +6,8 @@ from __future__ import annotations
 import click
 
 from ntbdbg.lab.manifest import DEFAULT_LAB
-from run import labs
 from run.base.errors import UsageError
+from run.lab import choose as labs
 
 
 @click.command("stop")
@@ -40,7 +40,7 @@ def command(
 
     Exit code: 0, also if nothing ran.
     """
-    from run.stopping import stop
+    from run.lab.stop import stop
 
     def say(words: str) -> None:
         click.echo(words, err=True)

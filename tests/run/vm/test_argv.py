@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from run.base.errors import UsageError
-from run.lab import commands
+from run.lab.lab import commands
 from run.steps.artifacts import GuestImage, QemuInstall
 from run.vm.argv import Build, escape, kernel_command_line, qemu_argv, server_argv
 from run.vm.options import Extra, LaunchOptions

@@ -11,7 +11,7 @@ import pytest
 from run.base.config import Paths
 from run.base.errors import HostError, RunError
 from run.cli.launching import load_build
-from run.lab import lab_paths
+from run.lab.lab import lab_paths
 from run.steps.artifacts import GuestImage, QemuInstall
 from run.vm import disks
 from run.yocto import host

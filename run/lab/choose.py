@@ -10,9 +10,9 @@ from ntbdbg.errors import NtbdbgError, TargetError, UntrustedError
 from ntbdbg.lab import trust
 from ntbdbg.lab.manifest import DEFAULT_LAB, GuestRecord, Manifest, find_labs, lab_dir, runtime_root
 from run.base.errors import RunError, UsageError
-from run.lab import lab_paths
-from run.labname import is_there
-from run.status import ask_qemu
+from run.lab.lab import lab_paths
+from run.lab.name import is_there
+from run.lab.status import ask_qemu
 from run.vm.plan import LabPaths
 
 START_ONE = "'python3 run vms' starts one"

@@ -20,7 +20,7 @@ from ntbdbg.lab.manifest import (
 )
 from run.cli.printing import TableConsole
 from run.cli.statusview import LabView
-from run.status import GuestStatus, LabStatus, LinkStatus, ago, duration, gather
+from run.lab.status import GuestStatus, LabStatus, LinkStatus, ago, duration, gather
 
 NOW = 1_000_000.0
 

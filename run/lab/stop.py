@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ntbdbg.lab.manifest import ProcessRef
-from run import leftovers
 from run.base import processes
 from run.base.deadline import Deadline
 from run.base.errors import RunError
-from run.lab import Say, State
-from run.labname import HeldError, holder, is_there, take_lock
-from run.labs import paths_of
+from run.lab import leftovers
+from run.lab.choose import paths_of
+from run.lab.lab import Say, State
+from run.lab.name import HeldError, holder, is_there, take_lock
 from run.vm.plan import LabPaths
 
 #: seconds for a launcher to end its guests: those with disks may take 30 to power down

@@ -14,11 +14,13 @@ from pathlib import Path
 import pytest
 
 from ntbdbg.lab.manifest import ProcessRef
-from run import labs, lockholder, stopping
 from run.base import processes
 from run.base.errors import RunError
-from run.labname import take_lock
-from run.lockholder import lock_holder
+from run.lab import choose as labs
+from run.lab import lockholder
+from run.lab import stop as stopping
+from run.lab.lockholder import lock_holder
+from run.lab.name import take_lock
 from run.vm import ram
 from tests.run.conftest import Launcher
 from tests.support.fakelab import FakeLab
@@ -32,7 +34,7 @@ from tests.support.stranger import (
     theirs,
 )
 
-CHECKOUT = Path(__file__).parents[2]
+CHECKOUT = Path(__file__).parents[3]
 
 #: holds a lock until its standard input ends
 HOLD = """

@@ -19,14 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ntbdbg.lab.manifest import Manifest, ProcessRef
-from run import hostkey, leftovers
+from run import hostkey
 from run.base.deadline import Deadline
 from run.base.errors import RunError
 from run.base.interrupts import Interrupted
-from run.labname import take_lock
-from run.ledger import Ledger
+from run.lab import leftovers
+from run.lab.ledger import Ledger
+from run.lab.name import take_lock
+from run.lab.requests import StartRequest
 from run.reach import ssh
-from run.requests import StartRequest
 from run.vm import disks, ports, ram
 from run.vm.argv import Build, own_words, qemu_argv, server_argv
 from run.vm.machine import Machine

@@ -16,8 +16,8 @@ from ntbdbg.lab.manifest import ProcessRef
 from run.base import processes
 from run.base.errors import RunError
 from run.base.interrupts import Interrupted, Interrupts
-from run.lab import Lab, Say, State
-from run.labname import make_folder
+from run.lab.lab import Lab, Say, State
+from run.lab.name import make_folder
 from run.vm.plan import LabPaths
 
 MakeLab = Callable[[Say, Interrupts], Lab]

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from run.base.deadline import Deadline
-from run.labname import holder
+from run.lab.name import holder
 from run.vm.plan import SHM
 from tests.run.conftest import QUIET
 
@@ -569,7 +569,7 @@ def test_one_vm_says_what_has_no_effect(launcher):
 
 def test_a_failed_step_stays_failed(launcher, monkeypatch):
     from run.base.errors import RunError
-    from run.lab import Lab, State
+    from run.lab.lab import Lab, State
     from run.steps.artifacts import GuestImage, QemuInstall
     from run.vm.argv import Build
     from run.vm.options import Extra, LaunchOptions

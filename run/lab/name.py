@@ -12,7 +12,7 @@ from ntbdbg.errors import UntrustedError
 from ntbdbg.lab import trust
 from ntbdbg.lab.manifest import ProcessRef
 from run.base.errors import RunError
-from run.lockholder import lock_holder
+from run.lab.lockholder import lock_holder
 from run.vm.plan import LabPaths
 
 _ELSEWHERE = "set XDG_RUNTIME_DIR to a folder of your own"

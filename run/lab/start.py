@@ -6,13 +6,13 @@ from __future__ import annotations
 import time
 
 from ntbdbg.lab.manifest import GuestRecord, Manifest
-from run import labs
 from run.base.deadline import Deadline
 from run.base.errors import RunError
-from run.lab import START, Say
-from run.labname import holder
+from run.lab import choose as labs
+from run.lab.lab import START, Say
+from run.lab.name import holder
+from run.lab.requests import StartRequest
 from run.reach import ssh
-from run.requests import StartRequest
 
 #: seconds for the launcher to notice, besides those for QEMU to start
 NOTICE = 10.0
