@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ntbdbg.lab.manifest import Manifest, ProcessRef
-from run import hostkey
 from run.base.deadline import Deadline
 from run.base.errors import RunError
 from run.base.interrupts import Interrupted
+from run.guest import hostkey
 from run.lab import leftovers
 from run.lab.ledger import Ledger
 from run.lab.name import take_lock

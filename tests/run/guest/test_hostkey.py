@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from run import hostkey
 from run.base.config import CHECKOUT
 from run.base.errors import RunError
+from run.guest import hostkey
 from tests.support.newc import read_newc
 
 SEED, PUBLIC = bytes(range(32)), bytes(range(100, 132))
