@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from run.bench import RESULTS
+from run.suites.bench import RESULTS
 
 
 class Result(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from run import selftest
+from run.suites import selftest
 
 pytestmark = pytest.mark.vm
 

@@ -50,7 +50,7 @@ def command(
 
     Exit code: 0 if every budget is kept, 1 if not or if a benchmark failed.
     """
-    from run import bench
+    from run.suites import bench
 
     if show_names:
         click.echo("\n".join(bench.programs()))
@@ -87,7 +87,7 @@ def _prepare(
 
 
 def _run(program: Path, paths: Paths, collected: Path) -> int:
-    from run.bench import RESULTS
+    from run.suites.bench import RESULTS
 
     environment = {
         **os.environ,

@@ -47,7 +47,7 @@ def command(
 
     Exit code: 0 if each step passed, or is one that this hardware does not have; 1 otherwise.
     """
-    from run.selftest import PERF_ORDER, VMS, outcomes, script
+    from run.suites.selftest import PERF_ORDER, VMS, outcomes, script
 
     folder = [] if build_dir is None else ["--build-dir", build_dir]
     ports = ["--ssh-port-base", str(ssh_port_base), "--console-port-base", str(console_port_base)]

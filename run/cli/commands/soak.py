@@ -48,7 +48,7 @@ def command(
 
     Exit code: 0 if none failed.
     """
-    from run.soak import DEVICE, GUESTS, REPETITIONS, faults, table
+    from run.suites.soak import DEVICE, GUESTS, REPETITIONS, faults, table
 
     paths = Paths.of(build_dir)
     policy = Policy.of(yes=yes, no_install=no_install)

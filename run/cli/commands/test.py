@@ -19,7 +19,7 @@ from run.host.install import Policy, require
 from run.qemu import wrynose
 from run.steps.steps import Steps
 from run.steps.testtools import install_test_tools
-from run.suite import exit_code, run_whole
+from run.suites.suite import exit_code, run_whole
 
 
 @click.command(

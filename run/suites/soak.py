@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from run.junit import cases
+from run.suites.junit import cases
 
 #: tests that repeat a fault as often as $NTBDBG_SOAK says
 DEVICE = (

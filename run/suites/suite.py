@@ -21,7 +21,7 @@ from typing import IO
 from xml.etree.ElementTree import ParseError
 
 from run.base.config import CHECKOUT
-from run.junit import Case, cases
+from run.suites.junit import Case, cases
 
 #: what is added to pytest's words: which tests
 GUESTS, OTHERS = "vm", "not vm"

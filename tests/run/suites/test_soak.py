@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from run import soak
 from run.base.config import CHECKOUT
+from run.suites import soak
 
 REPORT = """<?xml version="1.0"?><testsuites><testsuite>
 <testcase classname="tests.vm.test_faults" name="test_reboot[0]" time="2.5"/>

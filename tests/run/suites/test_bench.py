@@ -10,9 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from run import bench
 from run.cli.commands import bench as the_command
 from run.cli.main import main
+from run.suites import bench
 from tests.bench.result import Result, at_least, at_most, tell
 
 RATIO = Result("dump", "80.0 ms", "xxd | cat", "100.0 ms", 0.8, *at_most(0.75, 0.8))

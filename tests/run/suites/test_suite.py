@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from run import suite
 from run.base.deadline import Deadline
 from run.cli.commands import test as command
 from run.cli.main import main
+from run.suites import suite
 
-CHECKOUT = Path(__file__).parents[2]
+CHECKOUT = Path(__file__).parents[3]
 CASE = """
 import os, pathlib, time, pytest
 here = pathlib.Path(__file__).parent
@@ -93,7 +93,8 @@ def test_whoever_ends_it_ends_both(checkout: Path, number: int) -> None:
     finally: time.sleep(1); (here / "{}-cleaned").touch()"""
     fill(checkout, guests=slow.format("guests"), others=slow.format("others"))
     code = (
-        "import sys, os, pathlib; from run import suite; suite.CHECKOUT = pathlib.Path(sys.argv[1])"
+        "import sys, os, pathlib; from run.suites import suite; "
+        "suite.CHECKOUT = pathlib.Path(sys.argv[1])"
     )
     code += "; suite.run_whole(suite.CHECKOUT / 'logs', os.environ, None)"
     environ = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
