@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from run.base.config import DEFAULT_FLAVOUR, FLAVOURS
-from run.builds import default_jobs
+from run.make.prepare import default_jobs
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -16,7 +16,7 @@ import pytest
 
 from run.base.config import Paths, cache_dir
 from run.base.errors import RunError
-from run.builds import default_jobs
+from run.make.prepare import default_jobs
 from run.qemu import overlay, sanitize, wrynose
 from run.steps.steps import StepError, Steps
 from tests.device.qtest import Build

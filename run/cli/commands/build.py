@@ -10,7 +10,6 @@ from rich.console import Console
 
 from run.base.config import DEFAULT_FLAVOUR, Paths
 from run.base.errors import UsageError
-from run.builds import ALL, Request, make
 from run.cli.building import (
     build_options,
     flavour_option,
@@ -19,6 +18,7 @@ from run.cli.building import (
     option_of,
 )
 from run.host.install import Policy
+from run.make.prepare import ALL, Request, make
 from run.steps.artifacts import GuestImage, QemuInstall
 from run.steps.steps import Steps
 

@@ -11,11 +11,11 @@ import click
 from rich.console import Console
 
 from run.base.config import CHECKOUT, Paths
-from run.builds import ALL
 from run.cli.building import install_options
 from run.demo import scenes
 from run.demo.stage import Stage
 from run.host.install import Policy, require
+from run.make.prepare import ALL
 from run.steps.steps import Steps
 
 LAB = "demo"

@@ -10,9 +10,9 @@ import sys
 import click
 
 from run.base.config import CHECKOUT, Paths
-from run.builds import Request, make
 from run.cli.building import build_options, install_options
 from run.host.install import Policy, require
+from run.make.prepare import Request, make
 from run.steps.steps import Steps
 from run.steps.testtools import install_test_tools
 

@@ -13,9 +13,9 @@ import click
 
 from run.base.config import CHECKOUT, Paths
 from run.base.errors import RunError
-from run.builds import Request, make_for_tests
 from run.cli.building import build_options, install_options
 from run.host.install import Policy, require
+from run.make.prepare import Request, make_for_tests
 from run.qemu import wrynose
 from run.steps.steps import Steps
 from run.steps.testtools import install_test_tools
