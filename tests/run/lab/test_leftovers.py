@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from run import leftovers
-from run.deadline import Deadline
-from run.plan import LabPaths
+from run.base.deadline import Deadline
+from run.lab import leftovers
+from run.vm.plan import LabPaths
 
 PATHS = LabPaths(folder=Path("/nowhere"), uid=0)
 
