@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -51,6 +52,15 @@ FLOORS = {
         ["asked"],
     ],
     "ntbdbg/capture": [["reading"], ["taking"]],
+    "run": [
+        ["base"],
+        ["steps", "reach"],
+        ["vm", "debian"],
+        ["host", "guest", "container"],
+        ["lab", "qemu", "yocto", "suites"],
+        ["make", "devenv", "demo"],
+        ["cli"],
+    ],
 }
 
 #: imports that still go up a floor: of a file, or of a file by any other
@@ -228,8 +238,26 @@ def test_inside_a_room_imports_go_down(home: str) -> None:
 
 def test_every_folder_of_a_room_with_floors_has_one() -> None:
     for home, floors in FLOORS.items():
-        folders = {path.parent.name for path in modules(home)} - {Path(home).name}
-        assert folders == set().union(*floors)
+        inside = CHECKOUT / home
+        folders = {path.relative_to(inside).parts[0] for path in modules(home)}
+        assert {name for name in folders if not name.endswith(".py")} == set().union(*floors)
+
+
+def test_two_files_stand_at_the_launchers_door() -> None:
+    door = {path.name for path in (CHECKOUT / "run").glob("*.py")}
+    assert door == {"__init__.py", "__main__.py", "bootstrap.py"}
+
+
+def test_before_there_is_a_venv_the_standard_library_is_enough() -> None:
+    """Whatever the entry, the bootstrap and the way into a container import on a bare machine."""
+    entry = CHECKOUT / "run/bootstrap.py"
+    container = CHECKOUT / "run/container/main.py"
+    inside = imported_files(entry) - {CHECKOUT / "run/cli/main.py"}
+    for path in {entry, *inside, *reachable(container)}:
+        for line, name in imports(path):
+            top = name.split(".")[0]
+            fine = top in {"run", *sys.stdlib_module_names} or name.startswith("ntbdbg.")
+            assert fine, f"{short(path)}:{line}: imports {name}"
 
 
 @pytest.mark.parametrize("path", modules("ntbdbg"), ids=short)
@@ -269,8 +297,6 @@ STDLIB_ONLY = [
 
 @pytest.mark.parametrize("path", STDLIB_ONLY, ids=short)
 def test_memory_and_manifest_need_the_standard_library_only(path: Path) -> None:
-    import sys
-
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
