@@ -136,7 +136,7 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: relative import"
             assert node.module
-            # `from ntbdbg.target import freeze` names a module by its last part.
+            # `from ntbdbg.lab import freeze` names a module by its last part.
             yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
 
 

@@ -390,7 +390,7 @@ def test_a_ram_file_that_vanishes(linked: LinkedLab, out: Path) -> None:
 AT_STOP = """
 import os, sys
 from ntbdbg.cli.main import main
-from ntbdbg.target.capture import subject
+from ntbdbg.capture.taking import subject
 def pause(*_, **__):
     print("frozen", flush=True)
     import time
