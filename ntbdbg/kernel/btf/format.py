@@ -128,6 +128,11 @@ class Strings(NamedTuple):
         stop = self.data.find(b"\0", start, min(start + MAX_NAME, end))
         return None if stop < 0 else self.data[start:stop]
 
+    def begins(self, offset: int) -> bool:
+        """Whether a name begins at `offset`."""
+        first = not offset or (offset < self.size and not self.data[self.start + offset - 1])
+        return offset >= 0 and first
+
     def find(self, needle: bytes) -> int:
         """Offset of the first `needle`, negative if there is none."""
         return self.data.find(needle, self.start, self.start + self.size) - self.start

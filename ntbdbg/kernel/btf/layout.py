@@ -187,8 +187,8 @@ class Layouts:
 
 def absent(btf: Btf, what: str) -> KernelError:
     """What to raise where the types lack one (``struct x``): why they do."""
-    if btf.trouble is not None:
-        return KernelError(f"no {what} among the types: {btf.trouble}", hint=NEWER)
+    if btf.missing is not None:
+        return KernelError(f"no {what} among the types: {btf.missing}", hint=NEWER)
     return KernelError(
         f"the types of this kernel have no {what}",
         hint="it was built without that subsystem, or the structure has another name",

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Self
 
 from ntbdbg.errors import KernelError
+from ntbdbg.kernel.btf.damage import first_wrong
 from ntbdbg.kernel.btf.format import TYPE_WORDS, Kind, kind_number, kind_of, split
 from ntbdbg.kernel.btf.index import Index, make_index
 
@@ -53,6 +54,20 @@ class TypeTable:
         if self.partial is None:
             return None
         return f"BTF of {self.name}: {self.partial}, so it and all after it are missing"
+
+    @cached_property
+    def missing(self) -> str | None:
+        """Why types may be missing: `trouble`, or damage that shows nowhere else; None if none.
+
+        For whoever misses one, as all types are looked at.
+        """
+        if self.trouble is not None:
+            return self.trouble
+        wrong = first_wrong(self._words, self._index.positions, self._begins, len(self))
+        if wrong is not None:
+            number = self.first_id + wrong
+            return f"BTF of {self.name}: type {number} makes no sense, so others may be missing"
+        return None if self.base is None else self.base.missing
 
     def kind_words(self, number: int) -> str:
         """What kind of type `number` is, for messages: ``a STRUCT``."""
@@ -102,6 +117,13 @@ class TypeTable:
         if name is None:
             raise KernelError(f"BTF of {self.name}: {offset:#x} leads to no name")
         return name.decode("utf-8", "backslashreplace")
+
+    def _begins(self, offset: int) -> bool:
+        """Whether a name begins there: as every writer has each once, none within another."""
+        own = offset - self._first_name
+        if own < 0:
+            return self.base is not None and self.base._begins(offset)
+        return self._strings.begins(own)
 
     def _named(self, name: str) -> Iterator[int]:
         """Numbers of its own types that are called so, in no order."""

@@ -70,9 +70,9 @@ class BtfTypes:
         self._loaded: dict[str, TypeMaker] | None = None
 
     def troubles(self) -> list[str]:
-        """Why types are missing: of vmlinux, and of modules as far as they were looked at."""
+        """Why types may be missing: of vmlinux, and of modules as far as they were looked at."""
         makers = [self._vmlinux, *(self._loaded or {}).values()]
-        return [trouble for maker in makers if (trouble := maker.btf.trouble) is not None]
+        return list(dict.fromkeys(why for maker in makers if (why := maker.btf.missing)))
 
     # -- as drgn asks ----------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ntbdbg.errors import KernelError
 from ntbdbg.kernel.btf.format import HEADER, ITEM_WORDS, Kind, Order
+from ntbdbg.kernel.btf.layout import Layouts
 from ntbdbg.kernel.btf.reader import Btf
 from ntbdbg.kernel.btf.records import (
     Array,
@@ -239,6 +240,47 @@ def test_types_before_an_unknown_kind_are_there() -> None:
         btf.entry(3)
     with pytest.raises(KernelError, match="BTF of ntb: its base is partial"):
         Btf.parse(BtfWriter(written).data(), btf, name="ntb")
+
+
+def damaged(btf: BtfWriter, number: int, length: int, order: Order = "little") -> Btf:
+    """What `btf` is with another length in type `number`."""
+    data = bytearray(btf.data())
+    at = HEADER + 4 * (Btf.parse(btf.data())._row(number)[1] + 1)
+    word = int.from_bytes(data[at : at + 4], order)
+    data[at : at + 4] = (word & ~0xFFFFFF | length).to_bytes(4, order)
+    return Btf.parse(bytes(data))
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_nothing_is_missing_where_all_makes_sense(order: Order) -> None:
+    written, _ = every_kind(order)
+    assert Btf.parse(written.data()).missing is None
+    base = Btf.parse(written.data())
+    module = BtfWriter(written, order=order)
+    module.struct("own", 8, [("x", 1, 0)])
+    assert Btf.parse(module.data(), base, name="ntb").missing is None
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("length", [0, 1, 2, 4, 5, 6, 7, 8, 9])
+def test_a_wrong_length_is_told_to_whoever_misses_a_type(order: Order, length: int) -> None:
+    written, ids = every_kind(order)
+    written.struct("last", 4, [("y", ids["int"], 0)])
+    btf = damaged(written, ids["struct"], length, order)
+    assert btf.partial or "makes no sense" in str(btf.missing)
+
+
+def test_a_swallowed_type_is_told_to_whoever_misses_it_of_a_module_too() -> None:
+    written = BtfWriter()
+    first = written.struct("first", 4, [("x", written.integer("int", 4), 0)])
+    written.pointer(first)
+    written.struct("last", 4, [])
+    btf = damaged(written, first, 2)
+    assert (btf.partial, btf.by_name(Kind.STRUCT, "last")) == (None, 3)
+    with pytest.raises(KernelError, match=r"no struct task_struct .* type 2 makes no sense"):
+        Layouts(btf)["task_struct"]
+    module = Btf.parse(BtfWriter(written).data(), btf, name="ntb")
+    assert module.missing == btf.missing
 
 
 INT_STRUCT_AND_NEW = {1: (4, 0), 4: (0, 12), 20: (8, 0), 21: (4, 12)}
