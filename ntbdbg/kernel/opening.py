@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import FaultError, UsageError
 from ntbdbg.kernel.alive.liveness import by_liveness
+from ntbdbg.kernel.boot.copies import one_each
 from ntbdbg.kernel.boot.locate import contradiction, implausible, scan
 from ntbdbg.kernel.boot.vmcoreinfo import Vmcoreinfo
 from ntbdbg.kernel.mmu.linear import is_in_place
@@ -58,7 +59,8 @@ def open_kernel(
         from ntbdbg.kernel.boot.absent import why_absent
 
         raise why_absent(memory, texts)
-    kernels, reason = _ordered([make(*candidate) for candidate in candidates[:MOST_KERNELS]])
+    chosen = _one_each(memory, candidates, notify)[:MOST_KERNELS]
+    kernels, reason = _ordered([make(*candidate) for candidate in chosen])
     for number, kernel in enumerate(kernels, 1):
         kernel.number = number
     return _told(_chosen(memory, kernels, which, reason, notify), notify)
@@ -86,6 +88,26 @@ def _candidate(
         return None if agreeing and contradiction(memory, info) else Candidate(info, None)
     in_place = not of_vmcoreinfo(info.text) and is_in_place(memory, info)
     return Candidate(info, problem) if in_place else None
+
+
+def _one_each(
+    memory: PhysicalMemory, candidates: list[Candidate], notify: Notify
+) -> list[Candidate]:
+    """Of each kernel that copy of VMCOREINFO which the memory bears out best."""
+
+    def rank(one: Candidate) -> tuple[bool, bool, int]:
+        doubted = one.lost is not None or contradiction(memory, one.info) is not None
+        return one.lost is not None, doubted, -len(one.info.values)
+
+    if len(candidates) < 2:
+        return candidates
+    taken, left = one_each(candidates, lambda one: one.info, rank)
+    for other, one in left:
+        notify(
+            f"{memory.name}: two copies of VMCOREINFO of Linux {one.info.release} differ, so one "
+            f"is damaged; taken is that {one.info.place}, not that {other.info.place}"
+        )
+    return taken
 
 
 def _with(texts: list[Vmcoreinfo], named: Candidate | None) -> list[Vmcoreinfo]:

@@ -119,7 +119,7 @@ class Vmcoreinfo:
 
     def symbol(self, name: str) -> int | None:
         """VA of a symbol, or None if it is not told."""
-        return self._symbols.get(name)
+        return self.symbols.get(name)
 
     def number(self, name: str) -> int | None:
         """A constant or variable, or None."""
@@ -138,7 +138,8 @@ class Vmcoreinfo:
         return _decimal(self.values.get(f"LENGTH({name})"))
 
     @cached_property
-    def _symbols(self) -> dict[str, int]:
+    def symbols(self) -> Mapping[str, int]:
+        """VA of every symbol that it tells."""
         found = {}
         for key, value in self.values.items():
             address = _hexadecimal(value) if key.startswith("SYMBOL(") else None

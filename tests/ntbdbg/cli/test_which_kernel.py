@@ -11,6 +11,7 @@ import pytest
 from tests.ntbdbg.conftest import Run
 from tests.support.fakekernel import FakeGuest
 from tests.support.fakelinux import furnish
+from tests.support.twokernels import RAM, later_and_earlier, together
 
 PAGE = 4096
 
@@ -24,10 +25,10 @@ def guest() -> FakeGuest:
 
 
 @pytest.fixture
-def several(guest: FakeGuest, tmp_path: Path) -> Path:
-    guest.leave_vmcoreinfo(guest.vmcoreinfo() + "NUMBER(second)=2\n")
+def several(tmp_path: Path) -> Path:
+    memory = together(*later_and_earlier())
     path = tmp_path / "several"
-    guest.save(path)
+    path.write_bytes(memory.read(0, RAM))
     return path
 
 

@@ -18,6 +18,7 @@ from ntbdbg.memory.image import ImageMemory
 from tests.support.elfwriter import Load, elf_core, note
 from tests.support.fakekernel import FakeGuest
 from tests.support.fakelinux import furnish
+from tests.support.twokernels import later_and_earlier, together
 
 PAGE = 4096
 
@@ -88,34 +89,64 @@ def test_without_page_tables_and_image_there_is_no_kernel(guest: FakeGuest) -> N
         Kernel.open(guest.memory)
 
 
-def several(guest: FakeGuest) -> None:
-    """A second text, of the same kernel with one line more."""
-    guest.leave_vmcoreinfo(guest.vmcoreinfo() + "NUMBER(second)=2\n")
-
-
-def test_one_of_several_kernels_is_taken_by_its_number(guest: FakeGuest) -> None:
-    several(guest)
+def test_one_of_several_kernels_is_taken_by_its_number() -> None:
+    memory = together(*later_and_earlier())
     notes: list[str] = []
-    live = Kernel.open(guest.memory, notify=notes.append)
+    live = Kernel.open(memory, notify=notes.append)
     assert "2 kernels are in its RAM" in notes[0]
     assert (live.number, live.other_numbers) == (1, [2])
-    other = Kernel.open(guest.memory, which=2, notify=notes.append)
+    other = Kernel.open(memory, which=2, notify=notes.append)
     assert len(notes) == 1, "who says which knows that there are several"
     assert (other.number, other.other_numbers) == (2, [1])
     assert other.info == live.others[0]
-    assert Kernel.open(guest.memory, which=1).info == live.info
+    assert Kernel.open(memory, which=1).info == live.info
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"OFFSET(list_head.next)": "x"},
+        {"OSRELEASE": "6.1.0-57-amd64"},
+        {"SYMBOL(swapper_pg_dir)": "ffffffff81234000"},
+        {"SYMBOL(_stext)": None, "SIZE(list_head)": "17"},
+        {"NUMBER(phys_base)": "?"},
+    ],
+    ids=str,
+)
+def test_a_damaged_copy_of_what_a_kernel_says_is_no_kernel(
+    guest: FakeGuest, change: dict[str, str | None]
+) -> None:
+    place = guest.leave_vmcoreinfo(guest.vmcoreinfo(**change))
+    notes: list[str] = []
+    kernel = Kernel.open(guest.memory, notify=notes.append)
+    assert (kernel.lost, kernel.others) == (None, [])
+    assert kernel.info.release == guest.release
+    assert kernel.info.address != place
+    assert all("differ, so one is damaged; taken is that at" in note for note in notes)
+    with pytest.raises(UsageError, match="no kernel 2 in its RAM"):
+        Kernel.open(guest.memory, which=2)
+
+
+def test_a_damaged_first_copy_gives_way_to_the_whole_one(guest: FakeGuest) -> None:
+    place = guest.physical(guest.tables["vmcoreinfo_data"])
+    text = guest.vmcoreinfo(OSRELEASE="6.1.0-57-amd64").encode()
+    guest.space.poke(place, text)
+    kernel = Kernel.open(guest.memory)
+    assert (kernel.info.release, kernel.others) == (guest.release, [])
+    assert kernel.info.address != place
 
 
 @pytest.mark.parametrize("number", [0, 3, 99])
-def test_a_number_that_is_not_there_lists_those_that_are(guest: FakeGuest, number: int) -> None:
-    several(guest)
+def test_a_number_that_is_not_there_lists_those_that_are(number: int) -> None:
+    memory = together(*later_and_earlier())
     with pytest.raises(UsageError, match=rf"no kernel {number} in its RAM; it has 1: .*; 2: "):
-        Kernel.open(guest.memory, which=number)
+        Kernel.open(memory, which=number)
 
 
-def test_a_kernel_whose_page_tables_are_gone_can_be_named(guest: FakeGuest) -> None:
-    dead = guest.vmcoreinfo(**{"SYMBOL(swapper_pg_dir)": f"{guest.base:x}"})
-    guest.leave_vmcoreinfo(dead)
-    live = Kernel.open(guest.memory)
+def test_a_kernel_whose_page_tables_are_gone_can_be_named() -> None:
+    first, second = later_and_earlier()
+    lose_page_tables(second)
+    memory = together(first, second)
+    live = Kernel.open(memory)
     assert (live.lost, live.others) == (None, [])
-    assert Kernel.open(guest.memory, which=2).lost is not None
+    assert Kernel.open(memory, which=2).lost is not None

@@ -7,32 +7,9 @@ import pytest
 
 from ntbdbg.kernel.alive.liveness import LOOKS, PTI_USER, in_use, time_of_day
 from ntbdbg.kernel.kernel import Kernel
-from ntbdbg.memory import BufferMemory
 from tests.support.fakekernel import FakeGuest
-from tests.support.fakelinux import CLOCKS, REAL_SEC, RESTART, furnish
-from tests.support.fakespace import MIB
-
-RAM = 48 * MIB
-FIRST = {"phys": 2 * MIB, "pool": MIB, "kaslr": 0x0400_0000}
-SECOND = {"phys": 26 * MIB, "pool": 25 * MIB, "kaslr": 0x1C00_0000, "levels": 5}
-
-
-def kernel(places: dict, clock: int | None, release: str = "6.1.0-56-amd64") -> FakeGuest:
-    guest = FakeGuest(ram=RAM, release=release, **places)
-    furnish("qemu1", guest)
-    _ = guest.memory
-    keeper = guest.at(guest.symbols["tk_core"], "struct fake_tk_core")
-    keeper["timekeeper.xtime_sec"] = clock or 0
-    if clock is None:
-        keeper["timekeeper.ktime_sec"] = 1
-    return guest
-
-
-def together(*guests: FakeGuest) -> BufferMemory:
-    """The RAM with what each of them left there."""
-    numbers = [int.from_bytes(guest.space.data, "little") for guest in guests]
-    both = numbers[0] | numbers[1]
-    return BufferMemory(both.to_bytes(RAM, "little"), name="qemu1")
+from tests.support.fakelinux import CLOCKS, REAL_SEC, RESTART
+from tests.support.twokernels import FIRST, RAM, SECOND, kernel, later_and_earlier, together
 
 
 @pytest.mark.parametrize("second_is_later", [True, False])
@@ -48,11 +25,6 @@ def test_the_one_whose_clock_is_the_latest(second_is_later):
     assert live.symbol("init_uts_ns").address == expected.symbols["init_uts_ns"]
     assert f"2 kernels are in its RAM; taken: {expected.release}" in notes[0]
     assert "its clock is the latest, 2026-" in notes[0]
-
-
-def later_and_earlier() -> tuple[FakeGuest, FakeGuest]:
-    """Two whole kernels; by its clock the first would be the live one."""
-    return kernel(FIRST, REAL_SEC + 60), kernel(SECOND, REAL_SEC, "6.12.1")
 
 
 @pytest.mark.parametrize("bits", [0, 0x005, PTI_USER | 0x805], ids=["plain", "PCID", "user half"])

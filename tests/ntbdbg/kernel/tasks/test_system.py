@@ -15,6 +15,7 @@ from ntbdbg.kernel.log.troubles import Kind
 from ntbdbg.kernel.tasks.system import system_info
 from tests.support.fakekernel import FakeGuest, FakeStruct
 from tests.support.fakelinux import CLOCKS, REAL_SEC, UPTIME_NS, fill_clocks, furnish
+from tests.support.twokernels import FIRST, SECOND, kernel, together
 
 NS = 10**9
 FORMS = {
@@ -65,10 +66,8 @@ def test_a_kernel_without_one() -> None:
 
 
 def test_everything_at_once() -> None:
-    guest = FakeGuest()
-    furnish("qemu1", guest)
-    guest.leave_vmcoreinfo(guest.vmcoreinfo(OSRELEASE="5.10.0-old"))
-    found = system_info(Kernel.open(guest.memory))
+    guest, other = kernel(FIRST, REAL_SEC + 60), kernel(SECOND, REAL_SEC, "5.10.0-old")
+    found = system_info(Kernel.open(together(guest, other)))
     assert found.notes == ()
     assert (found.release, found.nodename) == (guest.release, "qemu1")
     assert found.banner is not None
