@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ntbdbg.cli.listed import expect_rows
 from ntbdbg.cli.options import lab_command, target_argument
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def command(app: AppContext, target: str) -> None:
     guest = app.guest(target)
     with app.stillness():
         found = pci_devices(guest.kernel)
+    expect_rows(app, guest, found, "pci_root_buses", "PCI device")
     if app.json:
         facts = [device_facts(device) for device in found]
         app.emit("devices", {"guest": guest.name, "devices": facts, "partial": found.partial})

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ntbdbg.cli.listed import expect_rows
 from ntbdbg.cli.options import lab_command, target_argument
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def command(app: AppContext, target: str) -> None:
     with app.stillness():
         found = guest.kernel.modules()
     lines = [ModuleLine(module, taint_letters(guest.kernel, module.taints)) for module in found]
+    expect_rows(app, guest, found, "modules", "module")
     if app.json:
         facts = [module_facts(line) for line in lines]
         app.emit("modules", {"guest": guest.name, "modules": facts, "partial": found.partial})

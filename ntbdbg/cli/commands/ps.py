@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ntbdbg.cli.listed import expect_rows
 from ntbdbg.cli.options import lab_command, target_argument
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def command(app: AppContext, target: str, tree: bool, threads: bool) -> None:
         walker = TaskWalker(guest.kernel)
         tasks, cpus = walker.walk(threads=threads), walker.cpus()
         notes = ram_elsewhere(guest)
+    expect_rows(app, guest, tasks, "init_task", "task", least=1)
     if app.json:
         facts = {"tasks": [task_facts(task) for task in tasks], "cpus": [asdict(c) for c in cpus]}
         app.emit("ps", {"guest": guest.name, **facts, "partial": tasks.partial, "notes": notes})

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator
@@ -180,18 +181,57 @@ def test_ps_for_a_program(lab: LinuxLab, ntbdbg: Run) -> None:
     assert found["partial"] is None
 
 
-def test_ps_of_a_damaged_list(lab: LinuxLab, ntbdbg: Run) -> None:
-    guest, init = lab.linux["qemu1"], FURNITURE["qemu1"].tasks.init
-    saved = bytes(guest.space.data)
-    init["tasks.next"] = init.address + 1
+@contextlib.contextmanager
+def damage(lab: LinuxLab, pointer: int, value: int) -> Iterator[None]:
+    """qemu1 with another value in the pointer at a VA, for as long as the block takes."""
+    guest = lab.linux["qemu1"]
+    place = guest.physical(pointer)
+    saved = bytes(guest.space.data[place : place + 8])
+    guest.space.poke(place, value.to_bytes(8, "little"))
     guest.save(lab.ram_path("qemu1"))
     try:
-        done = ntbdbg("ps", "qemu1")
+        yield
     finally:
-        guest.space.data[:] = saved
+        guest.space.poke(place, saved)
         guest.save(lab.ram_path("qemu1"))
+
+
+def first_node(lab: LinuxLab, command: str) -> int:
+    """VA of the pointer that leads to the first one of a list."""
+    if command == "modules":
+        return lab.linux["qemu1"].symbols["modules"]
+    return FURNITURE["qemu1"].tasks.init.at("tasks.next")
+
+
+def test_ps_of_a_damaged_list(lab: LinuxLab, ntbdbg: Run) -> None:
+    second = FURNITURE["qemu1"].tasks.init["tasks.next"]
+    with damage(lab, second, second + 1):
+        done = ntbdbg("ps", "qemu1")
     assert done.returncode == 0
     assert "note: qemu1: this is not all: " in done.stderr
+
+
+@pytest.mark.parametrize(("command", "what"), [("ps", "task"), ("modules", "module")])
+@pytest.mark.parametrize("how", [[], ["--json"]])
+def test_a_list_of_which_nothing_can_be_read(
+    lab: LinuxLab, ntbdbg: Run, command: str, what: str, how: list[str]
+) -> None:
+    with damage(lab, first_node(lab, command), 1):
+        done = ntbdbg(command, "qemu1", *how)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert f"leads to no {what} that can be read: " in done.stderr
+
+
+def test_lists_that_are_empty(lab: LinuxLab, ntbdbg: Run) -> None:
+    head = first_node(lab, "modules")
+    with damage(lab, head, head):
+        done = ntbdbg("modules", "qemu1")
+    assert (done.returncode, done.stderr) == (0, "note: qemu1 has no module\n")
+    head = first_node(lab, "ps")
+    with damage(lab, head, head):
+        done = ntbdbg("ps", "qemu1")
+    assert done.returncode == 4
+    assert "leads to no task that can be read: the list is empty" in done.stderr
 
 
 def test_modules(lab: LinuxLab, ntbdbg: Run) -> None:
