@@ -139,7 +139,7 @@ def _translation(wanted: Programmed | None, window: MemoryWindow) -> Iterator[Di
         return
     for reason in window.closed:
         if reason.why in NOT_THE_LINK:
-            yield Disagreement(Kind.CLOSED_BY_PEER, name, "it open", f"closed: {reason.text}")
+            yield Disagreement(Kind.CLOSED_BY_PEER, name, "it translated", f"closed: {reason.text}")
 
 
 def programmed_by_device(window: MemoryWindow) -> Programmed | None:

@@ -276,6 +276,37 @@ def window(lab, number: int, index: int = 0) -> dict:
     return windows[index]
 
 
+def given_back(view: dict) -> list[str]:
+    """What is said of windows that reach memory which their owner has given back."""
+    return [one["text"] for one in view["verdicts"] if "given back" in one["text"]]
+
+
+def test_a_window_that_reaches_memory_given_back(lab):
+    """VM 2 gives its buffer back while VM 1's window still leads there."""
+    address = tool.dma_address(lab.sh(2, tool.make_buffer(SIZE)))
+    lab.sh(1, tool.point_window(address, SIZE))
+    assert given_back(lab.json("postmortem")) == []
+    lab.sh(2, tool.FREE_BUFFER)
+    try:
+        told = given_back(lab.json("postmortem"))
+        assert given_back(lab.json_lines("ntb", "qemu2")[0])
+    finally:
+        lab.sh(1, tool.CLEAR_WINDOW)
+    assert told, "nothing is said of a window that reaches memory given back"
+    # Whoever runs in the guest may have taken some of it by now.
+    taken = "of a slab cache|a page table|of a process|of a file"
+    for text in told:
+        found = re.fullmatch(
+            r"qemu1:mw0 still reaches (\d+) KiB that qemu2 has given back: "
+            rf"0x(\w+) is (?:free|(?:{taken}).*)",
+            text,
+        )
+        assert found, text
+        assert int(found[1]) << 10 <= SIZE
+        assert address <= int(found[2], 16) < address + SIZE
+    assert given_back(lab.json("postmortem")) == []
+
+
 def test_the_drivers_view_of_windows_and_what_is_wrong_with_it(lab):
     """Set up by ntb_tool: both sides agree. Then the driver's memory is changed behind it."""
     addresses = {n: tool.dma_address(lab.sh(n, tool.make_buffer(SIZE))) for n in (1, 2)}

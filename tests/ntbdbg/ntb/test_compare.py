@@ -295,6 +295,14 @@ def test_two_drivers_disagree_about_a_buffer() -> None:
     )
 
 
+def test_what_a_peer_closes_in_words() -> None:
+    (one, *_) = found("tool", device=lambda switch: _flag(switch, PortFlags.IOMMU))
+    assert str(one) == (
+        "mw0: whether a window reaches the peer: the driver has it translated, the device "
+        "closed: peer has an IOMMU, its DMA addresses are not physical ones (flag IOMMU)"
+    )
+
+
 def test_in_words() -> None:
     (one,) = found("pingpong", device=unmask_doorbell)
     assert (
