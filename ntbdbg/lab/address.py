@@ -25,11 +25,10 @@ begins lower with page tables of five levels. No physical address comes near."""
 
 CAPTURE_SUFFIX = ".cap"
 
-_WINDOW = re.compile(r"(mw|bar)([0-9]{1,3})")
-_SYMBOL = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_]*:)?[A-Za-z_][A-Za-z0-9_.@$\[\]]*")
-_NUMBER = re.compile(r"-?[0-9]|page$", re.IGNORECASE)
-_GUEST = re.compile(r"[^:+\s]+")
-_OFFSET = re.compile(r"(.+?)([+-])(.*)", re.DOTALL)
+# Not compiled before they are needed: a plain number needs none, and starts sooner.
+_WINDOW = r"(mw|bar)([0-9]{1,3})"
+_SYMBOL = r"(?:[A-Za-z_][A-Za-z0-9_]*:)?[A-Za-z_][A-Za-z0-9_.@$\[\]]*"
+_GUEST = r"[^:+\s]+"
 
 
 class Window(NamedTuple):
@@ -102,12 +101,12 @@ def _split_guest(rest: str, guests: tuple[str, ...], text: str) -> tuple[str | N
     head, colon, tail = rest.partition(":")
     if not colon or head in ("pa", "va"):
         return None, rest
-    if head not in guests and _SYMBOL.fullmatch(_split_sign(rest)[0]):
+    if head not in guests and re.fullmatch(_SYMBOL, _split_sign(rest)[0]):
         # MODULE:SYMBOL and GUEST:SYMBOL look alike: guests win where they are known.
-        if _WINDOW.fullmatch(_split_sign(tail)[0]) or tail.lower() == "page":
+        if re.fullmatch(_WINDOW, _split_sign(tail)[0]) or tail.lower() == "page":
             return head, tail
         return None, rest
-    if not _GUEST.fullmatch(head):
+    if not re.fullmatch(_GUEST, head):
         raise _not_understood(text)
     return head, tail
 
@@ -133,8 +132,8 @@ def _check_signs(text: str) -> None:
 
 def _split_sign(text: str) -> tuple[str, str, str]:
     """Base, sign and digits of the offset; the latter two empty without one."""
-    match = _OFFSET.fullmatch(text)
-    return (match[1], match[2], match[3]) if match else (text, "", "")
+    at = next((at for at, letter in enumerate(text) if at and letter in "+-"), None)
+    return (text, "", "") if at is None else (text[:at], text[at], text[at + 1 :])
 
 
 def _split_offset(text: str) -> tuple[str, int]:
@@ -144,14 +143,19 @@ def _split_offset(text: str) -> tuple[str, int]:
 
 
 def _parse_base(word: str, space: str | None, text: str) -> int | Window | str:
-    if _NUMBER.match(word):
+    if _is_number(word):
         return parse_number(word, what="address")
-    window = _WINDOW.fullmatch(word)
+    window = re.fullmatch(_WINDOW, word)
     if window:
         return Window(window[1], int(window[2]))
-    if _SYMBOL.fullmatch(word) and space != "pa":
+    if space != "pa" and re.fullmatch(_SYMBOL, word):
         return word
     raise _not_understood(text)
+
+
+def _is_number(word: str) -> bool:
+    digit = word.removeprefix("-")[:1]
+    return (digit.isascii() and digit.isdigit()) or word.lower() == "page"
 
 
 def _check_sum(base: int, offset: int, text: str) -> None:

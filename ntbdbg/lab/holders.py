@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from ntbdbg.lab.qemus import PROC, qemu_processes
+from ntbdbg.lab.qemus import PROC
 
 if TYPE_CHECKING:
     from ntbdbg.memory.file import CheckedFile
@@ -34,10 +34,10 @@ class Holder(NamedTuple):
     argv: tuple[str, ...]
 
 
-def holders(file: CheckedFile, proc: str = PROC) -> list[Holder]:
-    """The QEMUs that have `file` mapped, one pass over the processes."""
+def holders(file: CheckedFile, pids: Iterable[str], proc: str = PROC) -> list[Holder]:
+    """Those of the QEMUs `pids` that have `file` mapped."""
     found = []
-    for pid in qemu_processes(proc):
+    for pid in pids:
         private = _mapping(file, _read(os.path.join(proc, pid, "maps")))
         if private is not None:
             argv = _read(os.path.join(proc, pid, "cmdline")).rstrip(b"\0").split(b"\0")

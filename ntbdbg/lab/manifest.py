@@ -12,7 +12,6 @@ cut short, or somebody else's.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from typing import TYPE_CHECKING, Any, cast
 
@@ -262,6 +261,7 @@ class Manifest(Record):
 
     def save(self, path: PathLike) -> None:
         """Write atomically with mode 0600, creating the folder with mode 0700."""
+        import json
         import tempfile
 
         folder = os.path.dirname(os.fspath(path)) or "."
@@ -293,6 +293,8 @@ class Manifest(Record):
         :raises TargetError: it is absent
         :raises FormatError: it is broken
         """
+        import json  # who looks at a bare RAM file starts sooner without it
+
         try:
             text, owner = trust.read_believed(path, MAX_SIZE)
             data = json.loads(text)

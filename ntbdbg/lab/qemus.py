@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,14 +20,16 @@ def qemu_processes(proc: str = PROC) -> list[str]:
 
     Whose program cannot be told may not be looked into either (ptrace_may_access of Linux).
     """
-    found = []
-    for entry in os.listdir(proc):
-        if entry.isdigit():
-            with contextlib.suppress(OSError):
-                program = os.path.basename(os.readlink(f"{proc}/{entry}/exe"))
-                if program.startswith("qemu") or program.partition(" ")[0] == "kvm":
-                    found.append(entry)
-    return found
+    return [entry for entry in os.listdir(proc) if entry.isdigit() and _is_qemu(proc, entry)]
+
+
+def _is_qemu(proc: str, entry: str) -> bool:
+    try:
+        program = os.readlink(f"{proc}/{entry}/exe")
+    except OSError:
+        return False
+    program = program[program.rfind("/") + 1 :]
+    return program.startswith("qemu") or program.partition(" ")[0] == "kvm"
 
 
 class Held(NamedTuple):
@@ -49,11 +50,12 @@ def ask_holders(path: str, file: CheckedFile, forced: bool, note: Callable[[str]
     :param note: called with what the user should know
     :raises TargetError: it is not forced, and is the file of a further NUMA node
     """
-    if not qemu_processes():
+    pids = qemu_processes()
+    if not pids:
         return Held()
     from ntbdbg.lab.holders import holders, is_of_ivshmem, numa_node
 
-    found = holders(file)
+    found = holders(file, pids)
     for holder in found:
         node = numa_node(holder.argv, path)
         if node and not forced:

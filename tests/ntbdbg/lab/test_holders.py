@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ntbdbg.lab.holders import Holder, holders, numa_node
+from ntbdbg.lab.qemus import qemu_processes
 from ntbdbg.memory.file import CheckedFile
 from tests.ntbdbg.conftest import Run
 
@@ -61,7 +62,8 @@ def test_only_qemus_that_have_the_file_are_told(ram: Path, tmp_path: Path) -> No
     proc.add(7, qemu, line(ram, "rw-p", device="00:99", name="/elsewhere"))
     (proc.root / "8").mkdir()
     (proc.root / "self").mkdir()
-    found = holders(CheckedFile(str(ram), "x", "RAM file"), str(proc.root))
+    root = str(proc.root)
+    found = holders(CheckedFile(str(ram), "x", "RAM file"), qemu_processes(root), root)
     assert sorted(found) == [
         Holder(3, True, ("qemu", "-S")),
         Holder(4, False, ("",)),
