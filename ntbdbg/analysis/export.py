@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, ForeignError, NtbdbgError, TargetError
-from ntbdbg.kernel.mmu.linear import DIRECT_MAP
+from ntbdbg.kernel.boot.linear import DIRECT_MAP
 from ntbdbg.lab.elsewhere import ram_elsewhere
 from ntbdbg.lab.vcpus import Vcpus, vcpus_of
 from ntbdbg.memory.architectures import of_ram

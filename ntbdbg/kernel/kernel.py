@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.budget import Budget
 from ntbdbg.errors import FaultError, KernelError
+from ntbdbg.kernel.boot.linear import DIRECT_MAP, LinearMap
 from ntbdbg.kernel.boot.locate import page_tables
 from ntbdbg.kernel.image.cache import KernelCache, is_enabled
 from ntbdbg.kernel.image.limits import MOST_CPUS
 from ntbdbg.kernel.image.once import once
-from ntbdbg.kernel.mmu.linear import DIRECT_MAP, LinearMap
 from ntbdbg.kernel.mmu.virtual import VirtualMemory
 from ntbdbg.kernel.modules.symbolizer import Symbolizer
 from ntbdbg.kernel.symbols.symbols import Symbol, SymbolTable, nearest

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from ntbdbg.errors import FaultError, UsageError
 from ntbdbg.kernel.alive.liveness import by_liveness
 from ntbdbg.kernel.boot.copies import one_each
+from ntbdbg.kernel.boot.linear import is_in_place
 from ntbdbg.kernel.boot.locate import contradiction, implausible, scan
 from ntbdbg.kernel.boot.vmcoreinfo import Vmcoreinfo
-from ntbdbg.kernel.mmu.linear import is_in_place
 from ntbdbg.memory.architectures import of_vmcoreinfo
 from ntbdbg.memory.image import ImageMemory
 from ntbdbg.memory.number import format_size

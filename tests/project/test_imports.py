@@ -65,7 +65,6 @@ FLOORS = {
 
 #: imports that still go up a floor: of a file, or of a file by any other
 KNOWN_UPWARD = {
-    ("ntbdbg/kernel/mmu/linear.py", "boot"),
     ("", "kernel.py"),
 }
 
