@@ -318,7 +318,7 @@ class Kernel:
         Of several of one name, ``struct slot#17`` is that number of BTF, ``ntb:struct slot`` that
         of a module.
         """
-        from ntbdbg.kernel.asked.choosing import choose_type
+        from ntbdbg.kernel.program.choosing import choose_type
 
         return choose_type(self, name).type
 
@@ -329,7 +329,7 @@ class Kernel:
         :raises KernelError: no such symbol, CPU or member, or its type is not known
         :raises FaultError: a pointer on the way leads nowhere
         """
-        from ntbdbg.kernel.asked.objects import find_object
+        from ntbdbg.kernel.program.objects import find_object
 
         return find_object(self, path)
 

@@ -70,7 +70,7 @@ def put_type(guest: Guest, type_name: str, address: str) -> TypedPlace:
 
     :raises KernelError: no such type, or no kernel that could tell
     """
-    from ntbdbg.kernel.asked.choosing import choose_type
+    from ntbdbg.kernel.program.choosing import choose_type
     from ntbdbg.kernel.program.shapes import shape_of
 
     place = guest.resolve(address)

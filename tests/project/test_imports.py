@@ -32,7 +32,7 @@ SHARED = {"ntbdbg.errors", "ntbdbg.lab.manifest", "ntbdbg.lab.qmp", "ntbdbg.lab.
 
 #: import statements of these libraries belong in these places only
 HEAVY = {
-    "drgn": ["ntbdbg/kernel/"],
+    "drgn": ["ntbdbg/kernel/program/", "ntbdbg/kernel/kernel.py"],
     "click": ["ntbdbg/cli/", "run/cli/"],
     "rich": ["ntbdbg/render/", "ntbdbg/cli/", "run/"],
     "qemu": ["ntbdbg/lab/qmp.py"],
@@ -48,8 +48,8 @@ FLOORS = {
         ["btf", "values"],
         ["image"],
         ["modules", "alive", "log"],
-        ["tasks", "stacks", "program"],
-        ["asked"],
+        ["tasks", "stacks", "asked"],
+        ["program"],
     ],
     "ntbdbg/capture": [["reading"], ["taking"]],
     "run": [
@@ -66,6 +66,9 @@ FLOORS = {
 #: imports that still go up a floor: of a file, or of a file by any other
 KNOWN_UPWARD = {
     ("", "kernel.py"),
+    ("ntbdbg/kernel/stacks/backtrace.py", "program"),
+    ("ntbdbg/kernel/asked/lookup.py", "program"),
+    ("ntbdbg/kernel/asked/symsearch.py", "program"),
 }
 
 #: files that still import each other in a circle: whoever opens one takes its files out
@@ -74,9 +77,9 @@ KNOWN_CIRCLES: list[set[str]] = [
         "ntbdbg/kernel/alive/clock.py",
         "ntbdbg/kernel/alive/liveness.py",
         "ntbdbg/kernel/alive/sysstate.py",
-        "ntbdbg/kernel/asked/choosing.py",
+        "ntbdbg/kernel/program/choosing.py",
         "ntbdbg/kernel/asked/lookup.py",
-        "ntbdbg/kernel/asked/objects.py",
+        "ntbdbg/kernel/program/objects.py",
         "ntbdbg/kernel/image/once.py",
         "ntbdbg/kernel/kernel.py",
         "ntbdbg/kernel/modules/symbolizer.py",

@@ -88,7 +88,7 @@ def facts_of(kernel: Kernel, symbol: Symbol, type_name: str | None = None) -> Sy
 
 def type_name(kernel: Kernel, path: str) -> str | None:
     """The C type of what `path` names, None if nobody tells it."""
-    from ntbdbg.kernel.asked.objects import type_of
+    from ntbdbg.kernel.program.objects import type_of
 
     try:
         return str(type_of(kernel, path).type_name())

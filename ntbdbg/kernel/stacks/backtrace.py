@@ -13,7 +13,7 @@ from ntbdbg.kernel.stacks.unwind import Frame, Start, Unwound, is_user, unwind
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel
-    from ntbdbg.kernel.stacks.debugunwind import DebugUnwinder
+    from ntbdbg.kernel.program.debugunwind import DebugUnwinder
 
 
 STEPS_OF_A_FRAME = 8
@@ -104,7 +104,7 @@ class Backtracer:
         return self._named(unwound)
 
     def _by_debug_information(self) -> DebugUnwinder:
-        from ntbdbg.kernel.stacks.debugunwind import DebugUnwinder
+        from ntbdbg.kernel.program.debugunwind import DebugUnwinder
 
         try:
             return DebugUnwinder(self._kernel, OrcFinder(self._kernel, self._symbols))

@@ -9,10 +9,10 @@ import pytest
 
 from ntbdbg.budget import Budget, SpentError
 from ntbdbg.errors import KernelError
-from ntbdbg.kernel.asked.choosing import choose_type
 from ntbdbg.kernel.kernel import Kernel
 from ntbdbg.kernel.modules.symbolizer import Symbolizer
 from ntbdbg.kernel.modules.taints import taint_letters
+from ntbdbg.kernel.program.choosing import choose_type
 from tests.support.fakekernel import FakeGuest, FakeStruct
 from tests.support.fakemodules import FakeModules
 from tests.support.fakespace import PAGE

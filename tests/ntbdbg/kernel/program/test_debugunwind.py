@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from ntbdbg.errors import KernelError
 from ntbdbg.kernel.kernel import Kernel
+from ntbdbg.kernel.program.debugunwind import DebugUnwinder
 from ntbdbg.kernel.stacks.backtrace import Backtrace, Backtracer
-from ntbdbg.kernel.stacks.debugunwind import DebugUnwinder
 from ntbdbg.kernel.stacks.unwind import MOST_FRAMES
 from tests.support import fakevmlinux
 from tests.support.fakekernel import FakeGuest

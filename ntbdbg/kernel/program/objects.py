@@ -9,8 +9,8 @@ import drgn
 from drgn import TypeKind
 
 from ntbdbg.errors import FaultError, KernelError
-from ntbdbg.kernel.asked.choosing import typeless_modules, without_types
 from ntbdbg.kernel.asked.lookup import named, on_cpu
+from ntbdbg.kernel.program.choosing import typeless_modules, without_types
 from ntbdbg.kernel.symbols.path import SymbolPath, member_steps
 
 if TYPE_CHECKING:
