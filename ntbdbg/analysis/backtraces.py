@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.budget import SpentError
 from ntbdbg.errors import FaultError, KernelError, TargetError
-from ntbdbg.kernel.stacks.backtrace import Backtrace, Backtracer
+from ntbdbg.kernel.stacks.backtrace import Backtrace
 from ntbdbg.kernel.tasks.tasks import CpuTask, Task, TaskWalker
 from ntbdbg.lab.vcpus import Vcpus, vcpus_of
 from ntbdbg.memory.number import format_numbers
@@ -73,7 +73,7 @@ class Backtraces:
         self.vcpus: Vcpus = vcpus_of(guest)
         self._registers = {record.index: record.registers for record in self.vcpus.records}
         self._walker = TaskWalker(guest.kernel)
-        self._tracer = Backtracer(guest.kernel)
+        self._tracer = guest.kernel.backtracer()
         self._current = {current.cpu: current for current in self._walker.cpus()}
         self._online = _online(guest.kernel)
         self.partial: str | None = None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import KernelError
-from ntbdbg.kernel.asked.symsearch import SymbolFacts, facts_of, is_pattern, matching, type_name
+from ntbdbg.kernel.asked.symsearch import SymbolFacts, facts_of, is_pattern, matching
 from ntbdbg.lab.address import AddressExpr
 
 if TYPE_CHECKING:
@@ -91,15 +91,13 @@ def _by_name(guest: Guest, text: str, limit: int) -> Answer:
 
 def _type(kernel: Kernel, module: str | None, text: str) -> str | None:
     qualified = f"{module}:{text}" if module and ":" not in text else text
-    return type_name(kernel, qualified)
+    return kernel.type_name(qualified)
 
 
 def _beyond_symbol(kernel: Kernel, text: str) -> SymbolFacts:
     """A member, or a CPU's copy."""
-    from ntbdbg.kernel.asked.lookup import lookup
-
-    found = lookup(kernel, text)
-    facts = facts_of(kernel, found.symbol, type_name(kernel, text))
+    found = kernel.lookup(text)
+    facts = facts_of(kernel, found.symbol, kernel.type_name(text))
     name = str(found.path._replace(module=None))
     return facts._replace(name=name, address=found.address, size=found.size)
 

@@ -5,50 +5,35 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ntbdbg.budget import Budget
-from ntbdbg.errors import FaultError, KernelError
-from ntbdbg.kernel.boot.linear import DIRECT_MAP, LinearMap
-from ntbdbg.kernel.boot.locate import page_tables
+from ntbdbg.errors import FaultError, KernelError, UsageError
 from ntbdbg.kernel.image.cache import KernelCache, is_enabled
-from ntbdbg.kernel.image.limits import MOST_CPUS
+from ntbdbg.kernel.image.image import KernelImage, Roots
 from ntbdbg.kernel.image.once import once
-from ntbdbg.kernel.mmu.virtual import VirtualMemory
 from ntbdbg.kernel.modules.symbolizer import Symbolizer
-from ntbdbg.kernel.symbols.symbols import Symbol, SymbolTable, nearest
 
 if TYPE_CHECKING:
-    import drgn
-
+    from ntbdbg.budget import Budget
+    from ntbdbg.kernel.asked.lookup import Found
     from ntbdbg.kernel.boot.vmcoreinfo import Vmcoreinfo
-    from ntbdbg.kernel.btf.layout import Layouts
     from ntbdbg.kernel.btf.reader import Btf
-    from ntbdbg.kernel.mmu.paging import PageTables
     from ntbdbg.kernel.modules.listing import Listing
     from ntbdbg.kernel.modules.modules import Module
     from ntbdbg.kernel.modules.types import ModuleTypes
+    from ntbdbg.kernel.program.choosing import TypeChoice
     from ntbdbg.kernel.program.codec import Codec
     from ntbdbg.kernel.program.program import KernelProgram
+    from ntbdbg.kernel.program.types import Object, Program, Type
+    from ntbdbg.kernel.stacks.backtrace import Backtracer
+    from ntbdbg.kernel.symbols.symbols import Symbol, SymbolTable
     from ntbdbg.memory.base import PhysicalMemory
 
-Roots = Callable[[], Sequence[int]]
 
-MOST_BTF_BYTES = 64 << 20
+class Kernel(KernelImage):
+    """One kernel with all that can be asked of it; it is found out when it is first asked for.
 
-
-class Kernel:
-    """One kernel; everything about it is found out when it is first asked for.
-
-    :ivar memory: the guest's memory by GPA
-    :ivar info: what the kernel says of itself
-    :ivar others: further kernels in this RAM, left behind by a reboot or kexec
-    :ivar number: of this one among all of them, from 1 on, and `other_numbers` of the others
-    :ivar lost: why its page tables cannot be used, as a clause; None if they can
     :ivar debug_file: with debug information of it, None if none was given
-    :ivar failures: what could not be found out, by its name, while one command goes on
-    :ivar roots: gives CR3 of each processor as it is now, as far as that is known
     """
 
     def __init__(
@@ -64,18 +49,20 @@ class Kernel:
         budget: Budget | None = None,
         lost: str | None = None,
     ) -> None:
-        self.memory = memory
-        self.info = info
+        build_id = info.build_id if cache and is_enabled() else None
+        super().__init__(
+            memory,
+            info,
+            KernelCache(build_id, notify=notify) if build_id else None,
+            self._debug_table if symbols else None,
+            notify=notify,
+            roots=roots,
+            budget=budget,
+            lost=lost,
+        )
         self.others = list(others)
-        self.number = 1
         self.other_numbers = list(range(2, 2 + len(self.others)))
-        self.lost = lost
         self.debug_file = symbols
-        self._use_cache = cache and is_enabled()
-        self._notify = notify or (lambda text: None)
-        self.roots: Roots = roots or (lambda: ())
-        self._budget = budget
-        self.failures: dict[str, KernelError] = {}
 
     @classmethod
     def open(
@@ -117,102 +104,7 @@ class Kernel:
 
         return open_kernel(memory, make, notify or (lambda text: None), which)
 
-    def __repr__(self) -> str:
-        return f"<Kernel {self.info.release} in {self.memory.name}>"
-
-    @property
-    def budget(self) -> Budget:
-        """What a walk that begins now may spend: the command's, or one of its own."""
-        return self._budget or Budget.for_ram(self.memory.segments.total)
-
-    def step(self, count: int = 1) -> None:
-        """Count a read that somebody else does for a walk; SpentError if that is too many."""
-        if self._budget is not None:
-            self._budget.step(count)
-
-    def remember_failure(self, what: str, error: KernelError) -> None:
-        """The command that all this is for need not find out again that `what` cannot be had."""
-        if self._budget is not None:
-            self.failures[what] = error
-
-    # -- addresses -------------------------------------------------------------------------
-
-    @cached_property
-    def tables(self) -> PageTables:
-        """Its own page tables, or what stands for them where they are gone."""
-        if self.lost is not None:
-            return LinearMap(self.memory, self.info, self._direct_map)
-        return page_tables(self.memory, self.info)
-
-    def _direct_map(self) -> int | None:
-        """Where it maps all RAM in one piece, by its own word."""
-        try:
-            found = self.table.named("page_offset_base")
-            raw = self.virtual.read(found[0].address, 8) if found else None
-        except (KernelError, FaultError):
-            return None
-        fixed = DIRECT_MAP[self.info.pgtable_l5]
-        return fixed if raw is None else int.from_bytes(raw, "little")
-
-    @cached_property
-    def virtual(self) -> VirtualMemory:
-        """Its memory by VA, as its walks read it."""
-        return VirtualMemory(self.tables, self._budget)
-
-    def translate(self, address: int) -> int:
-        """GPA of a VA; raises FaultError where nothing is mapped."""
-        return self.tables.translate(address)[0]
-
-    def cpus(self) -> list[int]:
-        """Numbers of the CPUs that have per-CPU memory: the possible ones."""
-        return self._cpu_mask("__cpu_possible_mask")
-
-    def online_cpus(self) -> list[int]:
-        """Numbers of the CPUs that run."""
-        return self._cpu_mask("__cpu_online_mask")
-
-    def _cpu_mask(self, name: str) -> list[int]:
-        mask = self.symbol(name)
-        size = min(mask.size or 8, MOST_CPUS // 8)
-        bits = int.from_bytes(self.virtual.read(mask.address, size), "little")
-        return [cpu for cpu in range(8 * size) if bits >> cpu & 1]
-
-    def percpu(self, address: int, cpu: int) -> int:
-        """VA of a per-CPU variable on a CPU.
-
-        :param address: of its symbol, or a per-CPU pointer
-        :raises KernelError: no such CPU
-        """
-        cpus = self.cpus()
-        if cpu not in cpus:
-            raise KernelError(
-                f"{self.memory.name}: there is no CPU {cpu}",
-                hint=f"its CPUs: {', '.join(map(str, cpus))}",
-            )
-        offsets = self.symbol("__per_cpu_offset").address
-        offset = int.from_bytes(self.virtual.read(offsets + 8 * cpu, 8), "little")
-        return (address + offset) & (1 << 64) - 1
-
-    @property
-    def _cache(self) -> KernelCache | None:
-        build_id = self.info.build_id
-        return KernelCache(build_id, notify=self._notify) if build_id and self._use_cache else None
-
     # -- symbols ---------------------------------------------------------------------------
-
-    @once
-    def table(self) -> SymbolTable:
-        """The symbols of vmlinux."""
-        from ntbdbg.kernel.image.index import symbol_table
-
-        try:
-            return symbol_table(self.virtual, self.info, self._cache, self.budget)
-        except KernelError:
-            if self.debug_file is None:
-                raise
-            from ntbdbg.kernel.program.program import debug_symbols
-
-            return debug_symbols(self, self.debug_file)
 
     def symbolizer(self) -> Symbolizer:
         """Look-ups of one moment; cheaper than asking the kernel for many addresses."""
@@ -224,19 +116,11 @@ class Kernel:
         :param module: where to look, by default in vmlinux and then in the modules
         :raises KernelError: there is none; the message has similar names
         """
-        now = self.symbolizer()
-        found = now.first(name, module)
-        if found is None:
-            raise self._unknown(now, name, module)
-        return found
+        return self.symbolizer().symbol(name, module)
 
     def symbols(self, name: str, module: str | None = None) -> list[Symbol]:
         """Every symbol called `name`, the one that `symbol` takes first; errors as there."""
-        now = self.symbolizer()
-        found = now.named(name, module)
-        if not found:
-            raise self._unknown(now, name, module)
-        return found
+        return self.symbolizer().symbols(name, module)
 
     def find_symbol(self, address: int) -> tuple[Symbol, int] | None:
         """The symbol that a VA is in, and the bytes from its start; None if there is none."""
@@ -246,47 +130,14 @@ class Kernel:
         """``init_uts_ns+0x4``, ``idt_isr+0x10 [ntb_hw_idt]``; None if no symbol has this VA."""
         return self.symbolizer().label(address)
 
-    def _unknown(self, now: Symbolizer, name: str, module: str | None) -> KernelError:
-        similar = nearest(name, [now.table(module)])
-        return KernelError(
-            f"{self.memory.name}: no symbol {name!r} in "
-            + (f"module {module}" if module else f"Linux {self.info.release} or its modules"),
-            hint=f"similar: {', '.join(similar)}" if similar else "symbols are case-sensitive",
-        )
+    def _debug_table(self, image: KernelImage) -> SymbolTable:
+        """Its symbols by the debug information that was given."""
+        from ntbdbg.kernel.program.program import debug_symbols
+
+        assert self.debug_file
+        return debug_symbols(image, self.debug_file)
 
     # -- types -----------------------------------------------------------------------------
-
-    @once
-    def btf(self) -> Btf:
-        """The types of vmlinux, as it carries them in its own memory.
-
-        :raises KernelError: it does not, or they make no sense
-        """
-        from ntbdbg.kernel.btf.table import NEWER
-        from ntbdbg.kernel.image.index import types
-
-        start, stop = (self.table.named(f"__{end}_BTF") for end in ("start", "stop"))
-        if not start or not stop:
-            raise KernelError(
-                f"Linux {self.info.release} carries no types (no __start_BTF)",
-                hint="kernels with CONFIG_DEBUG_INFO_BTF do; for this one give its vmlinux with "
-                "debug information: --symbols FILE",
-            )
-        size = stop[0].address - start[0].address
-        if not 0 < size <= MOST_BTF_BYTES:
-            raise KernelError(f"Linux {self.info.release}: {size} bytes of BTF are not plausible")
-        self.budget.take(bytes=size)
-        found = types(self.virtual.read(start[0].address, size), self._cache)
-        if found.trouble is not None:
-            self._notify(f"{self.memory.name}: {found.trouble}; {NEWER}")
-        return found
-
-    @cached_property
-    def layouts(self) -> Layouts:
-        """Structures of vmlinux, for walks that must not trust the guest."""
-        from ntbdbg.kernel.btf.layout import Layouts
-
-        return Layouts(self.btf)
 
     @once
     def program(self) -> KernelProgram:
@@ -302,27 +153,31 @@ class Kernel:
             made.add_btf()
             return made
         made.add_debug_info(self.debug_file)
-        self._notify(f"{self.memory.name}: types and variables from {self.debug_file}")
+        self.notify(f"{self.memory.name}: types and variables from {self.debug_file}")
         with contextlib.suppress(KernelError):  # then debug information is all there is
             made.add_btf()
         return made
 
     @property
-    def prog(self) -> drgn.Program:
+    def prog(self) -> Program:
         """The kernel for drgn, whose helpers all work on it; errors as `program`."""
         return self.program.prog
 
-    def type(self, name: str) -> drgn.Type:
+    def type(self, name: str) -> Type:
         """The type that C calls `name`: ``struct list_head *``; KernelError if there is none.
 
         Of several of one name, ``struct slot#17`` is that number of BTF, ``ntb:struct slot`` that
         of a module.
         """
+        return self.choose_type(name).type
+
+    def choose_type(self, name: str) -> TypeChoice:
+        """As `type`, and what else is called so."""
         from ntbdbg.kernel.program.choosing import choose_type
 
-        return choose_type(self, name).type
+        return choose_type(self.program, name)
 
-    def object(self, path: str) -> drgn.Object:
+    def object(self, path: str) -> Object:
         """The variable or member at ``init_uts_ns.name.nodename``, ``mod:sym.member[3]``.
 
         :raises UsageError: it is no such path
@@ -331,22 +186,58 @@ class Kernel:
         """
         from ntbdbg.kernel.program.objects import find_object
 
-        return find_object(self, path)
+        return find_object(self, lambda: self.program, path)
 
-    def codec(self, kind: drgn.Type | str) -> Codec:
+    def type_name(self, path: str) -> str | None:
+        """The C type of what `path` names, also where each CPU has its own; None if unknown."""
+        from ntbdbg.kernel.program.objects import type_of
+
+        try:
+            return str(type_of(self, lambda: self.program, path).type_name())
+        except (KernelError, FaultError, UsageError):
+            return None
+
+    def lookup(self, path: str) -> Found:
+        """Where ``init_uts_ns.name.nodename``, ``runqueues@1`` is; errors as `object`."""
+        from ntbdbg.kernel.asked.lookup import lookup
+
+        return lookup(self, path, self._member)
+
+    def _member(self, path: str) -> tuple[int, int]:
+        from ntbdbg.kernel.program.objects import place_of
+
+        return place_of(self, lambda: self.program, path)
+
+    def codec(self, kind: Type | str) -> Codec:
         """Bytes to values and back for a type, or the one that C calls so."""
         from ntbdbg.kernel.program.codec import Codec
 
         return Codec.of(self.type(kind) if isinstance(kind, str) else kind)
 
+    # -- stacks ----------------------------------------------------------------------------
+
+    def backtracer(self) -> Backtracer:
+        """Unwinds its stacks as of now, by debug information where it was given.
+
+        :raises KernelError: it has no tables to unwind by, or no types
+        """
+        from ntbdbg.kernel.stacks.backtrace import Backtracer, TableUnwinder
+        from ntbdbg.kernel.stacks.orc import OrcFinder
+
+        now = self.symbolizer()
+        if self.debug_file is None:
+            return Backtracer(self, now, TableUnwinder(self, OrcFinder(self, now)))
+        from ntbdbg.kernel.program.debugunwind import DebugUnwinder
+
+        return Backtracer(self, now, DebugUnwinder.of(self, lambda: self.program, now))
+
     # -- modules ---------------------------------------------------------------------------
 
     def modules(self) -> Listing[Module]:
         """The loaded modules, the one loaded last first; `partial` says if some may lack."""
-        from ntbdbg.kernel.modules.modules import ModuleWalker
+        from ntbdbg.kernel.modules.modules import loaded_modules
 
-        head = self._own_symbol("modules", "it was built without CONFIG_MODULES")
-        return ModuleWalker(self.virtual, self.layouts, self.budget).walk(head)
+        return loaded_modules(self)
 
     def module(self, name: str) -> Module:
         """The module called `name`; KernelError if it is not loaded."""
@@ -378,12 +269,4 @@ class Kernel:
         """Where the types of modules are, as of now; errors as `module_btf`."""
         from ntbdbg.kernel.modules.types import ModuleTypes
 
-        head = self._own_symbol("btf_modules", "CONFIG_DEBUG_INFO_BTF_MODULES is off")
-        return ModuleTypes(self, head)
-
-    def _own_symbol(self, name: str, why_not: str) -> int:
-        """VA of a symbol of vmlinux, which needs no modules to be found."""
-        found = self.table.named(name)
-        if not found:
-            raise KernelError(f"Linux {self.info.release} has no symbol {name}", hint=why_not)
-        return found[0].address
+        return ModuleTypes(self)

@@ -8,7 +8,7 @@ tables are gone but the image is in its place, a kernel counts all the same, aft
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ntbdbg.errors import FaultError, UsageError
 from ntbdbg.kernel.alive.liveness import by_liveness
@@ -16,18 +16,20 @@ from ntbdbg.kernel.boot.copies import one_each
 from ntbdbg.kernel.boot.linear import is_in_place
 from ntbdbg.kernel.boot.locate import contradiction, implausible, scan
 from ntbdbg.kernel.boot.vmcoreinfo import Vmcoreinfo
+from ntbdbg.kernel.image.image import KernelImage
 from ntbdbg.memory.architectures import of_vmcoreinfo
 from ntbdbg.memory.image import ImageMemory
 from ntbdbg.memory.number import format_size
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.kernel import Kernel
     from ntbdbg.memory.base import PhysicalMemory
 
 MOST_KERNELS = 8
 """In one RAM, of which the live one is looked for; a hostile guest may show any number."""
 
-Make = Callable[[Vmcoreinfo, str | None], "Kernel"]
+K = TypeVar("K", bound=KernelImage)
+
+Make = Callable[[Vmcoreinfo, str | None], K]
 """Makes a kernel of what it says of itself, and of why its page tables are gone, if they are."""
 
 Notify = Callable[[str], None]
@@ -41,8 +43,8 @@ class Candidate(NamedTuple):
 
 
 def open_kernel(
-    memory: PhysicalMemory, make: Make, notify: Notify, which: int | None = None
-) -> Kernel:
+    memory: PhysicalMemory, make: Make[K], notify: Notify, which: int | None = None
+) -> K:
     """The kernel in `memory` that is meant.
 
     :param which: its number as `info` tells it, from 1 on; by default the live one
@@ -116,7 +118,7 @@ def _with(texts: list[Vmcoreinfo], named: Candidate | None) -> list[Vmcoreinfo]:
     return [named.info, *texts]
 
 
-def _ordered(kernels: list[Kernel]) -> tuple[list[Kernel], str]:
+def _ordered(kernels: list[K]) -> tuple[list[K], str]:
     """The live one first, those without page tables last; and in words how that was decided."""
     whole = [kernel for kernel in kernels if kernel.lost is None]
     lost = [kernel for kernel in kernels if kernel.lost is not None]
@@ -129,8 +131,8 @@ def _ordered(kernels: list[Kernel]) -> tuple[list[Kernel], str]:
 
 
 def _chosen(
-    memory: PhysicalMemory, kernels: list[Kernel], which: int | None, reason: str, notify: Notify
-) -> Kernel:
+    memory: PhysicalMemory, kernels: list[K], which: int | None, reason: str, notify: Notify
+) -> K:
     """One of them; it knows the others, and so does the user."""
     if which is not None and not 1 <= which <= len(kernels):
         raise UsageError(
@@ -150,11 +152,11 @@ def _chosen(
     return chosen
 
 
-def _words(kernel: Kernel) -> str:
+def _words(kernel: KernelImage) -> str:
     return f"{kernel.info.release} (VMCOREINFO {kernel.info.place})"
 
 
-def _told(kernel: Kernel, notify: Notify) -> Kernel:
+def _told(kernel: K, notify: Notify) -> K:
     """Tell what of it cannot be had."""
     if kernel.lost is not None:
         from ntbdbg.kernel.boot.absent import elsewhere

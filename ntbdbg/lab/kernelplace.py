@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import UsageError
-from ntbdbg.kernel.asked.lookup import lookup
 from ntbdbg.kernel.mmu.virtual import VirtualMemory
 from ntbdbg.lab.guest import Place
 from ntbdbg.memory.base import ADDRESS_LIMIT
@@ -27,7 +26,7 @@ def kernel_place(guest: Guest, expr: AddressExpr) -> Place:
     if isinstance(expr.base, int):
         return Place(guest, expr.base + expr.offset, memory)
     assert isinstance(expr.base, str)
-    found = lookup(kernel, expr.base)
+    found = kernel.lookup(expr.base)
     if found.others:
         guest.lab.note(
             f"{guest.name}: {len(found.others) + 1} symbols are called {found.symbol.name}; taken: "

@@ -44,7 +44,6 @@ def _typed(
     guest: Guest, name: str, data: Value, expect: Value | None
 ) -> tuple[Place, bytes, bytes | None]:
     from ntbdbg.inspect.typedvalue import typed_value
-    from ntbdbg.kernel.asked.lookup import lookup
     from ntbdbg.lab.typed import find_typed
 
     found = find_typed(guest, name)
@@ -54,6 +53,6 @@ def _typed(
     def stored(value: Value) -> bytes:
         if isinstance(value, bytes):
             return value
-        return typed_value(found.slot, now, value, lambda symbol: lookup(kernel, symbol).address)
+        return typed_value(found.slot, now, value, lambda symbol: kernel.lookup(symbol).address)
 
     return found.place, stored(data), None if expect is None else stored(expect)

@@ -70,11 +70,10 @@ def put_type(guest: Guest, type_name: str, address: str) -> TypedPlace:
 
     :raises KernelError: no such type, or no kernel that could tell
     """
-    from ntbdbg.kernel.program.choosing import choose_type
     from ntbdbg.kernel.program.shapes import shape_of
 
     place = guest.resolve(address)
-    choice = choose_type(place.guest.kernel, type_name)
+    choice = place.guest.kernel.choose_type(type_name)
     shape = shape_of(choice.type)
     if not shape.size:
         raise KernelError(

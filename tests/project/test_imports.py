@@ -32,7 +32,7 @@ SHARED = {"ntbdbg.errors", "ntbdbg.lab.manifest", "ntbdbg.lab.qmp", "ntbdbg.lab.
 
 #: import statements of these libraries belong in these places only
 HEAVY = {
-    "drgn": ["ntbdbg/kernel/program/", "ntbdbg/kernel/kernel.py"],
+    "drgn": ["ntbdbg/kernel/program/"],
     "click": ["ntbdbg/cli/", "run/cli/"],
     "rich": ["ntbdbg/render/", "ntbdbg/cli/", "run/"],
     "qemu": ["ntbdbg/lab/qmp.py"],
@@ -63,30 +63,8 @@ FLOORS = {
     ],
 }
 
-#: imports that still go up a floor: of a file, or of a file by any other
-KNOWN_UPWARD = {
-    ("", "kernel.py"),
-    ("ntbdbg/kernel/stacks/backtrace.py", "program"),
-    ("ntbdbg/kernel/asked/lookup.py", "program"),
-    ("ntbdbg/kernel/asked/symsearch.py", "program"),
-}
-
 #: files that still import each other in a circle: whoever opens one takes its files out
 KNOWN_CIRCLES: list[set[str]] = [
-    {
-        "ntbdbg/kernel/alive/clock.py",
-        "ntbdbg/kernel/alive/liveness.py",
-        "ntbdbg/kernel/alive/sysstate.py",
-        "ntbdbg/kernel/program/choosing.py",
-        "ntbdbg/kernel/asked/lookup.py",
-        "ntbdbg/kernel/program/objects.py",
-        "ntbdbg/kernel/image/once.py",
-        "ntbdbg/kernel/kernel.py",
-        "ntbdbg/kernel/modules/symbolizer.py",
-        "ntbdbg/kernel/modules/types.py",
-        "ntbdbg/kernel/opening.py",
-        "ntbdbg/kernel/program/program.py",
-    },
     {"ntbdbg/lab/holders.py", "ntbdbg/lab/qemus.py"},
     {
         "ntbdbg/capture/reading/checksums.py",
@@ -232,9 +210,7 @@ def test_inside_a_room_imports_go_down(home: str) -> None:
         own = path.relative_to(inside).parts[0]
         for file in filter(lambda file: file.is_relative_to(inside), imported_files(path)):
             theirs = file.relative_to(inside).parts[0]
-            if own == theirs or {(short(path), theirs), ("", theirs)} & KNOWN_UPWARD:
-                continue
-            goes_down = level.get(theirs, top) < level.get(own, top + 1)
+            goes_down = own == theirs or level.get(theirs, top) < level.get(own, top + 1)
             assert goes_down, f"{short(path)}: imports {short(file)}"
 
 

@@ -97,12 +97,14 @@ class PanicWait:
         return status.st_ino, status.st_mtime_ns
 
     def _watch_all(self, lab: Lab) -> list[tuple[str, PanicWatch]]:
+        from ntbdbg.kernel.kernel import Kernel
         from ntbdbg.kernel.log.panicwatch import PanicWatch
 
         found = []
         for name in lab.names:
             with contextlib.suppress(NtbdbgError):
-                found.append((name, PanicWatch(lab.guest(name).memory, clock=self._clock)))
+                memory = lab.guest(name).memory
+                found.append((name, PanicWatch(memory, Kernel.open, clock=self._clock)))
         return found
 
     def _check_bare(self) -> None:

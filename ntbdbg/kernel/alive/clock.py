@@ -11,7 +11,7 @@ from ntbdbg.errors import KernelError
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.btf.layout import Record
-    from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.kernel.image.image import KernelImage
 
 NS = 1_000_000_000
 LONGEST_NS = 100 * 365 * 86400 * NS
@@ -32,7 +32,7 @@ class Clocks:
     realtime_ns: int
 
 
-def read_clocks(kernel: Kernel) -> Clocks:
+def read_clocks(kernel: KernelImage) -> Clocks:
     """The clocks now; KernelError if the timekeeper is not where it was in known kernels."""
     keeper = kernel.layouts["timekeeper"].parse(kernel.virtual, _address(kernel))
     shift = keeper.number("tkr_mono.shift")
@@ -48,7 +48,7 @@ def read_clocks(kernel: Kernel) -> Clocks:
     return Clocks(boottime, monotonic, realtime)
 
 
-def _address(kernel: Kernel) -> int:
+def _address(kernel: KernelImage) -> int:
     """VA of the core timekeeper.
 
     In older kernels ``tk_core`` is an anonymous structure, which begins with a sequence count
@@ -62,7 +62,7 @@ def _address(kernel: Kernel) -> int:
     return symbol[0].address + _offset(kernel)
 
 
-def _offset(kernel: Kernel) -> int:
+def _offset(kernel: KernelImage) -> int:
     """Bytes from ``tk_core`` to the timekeeper in it."""
     with contextlib.suppress(KernelError):
         return kernel.layouts["tk_data"].find("timekeeper").offset

@@ -13,17 +13,17 @@ whole for a while: text, page tables and all. What tells the live one, the sures
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, TypeVar
 
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.alive.clock import NS, read_clocks
 from ntbdbg.kernel.alive.sysstate import ENDED, NO_CPU, number, system_state
 from ntbdbg.kernel.boot.locate import contradiction
+from ntbdbg.kernel.image.image import KernelImage
 from ntbdbg.kernel.mmu.paging import PageTables
 
-if TYPE_CHECKING:
-    from ntbdbg.kernel.kernel import Kernel
+K = TypeVar("K", bound=KernelImage)
 
 CR3_ADDRESS = 0x000F_FFFF_FFFF_F000
 PTI_USER = 1 << 12
@@ -58,7 +58,7 @@ class Signs(NamedTuple):
         return f"its clock is the latest, {when} UTC"
 
 
-def by_liveness(kernels: list[Kernel]) -> tuple[list[Kernel], str]:
+def by_liveness(kernels: Sequence[K]) -> tuple[list[K], str]:
     """The live one of at least two first, then the others; and in words how that was decided."""
     used = in_use(kernels)
     pairs = zip(kernels, used or [False] * len(kernels), strict=True)
@@ -71,7 +71,7 @@ def by_liveness(kernels: list[Kernel]) -> tuple[list[Kernel], str]:
     return ordered, why
 
 
-def in_use(kernels: list[Kernel]) -> list[bool] | None:
+def in_use(kernels: Sequence[KernelImage]) -> list[bool] | None:
     """Of each, whether a processor translates by page tables that hold it; None if nobody knows."""
     used: list[bool] | None = None
     for _ in range(LOOKS):
@@ -84,7 +84,7 @@ def in_use(kernels: list[Kernel]) -> list[bool] | None:
     return used
 
 
-def _is_held(kernel: Kernel, roots: Iterable[int]) -> bool:
+def _is_held(kernel: KernelImage, roots: Iterable[int]) -> bool:
     """Whether one of `roots`, values of CR3, maps the kernel's own top table to its place."""
     info = kernel.info
     places = {root & CR3_ADDRESS & ~info.sme_mask for root in roots}
@@ -98,7 +98,7 @@ def _is_held(kernel: Kernel, roots: Iterable[int]) -> bool:
     return False
 
 
-def ending(kernel: Kernel) -> str | None:
+def ending(kernel: KernelImage) -> str | None:
     """How `kernel` ended by its own word, as a clause; None if it did not, or cannot be asked.
 
     :raises FaultError: its memory is gone
@@ -111,7 +111,7 @@ def ending(kernel: Kernel) -> str | None:
         return None
 
 
-def time_of_day(kernel: Kernel) -> float | None:
+def time_of_day(kernel: KernelImage) -> float | None:
     """Seconds since 1970 when `kernel` last looked, None if that cannot be found out.
 
     :raises FaultError: its memory is gone
@@ -123,7 +123,7 @@ def time_of_day(kernel: Kernel) -> float | None:
     return seconds if seconds < 1 << 36 else None
 
 
-def _signs(kernel: Kernel, used: bool) -> Signs:
+def _signs(kernel: KernelImage, used: bool) -> Signs:
     if contradiction(kernel.memory, kernel.info) is not None:
         return Signs(used, False, False, 0)
     try:

@@ -9,7 +9,7 @@ from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.btf.format import Kind
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.kernel.image.image import KernelImage
 
 PREFIX = "SYSTEM_"
 
@@ -30,7 +30,7 @@ NO_CPU = -1
 """Value of `panic_cpu` while there is no panic: PANIC_CPU_INVALID."""
 
 
-def system_state(kernel: Kernel) -> str:
+def system_state(kernel: KernelImage) -> str:
     """``running``, ``restart``, …: an enumerator of ``enum system_states`` without its prefix.
 
     :raises KernelError: it has no such variable, or its value is none of them
@@ -43,13 +43,13 @@ def system_state(kernel: Kernel) -> str:
     return found
 
 
-def number(kernel: Kernel, name: str) -> int:
+def number(kernel: KernelImage, name: str) -> int:
     """A global ``int``, ``atomic_t`` or enumeration."""
     raw = kernel.virtual.read(kernel.symbol(name).address, 4)
     return int.from_bytes(raw, "little", signed=True)
 
 
-def _names(kernel: Kernel) -> dict[int, str]:
+def _names(kernel: KernelImage) -> dict[int, str]:
     try:
         btf = kernel.btf
         found = btf.by_name(Kind.ENUM, "system_states")

@@ -14,7 +14,7 @@ from ntbdbg.kernel.alive.clock import NS, read_clocks
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.alive.clock import Clocks
-    from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.kernel.image.image import KernelImage
 
 FAR = 3600 * NS
 """A tick that is due further ahead is none: the CPU idles without ticks."""
@@ -36,7 +36,7 @@ class Tick(NamedTuple):
         return 0 if self.due_ns is None else max(0, self.clocks.monotonic_ns - self.due_ns)
 
 
-def read_tick(kernel: Kernel, cpu: int) -> Tick:
+def read_tick(kernel: KernelImage, cpu: int) -> Tick:
     """Of CPU `cpu`, now.
 
     :raises KernelError: the clocks, or that CPU, are not there
@@ -44,7 +44,7 @@ def read_tick(kernel: Kernel, cpu: int) -> Tick:
     return Tick(_due(kernel, cpu), read_clocks(kernel))
 
 
-def _due(kernel: Kernel, cpu: int) -> int | None:
+def _due(kernel: KernelImage, cpu: int) -> int | None:
     try:
         layout = kernel.layouts["tick_sched"]
         place = kernel.percpu(kernel.symbol("tick_cpu_sched").address, cpu)

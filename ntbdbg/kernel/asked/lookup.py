@@ -4,14 +4,19 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import KernelError
+from ntbdbg.kernel.modules.symbolizer import Symbolizer
 from ntbdbg.kernel.symbols.path import SymbolPath
 from ntbdbg.kernel.symbols.symbols import IMAGE_START, Symbol
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.kernel.image.image import KernelImage
+
+Member = Callable[[str], tuple[int, int]]
+"""VA and bytes of what a path with members names."""
 
 
 class Found(NamedTuple):
@@ -31,9 +36,10 @@ class Found(NamedTuple):
     others: tuple[Symbol, ...] = ()
 
 
-def lookup(kernel: Kernel, text: str) -> Found:
+def lookup(kernel: KernelImage, text: str, member: Member) -> Found:
     """Find what `text` names: ``[MODULE:]SYMBOL[@CPU][.MEMBER…]``; the longest symbol wins.
 
+    :param member: finds a member, following pointers on the way
     :raises UsageError: it is no such path
     :raises KernelError: no such symbol (with similar ones), CPU or member
     """
@@ -43,22 +49,12 @@ def lookup(kernel: Kernel, text: str) -> Found:
     path = path._replace(name=symbol.name, members=members)
     address = on_cpu(kernel, symbol, path)
     if members:
-        address, size = _member(kernel, text)
+        address, size = member(text)
         return Found(path, symbol, address, size, tuple(others))
     return Found(path, symbol, address, symbol.size, tuple(others))
 
 
-def _member(kernel: Kernel, text: str) -> tuple[int, int]:
-    """VA and bytes of a member; pointers on the way are followed."""
-    from ntbdbg.kernel.program.shapes import slot_of
-
-    found = kernel.object(text)
-    if found.address_ is None:
-        raise KernelError(f"{kernel.memory.name}: {text} has no address")
-    return found.address_, slot_of(found).size
-
-
-def named(kernel: Kernel, path: SymbolPath) -> list[Symbol]:
+def named(kernel: KernelImage, path: SymbolPath) -> list[Symbol]:
     """Every symbol that the longest part of `path` names which is one.
 
     Modules are looked at only if vmlinux has none: finding them takes longer.
@@ -66,16 +62,16 @@ def named(kernel: Kernel, path: SymbolPath) -> list[Symbol]:
     :raises KernelError: there is none, or no such module
     """
     names = [name for name, _ in path.splits()]
-    now = kernel.symbolizer()
+    now = Symbolizer(kernel)
     own = (kernel.table.named(name) for name in names if path.module is None)
     everywhere = (now.named(name, path.module) for name in names)
     for found in itertools.chain(own, everywhere):
         if found:
             return found
-    return [kernel.symbol(names[-1], path.module)]
+    return [now.symbol(names[-1], path.module)]
 
 
-def is_percpu(kernel: Kernel, symbol: Symbol) -> bool:
+def is_percpu(kernel: KernelImage, symbol: Symbol) -> bool:
     """Whether each CPU has a copy of its own: then the address is a place in their areas."""
     if symbol.address < IMAGE_START:
         return True
@@ -84,7 +80,7 @@ def is_percpu(kernel: Kernel, symbol: Symbol) -> bool:
     return bool(start and end) and start[0].address <= symbol.address < end[0].address
 
 
-def on_cpu(kernel: Kernel, symbol: Symbol, path: SymbolPath) -> int:
+def on_cpu(kernel: KernelImage, symbol: Symbol, path: SymbolPath) -> int:
     """VA of the symbol that `path` names, on the CPU that it names.
 
     :raises KernelError: a CPU is missing, one too many, or not there

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.boot.vmcoreinfo import PAGE, START_KERNEL_MAP
+from ntbdbg.kernel.modules.symbolizer import Symbolizer
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.kernel.image.image import KernelImage
 
 DIRECT_MAP = 0xFFFF_8880_0000_0000
 """Where all RAM is mapped unless ``page_offset_base`` says otherwise (``asm/page_64_types.h``)."""
@@ -48,9 +49,9 @@ def symbol_text(symbol: str, offset: int) -> str:
 class Naming:
     """Names for the addresses of `kernel`, virtual and physical."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: KernelImage) -> None:
         self._kernel = kernel
-        self._now = kernel.symbolizer()
+        self._now = Symbolizer(kernel)
 
     def name(self, address: int) -> Name | None:
         """The symbol that a VA lies in, None if it lies in none."""

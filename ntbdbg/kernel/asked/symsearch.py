@@ -8,11 +8,12 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from ntbdbg.errors import FaultError, KernelError, UsageError
+from ntbdbg.errors import UsageError
 from ntbdbg.kernel.asked.lookup import is_percpu
+from ntbdbg.kernel.modules.symbolizer import Symbolizer
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.kernel.image.image import KernelImage
     from ntbdbg.kernel.symbols.symbols import Symbol
 
 LONGEST_PATTERN = 128
@@ -49,7 +50,7 @@ def is_pattern(text: str) -> bool:
     return "*" in text or "?" in text
 
 
-def matching(kernel: Kernel, pattern: str) -> Iterator[Symbol]:
+def matching(kernel: KernelImage, pattern: str) -> Iterator[Symbol]:
     """Symbols whose name is like `pattern`, ``idt_*`` or ``ntb_hw_idt:*``: vmlinux, then modules.
 
     :raises UsageError: the pattern is too long
@@ -63,7 +64,7 @@ def matching(kernel: Kernel, pattern: str) -> Iterator[Symbol]:
     # Runs of stars mean one; more would make the expression slow.
     wanted = re.compile(fnmatch.translate(re.sub(r"\*+", "*", name)))
     in_module = re.compile(fnmatch.translate(module))
-    for table in kernel.symbolizer().tables():
+    for table in Symbolizer(kernel).tables():
         if colon and not in_module.match(table.module or "vmlinux"):
             continue
         for index, spelled in enumerate(table.names):
@@ -71,7 +72,7 @@ def matching(kernel: Kernel, pattern: str) -> Iterator[Symbol]:
                 yield table[index]
 
 
-def facts_of(kernel: Kernel, symbol: Symbol, type_name: str | None = None) -> SymbolFacts:
+def facts_of(kernel: KernelImage, symbol: Symbol, type_name: str | None = None) -> SymbolFacts:
     """What the symbol table tells, and the type if that is known."""
     per_cpu = symbol.letter in "aA" and is_percpu(kernel, symbol)
     section = "per-CPU" if per_cpu else SECTIONS.get(symbol.letter.lower(), "?")
@@ -84,13 +85,3 @@ def facts_of(kernel: Kernel, symbol: Symbol, type_name: str | None = None) -> Sy
         is_global=symbol.is_global,
         type=type_name,
     )
-
-
-def type_name(kernel: Kernel, path: str) -> str | None:
-    """The C type of what `path` names, None if nobody tells it."""
-    from ntbdbg.kernel.program.objects import type_of
-
-    try:
-        return str(type_of(kernel, path).type_name())
-    except (KernelError, FaultError, UsageError):
-        return None

@@ -10,7 +10,7 @@ from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.log.ring import KernelLog, PrintkRing
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.kernel.image.image import KernelImage
 
 REBOOTED = "the guest has booted anew"
 
@@ -26,7 +26,7 @@ class LogTail:
     :ivar notes: belongs to each answer; `REBOOTED` before the first records of another boot
     """
 
-    def __init__(self, find: Callable[[], Kernel]) -> None:
+    def __init__(self, find: Callable[[], KernelImage]) -> None:
         self._find = find
         self._ring: PrintkRing | None = None
         self._boot: bytes | None = None

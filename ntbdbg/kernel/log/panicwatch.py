@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import FaultError, KernelError
-from ntbdbg.kernel.kernel import Kernel
 
 if TYPE_CHECKING:
+    from ntbdbg.kernel.image.image import KernelImage
     from ntbdbg.memory.base import PhysicalMemory
 
 PATIENCE = 5.0
@@ -33,13 +33,18 @@ class _Places(NamedTuple):
 class PanicWatch:
     """Looks at the kernel in `memory`, and finds its successor after a reboot.
 
+    :param find: finds the kernel that is in it
     :ivar understood: whether a kernel has ever been found there
     """
 
     def __init__(
-        self, memory: PhysicalMemory, *, clock: Callable[[], float] = time.monotonic
+        self,
+        memory: PhysicalMemory,
+        find: Callable[[PhysicalMemory], KernelImage],
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._memory, self._clock = memory, clock
+        self._memory, self._open, self._clock = memory, find, clock
         self._places: _Places | None = None
         self._ticks, self._since = -1, -PATIENCE
         self.understood = False
@@ -68,7 +73,7 @@ class PanicWatch:
             return
         self._since = self._clock()
         try:
-            kernel = Kernel.open(self._memory)
+            kernel = self._open(self._memory)
             names = ("panic_cpu", "jiffies_64")
             self._places = _Places(*(kernel.translate(kernel.symbol(n).address) for n in names))
             self.understood = True

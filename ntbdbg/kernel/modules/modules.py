@@ -15,6 +15,7 @@ from ntbdbg.kernel.modules.listing import Listing, walk_list
 
 if TYPE_CHECKING:
     from ntbdbg.budget import Budget
+    from ntbdbg.kernel.image.image import KernelImage
     from ntbdbg.memory.base import PhysicalMemory
 
 MOST_MODULES = 4096
@@ -80,6 +81,15 @@ class Module:
         """Whether it cannot be unloaded, for want of an exit function."""
         known = self.record.has("init") and self.record.has("exit")
         return known and bool(self.record.number("init")) and not self.record.number("exit")
+
+
+def loaded_modules(kernel: KernelImage) -> Listing[Module]:
+    """The modules of `kernel`, the one loaded last first; `partial` says if some may lack.
+
+    :raises KernelError: it has none, or no types that tell where they are
+    """
+    head = kernel.own_address("modules", "it was built without CONFIG_MODULES")
+    return ModuleWalker(kernel.virtual, kernel.layouts, kernel.budget).walk(head)
 
 
 class ModuleWalker:

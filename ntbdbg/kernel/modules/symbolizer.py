@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.modules.listing import Listing
-from ntbdbg.kernel.symbols.symbols import IMAGE_START, Symbol, SymbolTable
+from ntbdbg.kernel.symbols.symbols import IMAGE_START, Symbol, SymbolTable, no_such_symbol
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.kernel.image.image import KernelImage
     from ntbdbg.kernel.modules.modules import Module
 
 MODULES_START = 0xFFFF_FFFF_8000_0000
@@ -26,7 +26,7 @@ MODULES_START = 0xFFFF_FFFF_8000_0000
 class Symbolizer:
     """The symbols of `kernel` as of now."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: KernelImage) -> None:
         self._kernel = kernel
         self._budget = kernel.budget
         self._tables: dict[int, SymbolTable] = {}
@@ -34,8 +34,10 @@ class Symbolizer:
     @cached_property
     def modules(self) -> Listing[Module]:
         """The loaded modules; empty, and `partial`, if they cannot be found."""
+        from ntbdbg.kernel.modules.modules import loaded_modules
+
         try:
-            return self._kernel.modules()
+            return loaded_modules(self._kernel)
         except (KernelError, FaultError) as error:
             nothing: Listing[Module] = Listing()
             nothing.partial = error.message
@@ -68,6 +70,20 @@ class Symbolizer:
         found = self._kernel.table.named(name)
         for one in self.modules:
             found += self._sound_table(one).named(name)
+        return found
+
+    def symbol(self, name: str, module: str | None = None) -> Symbol:
+        """As `first`; KernelError, with similar names, if there is none."""
+        found = self.first(name, module)
+        if found is None:
+            raise self._unknown(name, module)
+        return found
+
+    def symbols(self, name: str, module: str | None = None) -> list[Symbol]:
+        """As `named`; KernelError, with similar names, if there is none."""
+        found = self.named(name, module)
+        if not found:
+            raise self._unknown(name, module)
         return found
 
     def first(self, name: str, module: str | None = None) -> Symbol | None:
@@ -103,6 +119,11 @@ class Symbolizer:
         text = f"{symbol.name}+{offset:#x}" if offset else symbol.name
         return f"{text} [{symbol.module}]" if symbol.module else text
 
+    def _unknown(self, name: str, module: str | None) -> KernelError:
+        release = self._kernel.info.release
+        where = f"module {module}" if module else f"Linux {release} or its modules"
+        return no_such_symbol(self._kernel.memory.name, name, where, self.table(module))
+
     def _find_in_modules(self, address: int) -> Symbol | None:
         for module in self.modules:
             for region in module.regions:
@@ -120,5 +141,8 @@ class Symbolizer:
 
     def _table_of(self, module: Module) -> SymbolTable:
         if module.address not in self._tables:
-            self._tables[module.address] = self._kernel.module_symbols(module, self._budget)
+            from ntbdbg.kernel.modules.moduledata import module_symbols
+
+            virtual, layouts = self._kernel.virtual, self._kernel.layouts
+            self._tables[module.address] = module_symbols(virtual, layouts, module, self._budget)
         return self._tables[module.address]

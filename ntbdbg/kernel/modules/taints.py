@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.kernel.image.image import KernelImage
 
 MEANINGS = {
     "P": "a proprietary module was loaded",
@@ -36,14 +36,14 @@ FIXED = "PFSRMBUDAWCIOELKXTNJ"
 """Letters by bit, as they are in every kernel so far; new ones are added at the end."""
 
 
-def taint_letters(kernel: Kernel, mask: int) -> str:
+def taint_letters(kernel: KernelImage, mask: int) -> str:
     """The set bits as letters in their order; ``?`` for one that the kernel has no letter for."""
     letters = _told(kernel) or FIXED
     bits = (bit for bit in range(64) if mask >> bit & 1)
     return "".join(letters[bit] if bit < len(letters) else "?" for bit in bits)
 
 
-def _told(kernel: Kernel) -> str:
+def _told(kernel: KernelImage) -> str:
     """The kernel's own letters: its table ``taint_flags``; empty if it cannot be read."""
     from ntbdbg.errors import NtbdbgError
 

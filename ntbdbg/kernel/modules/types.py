@@ -11,7 +11,7 @@ from ntbdbg.kernel.modules.listing import walk_list
 from ntbdbg.kernel.modules.moduledata import damaged
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.kernel.image.image import KernelImage
     from ntbdbg.kernel.modules.modules import Module
 
 MOST_MODULES = 4096
@@ -26,15 +26,14 @@ CONFIG_DEBUG_INFO_BTF_MODULES is on (scripts/Makefile.modfinal)."""
 class ModuleTypes:
     """Where each module's types are, as of one moment.
 
-    :param head: VA of the list head ``btf_modules``
     :raises KernelError: the kernel has no such structures
     """
 
-    def __init__(self, kernel: Kernel, head: int) -> None:
+    def __init__(self, kernel: KernelImage) -> None:
         self._kernel = kernel
         self._budget = kernel.budget
         self._problem: str | None = None
-        self._places = self._walk(head)
+        self._places = self._walk()
 
     def of(self, module: Module) -> Btf:
         """The types of a module, on those of vmlinux.
@@ -51,8 +50,9 @@ class ModuleTypes:
             )
         return Btf.parse(self._raw(module, place), self._kernel.btf, name=module.name)
 
-    def _walk(self, head: int) -> dict[int, int]:
+    def _walk(self) -> dict[int, int]:
         """VA of each module's ``struct btf``, by that of its ``struct module``."""
+        head = self._kernel.own_address("btf_modules", "CONFIG_DEBUG_INFO_BTF_MODULES is off")
         virtual, entry = self._kernel.virtual, self._kernel.layouts["btf_module"]
         offset = entry.find("list").offset
         found: dict[int, int] = {}

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 
 import drgn
 
-from ntbdbg.errors import NtbdbgError
+from ntbdbg.errors import KernelError, NtbdbgError
+from ntbdbg.kernel.modules.symbolizer import Symbolizer
+from ntbdbg.kernel.stacks.orc import START_OF_TABLE, OrcFinder
 from ntbdbg.kernel.stacks.unwind import (
     MASK,
     MOST_FRAMES,
@@ -28,8 +30,9 @@ from ntbdbg.kernel.stacks.unwind import (
 )
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.kernel import Kernel
-    from ntbdbg.kernel.stacks.orc import OrcFinder
+    from ntbdbg.kernel.image.image import KernelImage
+    from ntbdbg.kernel.program.objects import Program
+    from ntbdbg.kernel.program.program import KernelProgram
 
 FAILURES = (
     LookupError,
@@ -50,10 +53,23 @@ class DebugUnwinder:
     :param orc: the kernel's own tables, or why there are none
     """
 
-    def __init__(self, kernel: Kernel, orc: OrcFinder | str) -> None:
-        self.kernel = kernel
+    def __init__(self, program: KernelProgram, orc: OrcFinder | str) -> None:
+        self.kernel, self.prog = program.kernel, program.prog
         self.orc = orc
-        self.prog = kernel.prog
+
+    @classmethod
+    def of(cls, kernel: KernelImage, program: Program, symbols: Symbolizer) -> DebugUnwinder:
+        """Unwinds `kernel`, by its own tables as well where it has some.
+
+        :raises KernelError: those make no sense
+        """
+        try:
+            orc: OrcFinder | str = OrcFinder(kernel, symbols)
+        except KernelError as error:
+            if kernel.table.named(START_OF_TABLE):
+                raise  # drgn would read them, whatever their size
+            orc = error.message
+        return cls(program(), orc)
 
     def of_task(self, task: int, start: Start) -> Unwound:
         """All frames of a task that waits.
@@ -155,7 +171,7 @@ class _Run:
         return stepper.start
 
     def _note_unknown(self, address: int) -> None:
-        place = self._unwinder.kernel.symbolizer().find(address)
+        place = Symbolizer(self._unwinder.kernel).find(address)
         where = place[0].module or place[0].name if place else f"{address:#x}"
         self._notes[f"no debug information of {where}: by the kernel's own tables"] = None
 

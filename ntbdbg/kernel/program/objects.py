@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import drgn
@@ -11,56 +12,70 @@ from drgn import TypeKind
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.asked.lookup import named, on_cpu
 from ntbdbg.kernel.program.choosing import typeless_modules, without_types
+from ntbdbg.kernel.program.shapes import slot_of
 from ntbdbg.kernel.symbols.path import SymbolPath, member_steps
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.kernel.image.image import KernelImage
+    from ntbdbg.kernel.program.program import KernelProgram
     from ntbdbg.kernel.symbols.symbols import Symbol
 
+Program = Callable[[], "KernelProgram"]
 
-def find_object(kernel: Kernel, text: str) -> drgn.Object:
+
+def find_object(kernel: KernelImage, program: Program, text: str) -> drgn.Object:
     """The variable or member at ``[MODULE:]SYMBOL[@CPU][.MEMBER…]``.
 
+    :param program: gives what drgn knows of the kernel, asked once it has such a symbol
     :raises UsageError: it is no such path
     :raises KernelError: no such symbol, CPU or member, or its type is not known
     :raises FaultError: a pointer on the way leads nowhere
     """
     path = SymbolPath.parse(text)
     symbol = named(kernel, path)[0]
-    return _follow(kernel, path, symbol, on_cpu(kernel, symbol, path))
+    address = on_cpu(kernel, symbol, path)
+    return _follow(program(), path, symbol, address)
 
 
-def type_of(kernel: Kernel, text: str) -> drgn.Type:
+def place_of(kernel: KernelImage, program: Program, text: str) -> tuple[int, int]:
+    """VA and bytes of what `find_object` gives; errors as there."""
+    found = find_object(kernel, program, text)
+    if found.address_ is None:
+        raise KernelError(f"{kernel.memory.name}: {text} has no address")
+    return found.address_, slot_of(found).size
+
+
+def type_of(kernel: KernelImage, program: Program, text: str) -> drgn.Type:
     """The type of what `find_object` gives, also where each CPU has its own; errors as there."""
     path = SymbolPath.parse(text)
     symbol = named(kernel, path)[0]
     address = symbol.address if path.cpu is None else on_cpu(kernel, symbol, path)
-    return _follow(kernel, path, symbol, address).type_
+    return _follow(program(), path, symbol, address).type_
 
 
-def _follow(kernel: Kernel, path: SymbolPath, symbol: Symbol, address: int) -> drgn.Object:
+def _follow(program: KernelProgram, path: SymbolPath, symbol: Symbol, address: int) -> drgn.Object:
     """The variable at `address`, or the member of it that `path` names."""
-    found = drgn.Object(kernel.prog, _variable_type(kernel, symbol), address=address)
+    found = drgn.Object(program.prog, _variable_type(program, symbol), address=address)
     members = path.name[len(symbol.name) :] + path.members
     for step in member_steps(members):
-        found = _step(kernel, found, step)
+        found = _step(program, found, step)
     return found
 
 
-def _variable_type(kernel: Kernel, symbol: Symbol) -> drgn.Type:
-    found = kernel.program.variable_type(symbol)
+def _variable_type(program: KernelProgram, symbol: Symbol) -> drgn.Type:
+    found = program.variable_type(symbol)
     if found is None:
-        if symbol.module and symbol.module in typeless_modules(kernel):
-            raise without_types(kernel, symbol.module)
+        if symbol.module and symbol.module in typeless_modules(program):
+            raise without_types(program, symbol.module)
         raise KernelError(
-            f"{kernel.memory.name}: nobody tells the type of {symbol.name}",
+            f"{program.name}: nobody tells the type of {symbol.name}",
             hint=f"say it: decode GUEST 'struct NAME' {symbol.name}; most kernels carry "
             "types of few variables only",
         )
     return found
 
 
-def _step(kernel: Kernel, value: drgn.Object, step: str | int) -> drgn.Object:
+def _step(program: KernelProgram, value: drgn.Object, step: str | int) -> drgn.Object:
     """A member, through a pointer if need be, or an element."""
     try:
         if isinstance(step, str):
@@ -69,7 +84,7 @@ def _step(kernel: Kernel, value: drgn.Object, step: str | int) -> drgn.Object:
         return value[step]
     except drgn.FaultError as error:
         reason = f"cannot be read: {error}"
-        raise FaultError(kernel.memory.name, error.address, 8, reason) from None
+        raise FaultError(program.name, error.address, 8, reason) from None
     except IndexError:
         why = f"has no element {step}"
     except LookupError:
@@ -77,7 +92,7 @@ def _step(kernel: Kernel, value: drgn.Object, step: str | int) -> drgn.Object:
     except TypeError:
         why = f"has no member {step!r}" if isinstance(step, str) else "is no array"
     raise KernelError(
-        f"{kernel.memory.name}: {value.type_.type_name()} {why}", hint=_members(value, step)
+        f"{program.name}: {value.type_.type_name()} {why}", hint=_members(value, step)
     )
 
 

@@ -17,13 +17,15 @@ import drgn
 from drgn import FindObjectFlags, Program, SymbolBinding, SymbolKind, TypeKind
 
 from ntbdbg.errors import KernelError
+from ntbdbg.kernel.modules.symbolizer import Symbolizer
+from ntbdbg.kernel.modules.types import ModuleTypes
 from ntbdbg.kernel.program.finder import BtfTypes, register_btf
 from ntbdbg.kernel.program.globals import GLOBAL_TYPES, MODULE_GLOBAL_TYPES
 from ntbdbg.kernel.symbols.symbols import SymbolTable
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.btf.reader import Btf
-    from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.kernel.image.image import KernelImage
     from ntbdbg.kernel.symbols.symbols import Symbol
 
 _KINDS = {
@@ -35,13 +37,16 @@ _KINDS = {
 class KernelProgram:
     """What drgn is told of `kernel`.
 
+    :ivar kernel: whose program it is
     :ivar prog: the program; any of drgn's helpers take it
     :ivar types: the types of BTF, None if the kernel carries none and debug information is used
+    :ivar debug_file: whose debug information it uses, None if none was given
     """
 
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
+    def __init__(self, kernel: KernelImage) -> None:
+        self.kernel = kernel
         self.types: BtfTypes | None = None
+        self.debug_file: str | None = None
         self.prog = _program(kernel)
         self._add_memory()
         with _without_plugins():
@@ -49,16 +54,22 @@ class KernelProgram:
         self.prog.register_symbol_finder("kallsyms", self._find_symbols, enable_index=-1)
         self.prog.register_object_finder("globals", self._find_object, enable_index=-1)
 
+    @property
+    def name(self) -> str:
+        """The guest's, which messages begin with."""
+        return self.kernel.memory.name
+
     def add_btf(self) -> None:
         """Let it find the types that the kernel and its modules carry."""
-        self.types = register_btf(self.prog, self._kernel.btf, self._module_types)
+        self.types = register_btf(self.prog, self.kernel.btf, self._module_types)
 
     def add_debug_info(self, path: str) -> None:
         """Let it use the debug information in `path`, before BTF.
 
         :raises KernelError: there is none, or it is of another kernel
         """
-        _add_debug_info(self.prog, self._kernel, path)
+        _add_debug_info(self.prog, self.kernel, path)
+        self.debug_file = path
 
     def variable_type(self, symbol: Symbol) -> drgn.Type | None:
         """The C type of a global variable or function, None if nobody tells it."""
@@ -68,7 +79,7 @@ class KernelProgram:
         return found or self._known_type(symbol)
 
     def _add_memory(self) -> None:
-        memory, step = self._kernel.memory, self._kernel.step
+        memory, step = self.kernel.memory, self.kernel.step
 
         def read(address: int, count: int, offset: int, physical: bool) -> bytes:
             step()
@@ -79,11 +90,11 @@ class KernelProgram:
 
     def _module_types(self) -> list[Btf]:
         try:
-            types = self._kernel.module_types()
+            types = ModuleTypes(self.kernel)
         except KernelError:  # no module can have any
             return []
         found = []
-        for module in self._kernel.symbolizer().modules:
+        for module in Symbolizer(self.kernel).modules:
             with contextlib.suppress(KernelError):  # it has none, or a damaged one
                 found.append(types.of(module))
         return found
@@ -111,7 +122,7 @@ class KernelProgram:
     def _find_symbols(
         self, prog: Program, name: str | None, address: int | None, one: bool
     ) -> Sequence[drgn.Symbol]:
-        now = self._kernel.symbolizer()
+        now = Symbolizer(self.kernel)
         if name is not None:
             first = now.first(name)
             found = ([first] if first else []) if one else now.named(name)
@@ -127,7 +138,7 @@ class KernelProgram:
     ) -> drgn.Object | None:
         if not flags & (FindObjectFlags.VARIABLE | FindObjectFlags.FUNCTION):
             return None
-        symbol = self._kernel.symbolizer().first_in(name, filename)
+        symbol = Symbolizer(self.kernel).first_in(name, filename)
         if symbol is None:
             return None
         found = self.types.type_of(name, symbol.module or "vmlinux") if self.types else None
@@ -139,7 +150,7 @@ class KernelProgram:
         return drgn.Object(prog, found, address=symbol.address) if flags & wanted else None
 
 
-def debug_symbols(kernel: Kernel, path: str) -> SymbolTable:
+def debug_symbols(kernel: KernelImage, path: str) -> SymbolTable:
     """The symbols in a file with debug information, for kernels that do not tell theirs.
 
     :raises KernelError: as `KernelProgram.add_debug_info`
@@ -161,7 +172,7 @@ def _letter(symbol: drgn.Symbol) -> str:
     return letter.upper() if symbol.binding == SymbolBinding.GLOBAL else letter
 
 
-def _add_debug_info(prog: Program, kernel: Kernel, path: str) -> None:
+def _add_debug_info(prog: Program, kernel: KernelImage, path: str) -> None:
     # Not load_debug_info: that walks the guest's list of modules without a bound.
     module = prog.main_module("kernel", create=True)
     if kernel.info.build_id:
@@ -179,7 +190,7 @@ def _add_debug_info(prog: Program, kernel: Kernel, path: str) -> None:
         )
 
 
-def _program(kernel: Kernel) -> Program:
+def _program(kernel: KernelImage) -> Program:
     try:
         platform = drgn.Platform(drgn.Architecture.X86_64)
         return Program(platform, vmcoreinfo=kernel.info.text)

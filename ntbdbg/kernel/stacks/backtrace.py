@@ -5,19 +5,46 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from ntbdbg.errors import FaultError, KernelError
-from ntbdbg.kernel.stacks.orc import START_OF_TABLE, OrcFinder
+from ntbdbg.errors import FaultError
 from ntbdbg.kernel.stacks.unwind import Frame, Start, Unwound, is_user, unwind
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.kernel import Kernel
-    from ntbdbg.kernel.program.debugunwind import DebugUnwinder
+    from ntbdbg.kernel.image.image import KernelImage
+    from ntbdbg.kernel.modules.symbolizer import Symbolizer
+    from ntbdbg.kernel.stacks.orc import OrcFinder
 
 
 STEPS_OF_A_FRAME = 8
 """What it takes to find one, to name it and to show it, in steps of the budget."""
+
+
+class Unwinder(Protocol):
+    """Finds all frames of a stack; see `Unwound`."""
+
+    def of_task(self, task: int, start: Start) -> Unwound:
+        """Of a task that waits.
+
+        :param task: VA of its ``struct task_struct``
+        :param start: where it gave up its CPU, as RAM has it
+        """
+
+    def of_cpu(self, start: Start) -> Unwound:
+        """From a CPU's registers on."""
+
+
+class TableUnwinder:
+    """Unwinds by the kernel's own tables."""
+
+    def __init__(self, kernel: KernelImage, orc: OrcFinder) -> None:
+        self._virtual, self._orc = kernel.virtual, orc
+
+    def of_task(self, task: int, start: Start) -> Unwound:
+        return unwind(self._virtual, self._orc, start)
+
+    def of_cpu(self, start: Start) -> Unwound:
+        return unwind(self._virtual, self._orc, start)
 
 
 @dataclass(frozen=True)
@@ -59,20 +86,14 @@ class Backtrace:
 
 
 class Backtracer:
-    """Unwinds stacks of one kernel, as of now: by debug information where it was given.
+    """Unwinds stacks of one kernel, as of now.
 
-    :raises KernelError: the kernel has no tables to unwind by, or no types
+    :param symbols: names of this moment
+    :raises KernelError: the kernel has no types
     """
 
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
-        self._symbols = kernel.symbolizer()
-        self._orc: OrcFinder | None = None
-        self._debug: DebugUnwinder | None = None
-        if kernel.debug_file is None:
-            self._orc = OrcFinder(kernel, self._symbols)
-        else:
-            self._debug = self._by_debug_information()
+    def __init__(self, kernel: KernelImage, symbols: Symbolizer, unwinder: Unwinder) -> None:
+        self._kernel, self._symbols, self._unwinder = kernel, symbols, unwinder
         self._thread = kernel.layouts["task_struct"].find("thread.sp").offset
         self._switched = kernel.layouts["inactive_task_frame"]
 
@@ -85,7 +106,7 @@ class Backtracer:
             return Backtrace((), "user", "")
         address, stack = registers.get("rip", 0), registers.get("rsp", 0)
         start = Start(address, stack, registers.get("rbp", 0), registers, "cpu")
-        return self._named(self._debug.of_cpu(start) if self._debug else self._unwound(start))
+        return self._named(self._unwinder.of_cpu(start))
 
     def of_task(self, task: int) -> Backtrace:
         """Where a task gave up its CPU; nonsense for one that runs.
@@ -100,22 +121,7 @@ class Backtracer:
         start = Start(
             frame.number("ret_addr"), frame.address + self._switched.size, frame.number("bp")
         )
-        unwound = self._debug.of_task(task, start) if self._debug else self._unwound(start)
-        return self._named(unwound)
-
-    def _by_debug_information(self) -> DebugUnwinder:
-        from ntbdbg.kernel.program.debugunwind import DebugUnwinder
-
-        try:
-            return DebugUnwinder(self._kernel, OrcFinder(self._kernel, self._symbols))
-        except KernelError as error:
-            if self._kernel.table.named(START_OF_TABLE):
-                raise  # drgn would read them, whatever their size
-            return DebugUnwinder(self._kernel, error.message)
-
-    def _unwound(self, start: Start) -> Unwound:
-        assert self._orc
-        return unwind(self._kernel.virtual, self._orc, start)
+        return self._named(self._unwinder.of_task(task, start))
 
     def _named(self, found: Unwound) -> Backtrace:
         self._kernel.step(STEPS_OF_A_FRAME * len(found.frames))

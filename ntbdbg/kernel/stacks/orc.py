@@ -16,7 +16,7 @@ from ntbdbg.errors import FaultError, KernelError
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.btf.layout import Layout, Record
-    from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.kernel.image.image import KernelImage
     from ntbdbg.kernel.modules.modules import Module
     from ntbdbg.kernel.modules.symbolizer import Symbolizer
 
@@ -135,7 +135,7 @@ class OrcFinder:
     :raises KernelError: the kernel has no such tables, or they make no sense
     """
 
-    def __init__(self, kernel: Kernel, symbolizer: Symbolizer) -> None:
+    def __init__(self, kernel: KernelImage, symbolizer: Symbolizer) -> None:
         self._kernel = kernel
         self._symbolizer = symbolizer
         self._budget = kernel.budget

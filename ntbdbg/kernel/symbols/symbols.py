@@ -10,6 +10,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
+from ntbdbg.errors import KernelError
 from ntbdbg.kernel.symbols.names import Names
 
 IMAGE_START = 0xFFFF_8000_0000_0000
@@ -161,3 +162,17 @@ def nearest(name: str, tables: Iterable[SymbolTable], most: int = 3) -> list[str
         if len(candidates) >= most:
             break
     return get_close_matches(name, candidates, most, 0.6)
+
+
+def no_such_symbol(memory: str, name: str, where: str, table: SymbolTable) -> KernelError:
+    """The error for a symbol that is not there.
+
+    :param memory: the guest whose kernel was asked
+    :param where: it was looked for
+    :param table: has similar names
+    """
+    similar = nearest(name, [table])
+    return KernelError(
+        f"{memory}: no symbol {name!r} in {where}",
+        hint=f"similar: {', '.join(similar)}" if similar else "symbols are case-sensitive",
+    )

@@ -14,7 +14,7 @@ from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.modules.listing import walk_list
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.kernel.image.image import KernelImage
 
 MOST_NODES = 64
 MOST_ZONES = 16
@@ -34,7 +34,7 @@ THP_ORDER = 9
 LIST_HEAD = 16
 
 
-def percpu_free(kernel: Kernel) -> Iterator[tuple[int, int]]:
+def percpu_free(kernel: KernelImage) -> Iterator[tuple[int, int]]:
     """VA of the ``struct page`` of each free block on a list, and its order.
 
     :raises KernelError: this kernel does not tell where its lists are
@@ -47,7 +47,7 @@ def percpu_free(kernel: Kernel) -> Iterator[tuple[int, int]]:
             yield node - member, order
 
 
-def _lists(kernel: Kernel) -> Iterator[tuple[int, int]]:
+def _lists(kernel: KernelImage) -> Iterator[tuple[int, int]]:
     """VA of the head of every list, and the order of what is on it."""
     pages = kernel.layouts["per_cpu_pages"]
     first = pages.find("lists").offset
@@ -58,7 +58,7 @@ def _lists(kernel: Kernel) -> Iterator[tuple[int, int]]:
             yield base + first + index * LIST_HEAD, order if order < LOW_ORDERS else THP_ORDER
 
 
-def _sets(kernel: Kernel) -> Iterator[int]:
+def _sets(kernel: KernelImage) -> Iterator[int]:
     """VA of the ``struct per_cpu_pages`` of every zone and CPU."""
     node, zone = kernel.layouts["pglist_data"], kernel.layouts["zone"]
     count = node.length("node_zones", MOST_ZONES)
@@ -72,7 +72,7 @@ def _sets(kernel: Kernel) -> Iterator[int]:
                 yield from (kernel.percpu(pointer, cpu) for cpu in kernel.online_cpus())
 
 
-def _nodes(kernel: Kernel) -> Iterator[int]:
+def _nodes(kernel: KernelImage) -> Iterator[int]:
     """VA of the ``struct pglist_data`` of every node."""
     only = kernel.info.symbol("contig_page_data")
     if only is not None:

@@ -14,7 +14,7 @@ from ntbdbg.errors import KernelError
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.btf.layout import Layout, Record
-    from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.kernel.image.image import KernelImage
 
 INTERNAL, INTERNAL_BITS = 2, 3
 SMALLEST_NODE = 4096
@@ -33,7 +33,7 @@ LEAF, RANGE, ARANGE = 1, 2, 3
 """``enum maple_type`` (``include/linux/maple_tree.h``)."""
 
 
-def load_xarray(kernel: Kernel, address: int, index: int) -> int:
+def load_xarray(kernel: KernelImage, address: int, index: int) -> int:
     """What the ``struct xarray`` at a VA has under `index`, 0 for nothing.
 
     :raises KernelError: it is damaged, or its types are not known
@@ -57,7 +57,7 @@ def load_xarray(kernel: Kernel, address: int, index: int) -> int:
     raise _too_deep("xarray", address)
 
 
-def load_maple(kernel: Kernel, address: int, index: int) -> int:
+def load_maple(kernel: KernelImage, address: int, index: int) -> int:
     """As `load_xarray`, of the ``struct maple_tree`` at a VA."""
     layout = kernel.layouts["maple_node"]
     entry = kernel.layouts["maple_tree"].read_number(kernel.virtual, address, "ma_root")
@@ -87,7 +87,7 @@ def _slot(node: Record, form: str, index: int) -> int:
     return node.number(f"{form}.slot[{pivots}]")
 
 
-def _parse(kernel: Kernel, layout: Layout, address: int) -> Record:
+def _parse(kernel: KernelImage, layout: Layout, address: int) -> Record:
     kernel.budget.step()
     return layout.parse(kernel.virtual, address)
 

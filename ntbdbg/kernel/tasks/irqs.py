@@ -11,7 +11,7 @@ from ntbdbg.kernel.tasks.indexed import load_maple, load_xarray
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.btf.layout import Record
-    from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.kernel.image.image import KernelImage
 
 DISABLED, MASKED, IN_PROGRESS = 1 << 16, 1 << 17, 1 << 18
 """``IRQD_…`` of include/linux/irq.h, in ``irq_common_data.state_use_accessors``."""
@@ -51,7 +51,7 @@ class Irq:
     message: MsiMessage | None
 
 
-def read_irq(kernel: Kernel, number: int) -> Irq | None:
+def read_irq(kernel: KernelImage, number: int) -> Irq | None:
     """Interrupt `number`, None if the kernel has none such.
 
     :raises KernelError: the kernel's types do not tell, or its tree of interrupts is damaged
@@ -75,7 +75,7 @@ def read_irq(kernel: Kernel, number: int) -> Irq | None:
     )
 
 
-def _find(kernel: Kernel, number: int) -> int:
+def _find(kernel: KernelImage, number: int) -> int:
     """VA of the ``struct irq_desc``: a maple tree has them since 721255b9826b (6.5)."""
     found = kernel.table.named("sparse_irqs")
     if found:
@@ -89,14 +89,14 @@ def _find(kernel: Kernel, number: int) -> int:
     return load_xarray(kernel, found[0].address, number)
 
 
-def _count(kernel: Kernel, pointer: int) -> int:
+def _count(kernel: KernelImage, pointer: int) -> int:
     cpus = kernel.cpus() if pointer else []
     kernel.step(len(cpus))
     places = (kernel.percpu(pointer, cpu) for cpu in cpus)
     return sum(int.from_bytes(kernel.virtual.read(at, COUNTER), "little") for at in places)
 
 
-def _message(kernel: Kernel, record: Record) -> MsiMessage | None:
+def _message(kernel: KernelImage, record: Record) -> MsiMessage | None:
     if not record.has("irq_common_data.msi_desc"):
         return None  # without CONFIG_GENERIC_MSI_IRQ
     address = record.number("irq_common_data.msi_desc")

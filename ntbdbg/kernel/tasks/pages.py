@@ -17,7 +17,7 @@ from ntbdbg.kernel.tasks.structpage import PageTypes, StructPage
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.btf.reader import Btf
-    from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.kernel.image.image import KernelImage
 
 VMEMMAP = {4: 0xFFFF_EA00_0000_0000, 5: 0xFFD4_0000_0000_0000}
 """Where the array of ``struct page`` is unless ``vmemmap_base`` says otherwise, by levels."""
@@ -53,7 +53,7 @@ class PageOwner(NamedTuple):
 class PageMap:
     """The array of ``struct page`` of `kernel`."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: KernelImage) -> None:
         self._kernel = kernel
         self._info = kernel.info
         self._size = kernel.info.size("page") or 0

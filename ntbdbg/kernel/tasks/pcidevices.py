@@ -13,7 +13,7 @@ from ntbdbg.kernel.modules.listing import Listing, walk_list
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.btf.layout import Record
-    from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.kernel.image.image import KernelImage
 
 MOST_BUSES = 1 << 16
 MOST_ON_BUS = 256
@@ -99,7 +99,7 @@ class PciDevice:
         return next((r for r in self.resources if r.index == index and index < BARS), None)
 
 
-def pci_devices(kernel: Kernel) -> Listing[PciDevice]:
+def pci_devices(kernel: KernelImage) -> Listing[PciDevice]:
     """Every PCI function by slot; `partial` says if some may lack.
 
     :raises KernelError: the kernel has no PCI, or its types lack what is needed
@@ -108,7 +108,7 @@ def pci_devices(kernel: Kernel) -> Listing[PciDevice]:
 
 
 class _Walk:
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: KernelImage) -> None:
         self.kernel = kernel
         self.virtual = kernel.virtual
         self.bus = kernel.layouts["pci_bus"]
@@ -217,7 +217,7 @@ class _Walk:
                 yield PciResource(index, start, end - start + 1, flags)
 
 
-def find_device(kernel: Kernel, driver: str) -> Listing[PciDevice]:
+def find_device(kernel: KernelImage, driver: str) -> Listing[PciDevice]:
     """The PCI functions that a driver is bound to."""
     every = pci_devices(kernel)
     found: Listing[PciDevice] = Listing(one for one in every if one.driver == driver)

@@ -21,7 +21,7 @@ from ntbdbg.memory.segments import AddressRange, merged, without
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.btf.layout import Record
-    from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.kernel.image.image import KernelImage
 
 SYSTEM_RAM = 0x0100_0200
 """``IORESOURCE_SYSTEM_RAM``: ``IORESOURCE_MEM | IORESOURCE_SYSRAM`` (include/linux/ioport.h)."""
@@ -39,7 +39,7 @@ LOW = 1 << 20
 """Below 1 MiB Linux keeps nothing of its own (since 5.12), and /proc/vmcore leaves it out."""
 
 
-def beyond_words(kernel: Kernel) -> str | None:
+def beyond_words(kernel: KernelImage) -> str | None:
     """What it uses and is not here, as a sentence's part; None if all is here, as far as known."""
     missing = beyond(kernel)
     if not missing:
@@ -52,7 +52,7 @@ def beyond_words(kernel: Kernel) -> str | None:
     )
 
 
-def beyond(kernel: Kernel) -> list[AddressRange]:
+def beyond(kernel: KernelImage) -> list[AddressRange]:
     """RAM of the kernel that its memory has not, by address; none if nobody can tell."""
     memory = kernel.memory
     used, crash, complete = _listed(kernel)
@@ -63,7 +63,7 @@ def beyond(kernel: Kernel) -> list[AddressRange]:
     return list(missing)
 
 
-def _listed(kernel: Kernel) -> tuple[list[AddressRange], list[AddressRange], bool]:
+def _listed(kernel: KernelImage) -> tuple[list[AddressRange], list[AddressRange], bool]:
     """All "System RAM" of the tree of resources, what a crash kernel has, and if that is all."""
     ram: list[AddressRange] = []
     crash: list[AddressRange] = []
@@ -78,7 +78,7 @@ def _listed(kernel: Kernel) -> tuple[list[AddressRange], list[AddressRange], boo
     return ram, crash, True
 
 
-def _resources(kernel: Kernel) -> Iterator[Record]:
+def _resources(kernel: KernelImage) -> Iterator[Record]:
     layout = kernel.layouts["resource"]
     root = kernel.symbol("iomem_resource").address
     waiting = [layout.read_number(kernel.virtual, root, "child")]
@@ -92,11 +92,11 @@ def _resources(kernel: Kernel) -> Iterator[Record]:
             waiting += [resource.number("sibling"), resource.number("child")]
 
 
-def _name(kernel: Kernel, resource: Record) -> bytes:
+def _name(kernel: KernelImage, resource: Record) -> bytes:
     return read_some(kernel.virtual, resource.number("name"), len(CRASH_KERNEL))
 
 
-def _by_end(kernel: Kernel) -> list[AddressRange]:
+def _by_end(kernel: KernelImage) -> list[AddressRange]:
     """From the end of what is here to the end of all RAM, ``max_pfn``."""
     try:
         address = kernel.symbol("max_pfn").address

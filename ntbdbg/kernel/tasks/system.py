@@ -20,7 +20,7 @@ from ntbdbg.kernel.tasks.tasks import CpuTask, TaskWalker
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.boot.vmcoreinfo import Vmcoreinfo
-    from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.kernel.image.image import KernelImage
     from ntbdbg.kernel.log.ring import KernelLog, LogRecord
 
 T = TypeVar("T")
@@ -93,7 +93,7 @@ class SystemInfo:
     notes: tuple[str, ...]
 
 
-def system_info(kernel: Kernel, log: KernelLog | None = None) -> SystemInfo:
+def system_info(kernel: KernelImage, log: KernelLog | None = None) -> SystemInfo:
     """Look at everything once.
 
     :param log: its log, where it was read already
@@ -140,7 +140,7 @@ def system_info(kernel: Kernel, log: KernelLog | None = None) -> SystemInfo:
 class _Asking:
     """Questions of which each may fail by itself."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: KernelImage) -> None:
         self.kernel = kernel
         self.notes: list[str] = []
 
@@ -183,7 +183,7 @@ class _Asking:
         return text.decode("utf-8", "backslashreplace").rstrip("\n")
 
 
-def _uts(kernel: Kernel) -> tuple[str, ...]:
+def _uts(kernel: KernelImage) -> tuple[str, ...]:
     """sysname, nodename, release, version, machine, domainname."""
     namespace = kernel.info.symbol("init_uts_ns")
     if namespace is None:
@@ -226,7 +226,7 @@ def _panicked(panic_cpu: int | None, records: Sequence[LogRecord] | None) -> boo
     return None if records is None else bool(panic_lines(records))
 
 
-def read_log(kernel: Kernel) -> KernelLog:
+def read_log(kernel: KernelImage) -> KernelLog:
     """All that is left of its log.
 
     :raises KernelError, FaultError: it cannot be read
@@ -234,7 +234,7 @@ def read_log(kernel: Kernel) -> KernelLog:
     return PrintkRing(kernel.virtual, kernel.info, lambda: kernel.budget).read()
 
 
-def _free_pages(kernel: Kernel) -> int:
+def _free_pages(kernel: KernelImage) -> int:
     """``global_zone_page_state(NR_FREE_PAGES)``: without what CPUs keep for themselves."""
     index = kernel.info.number("NR_FREE_PAGES") or 0
     address = kernel.symbol("vm_zone_stat").address + 8 * index

@@ -13,7 +13,7 @@ from ntbdbg.errors import FaultError, KernelError
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.btf.layout import Layout, Record
-    from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.kernel.image.image import KernelImage
 
 PF_WQ_WORKER = 0x0000_0020
 PF_KTHREAD = 0x0020_0000
@@ -24,7 +24,7 @@ LONGEST = 63
 class TaskNames:
     """Names of the tasks of one kernel."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: KernelImage) -> None:
         self._virtual = kernel.virtual
         # 6.11, 2a1b02bcba78 ("workqueue: … make wq_worker_comm() use full ID string"), of which
         # no structure tells.
@@ -68,7 +68,7 @@ class TaskNames:
         return f"{name}{mark}{work}"[:LONGEST] if work else name
 
 
-def _layout(kernel: Kernel, name: str) -> Layout | None:
+def _layout(kernel: KernelImage, name: str) -> Layout | None:
     try:
         return kernel.layouts[name]
     except KernelError:

@@ -14,7 +14,7 @@ from ntbdbg.kernel.tasks.taskname import TaskNames
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.btf.layout import Record
-    from ntbdbg.kernel.kernel import Kernel
+    from ntbdbg.kernel.image.image import KernelImage
 
 STEPS_OF_A_TASK = 80
 """What it takes to read one and to show it, in steps of the budget; Linux lets a guest have no more
@@ -78,7 +78,7 @@ class TaskWalker:
     :raises KernelError: its types lack what is needed
     """
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: KernelImage) -> None:
         self.kernel = kernel
         self.layout = kernel.layouts["task_struct"]
         self._names = TaskNames(kernel)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from ntbdbg.kernel.kernel import Kernel
 from ntbdbg.kernel.log.panicwatch import PATIENCE, PanicWatch
 from ntbdbg.memory import BufferMemory
 from tests.support.fakekernel import FakeGuest
@@ -29,13 +30,13 @@ def store(guest: FakeGuest, name: str, value: int, size: int) -> None:
 
 def test_a_kernel_that_panics() -> None:
     guest = booted()
-    watch = PanicWatch(guest.memory, clock=Clock())
+    watch = PanicWatch(guest.memory, Kernel.open, clock=Clock())
     assert not watch.panics()
     assert watch.understood
     store(guest, "panic_cpu", 0, 4)
-    assert PanicWatch(guest.memory, clock=Clock()).panics()
+    assert PanicWatch(guest.memory, Kernel.open, clock=Clock()).panics()
     store(guest, "panic_cpu", 3, 4)
-    assert PanicWatch(guest.memory, clock=Clock()).panics()
+    assert PanicWatch(guest.memory, Kernel.open, clock=Clock()).panics()
 
 
 def test_memory_without_a_kernel_is_asked_again_but_not_always() -> None:
@@ -44,7 +45,7 @@ def test_memory_without_a_kernel_is_asked_again_but_not_always() -> None:
     size = sum(segment.size for segment in full.segments)
     data = bytearray(size)
     memory = BufferMemory(data, list(full.segments), name="qemu1")
-    watch = PanicWatch(memory, clock=clock)
+    watch = PanicWatch(memory, Kernel.open, clock=clock)
     assert not watch.panics()
     assert not watch.understood
     store(guest, "panic_cpu", 1, 4)

@@ -12,7 +12,6 @@ from ntbdbg.errors import KernelError
 from ntbdbg.kernel.kernel import Kernel
 from ntbdbg.kernel.modules.symbolizer import Symbolizer
 from ntbdbg.kernel.modules.taints import taint_letters
-from ntbdbg.kernel.program.choosing import choose_type
 from tests.support.fakekernel import FakeGuest, FakeStruct
 from tests.support.fakemodules import FakeModules
 from tests.support.fakespace import PAGE
@@ -162,8 +161,8 @@ def test_a_loaded_module_without_types_is_told_as_that() -> None:
     assert kernel.program.types.modules == ()
     make = "'pahole -J --btf_base VMLINUX MODULE.ko' adds them before the module is loaded"
     with pytest.raises(KernelError, match="module module0 is loaded, but carries no types") as told:
-        choose_type(kernel, "module0:struct my_state")
+        kernel.choose_type("module0:struct my_state")
     assert told.value.hint == make
     with pytest.raises(KernelError, match="has no type 'struct my_state'") as told:
-        choose_type(kernel, "struct my_state")
+        kernel.choose_type("struct my_state")
     assert f"; none carry module0: {make}" in (told.value.hint or "")

@@ -77,7 +77,7 @@ class Made:
 
     def tracer(self, *, symbols: bool = True) -> Backtracer:
         found = self.vmlinux if symbols else None
-        return Backtracer(Kernel.open(self.guest.memory, symbols=found))
+        return Kernel.open(self.guest.memory, symbols=found).backtracer()
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ class Made:
         return self.tracer().of_task(self.task.address)
 
     def tracer(self) -> Backtracer:
-        return Backtracer(Kernel(self.guest.memory, Kernel.open(self.guest.memory).info))
+        return Kernel(self.guest.memory, Kernel.open(self.guest.memory).info).backtracer()
 
 
 @pytest.fixture(params=["old", "new", "newer"])
@@ -177,7 +177,7 @@ def test_a_kernel_without_tables_says_so() -> None:
     FakeTasks(guest)
     guest.types.declare("struct orc_entry { int x; };")
     with pytest.raises(KernelError, match="CONFIG_UNWINDER_ORC"):
-        Backtracer(Kernel.open(guest.memory))
+        Kernel.open(guest.memory).backtracer()
 
 
 def test_tables_of_absurd_size_are_refused() -> None:
