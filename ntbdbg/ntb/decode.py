@@ -62,7 +62,13 @@ def decode_header(data: bytes, source: str) -> PageHeader:
         barsetup=tuple(raw.barsetup),
         port_off=raw.port_off,
         port_stride=raw.port_stride,
+        **_rings(raw, layout),
     )
+
+
+def _rings(raw: Any, layout: page.PageLayout) -> dict[str, int]:
+    names = ("ring_off", "ring_stride", "ring_entries") if layout.ring else ()
+    return {name: getattr(raw, name) for name in names}
 
 
 def page_size(header: PageHeader) -> int:

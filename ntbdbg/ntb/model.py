@@ -326,7 +326,7 @@ class NtPort:
 
 @dataclass(frozen=True)
 class PageHeader:
-    """The switch itself. `barsetup` holds alike for every port."""
+    """The switch itself. `barsetup` holds alike for every port; `ring_off` is 0 without rings."""
 
     major: int
     minor: int
@@ -340,6 +340,9 @@ class PageHeader:
     barsetup: tuple[int, ...]
     port_off: int
     port_stride: int
+    ring_off: int = 0
+    ring_stride: int = 0
+    ring_entries: int = 0
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from ntbdbg.ntb import layout1
 
 MAGIC = 0x4944544E54425357
 MAJOR = 2
-MINOR = 0
+MINOR = 1
 MAJORS = (layout1.MAJOR, MAJOR)
 """The layouts that can be read."""
 ENDIAN = 0x01020304
@@ -42,6 +42,14 @@ LUT_ENTRIES = 24
 IMAGE_BASE = 0x400
 IMAGE_SIZE = 0x100
 LOCK_PORT = 0x100
+RING_OFF = 0x10000
+RING_STRIDE = 0x21000
+RING_FIRST = 0x1000
+"""Of the entries, in an event ring."""
+RING_ENTRIES = 2048
+RINGS_END = 0xD6000
+LANES = 3
+NOBODY = 0xFFFF_FFFF
 CFG_LOOPBACK = 1 << 0
 CFG_MIRROR_MW = 1 << 1
 INMSG_FULL = 1 << 63
@@ -59,6 +67,7 @@ class PageLayout:
     :ivar common: the part of a block that every model has; None in layout 1
     :ivar idt: the device area of an IDT port; None in layout 1
     :ivar port: all that a block of an IDT port holds
+    :ivar ring, event: the head of an event ring, and one entry; None in layout 1
     """
 
     endian: Endian
@@ -68,6 +77,8 @@ class PageLayout:
     port: Any
     common: Any = None
     idt: Any = None
+    ring: Any = None
+    event: Any = None
 
 
 @functools.cache
@@ -81,7 +92,8 @@ def layout(endian: Endian, major: int = MAJOR) -> PageLayout:
         return PageLayout(endian, layout1.header(u32, u64), segment, lut, port)
     common, idt = _common(u32, u64, segment), _idt(u32, lut)
     port = Struct(*common.subcons, *idt.subcons)
-    return PageLayout(endian, _header(u32, u64), segment, lut, port, common, idt)
+    rings = _ring(u32, u64), _event(u32, u64)
+    return PageLayout(endian, _header(u32, u64), segment, lut, port, common, idt, *rings)
 
 
 def _header(u32: Any, u64: Any) -> Any:
@@ -210,6 +222,34 @@ def _idt(u32: Any, lut: Any) -> Any:
         "rsvd_664" / u32[39],
         "image" / u32[IMAGE_SIZE // 4] * "registers 0x400-0x4ff",
         "lut" / lut[LUT_ENTRIES][LUT_BARS] * "lookup tables of BAR2 and BAR4",
+    )
+
+
+def _ring(u32: Any, u64: Any) -> Any:
+    """``struct ntb_shm_ring``, at ring_off + partition * ring_stride."""
+    return Struct(
+        "written" / u64[LANES] * "entries ever written, by lane",
+        "recording" / u32 * "1: the port's owner writes here",
+        "rsvd_01c" / u32[1],
+        "mono_ns" / u64 * "CLOCK_MONOTONIC when the owner joined, ns",
+        "real_ns" / u64 * "CLOCK_REALTIME of the same moment, ns",
+        "rsvd_030" / u64[2],
+    )
+
+
+def _event(u32: Any, u64: Any) -> Any:
+    """``struct ntb_shm_event``, one entry of a ring."""
+    return Struct(
+        "seq" / u64 * "its number in its lane, from 1; 0: it is being written",
+        "first_ns" / u64 * "CLOCK_MONOTONIC, ns",
+        "last_ns" / u64 * "of the last of `count`",
+        "count" / u32 * "so many alike, folded into one",
+        "kind" / u32 * "what has happened",
+        "peer" / u32 * "partition, all-ones: none in particular",
+        "num" / u32 * "by kind",
+        "a" / u64 * "by kind",
+        "b" / u64 * "by kind",
+        "rsvd_038" / u64[1],
     )
 
 

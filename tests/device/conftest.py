@@ -69,11 +69,11 @@ def sanitized() -> Build:
 class Bench:
     """A switch and the QEMUs on it, with their files in a folder of their own."""
 
-    def __init__(self, build: Build, stack: ExitStack, vectors: int = 1) -> None:
+    def __init__(self, build: Build, stack: ExitStack, vectors: int = 1, size: str = "1M") -> None:
         self.build = build
         self.stack = stack
         self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ntb-")))
-        self.switch = Switch(build, self.folder, vectors)
+        self.switch = Switch(build, self.folder, vectors, size)
         stack.callback(self.switch.stop)
         assert self.switch.page is not None
         self.page = self.switch.page

@@ -73,7 +73,7 @@ class Page:
 class Switch:
     """A running ivshmem-server."""
 
-    def __init__(self, build: Build, folder: Path, vectors: int = 1, size: str = "64K") -> None:
+    def __init__(self, build: Build, folder: Path, vectors: int = 1, size: str = "1M") -> None:
         self.socket = folder / "server.sock"
         name = f"ntbdbg-test-{os.getpid()}-{folder.name}"
         self.shm = Path("/dev/shm") / name

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import pytest
 
+from ntbdbg.ntb import page
 from tests.device import port as nt
 from tests.device.conftest import RAM_SIZE, Bench
 from tests.device.deadline import eventually
@@ -74,6 +75,23 @@ def exercise(a: Port, b: Port) -> None:
         port.gasa_read(nt.GDBELLSTS)
         port.write(nt.INDBELLSTS, nt.ALL_ONES)
         port.write(nt.MSGSTS, nt.ALL_ONES)
+
+
+def test_damaged_event_rings(bench: Bench) -> None:
+    """Also when both take the ring over that others have scribbled on."""
+    a, b = linked_pair(bench)
+    rng = random.Random(SEED)
+    for _ in range(2 + REPETITIONS):
+        with bench.switch.shm.open("r+b") as file:
+            file.seek(page.RING_OFF)
+            file.write(rng.randbytes(page.RINGS_END - page.RING_OFF))
+        exercise(a, b)
+    assert [bench.ram(part).stat().st_size for part in (0, 1)] == [RAM_SIZE] * 2
+    a.qemu.stop()
+    again = bench.start(0, quiesce_timeout_ms=5)
+    exercise(again, b)
+    again.qemu.stop()
+    b.qemu.stop()
 
 
 @pytest.mark.parametrize("block", BLOCKS)

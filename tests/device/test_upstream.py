@@ -113,7 +113,8 @@ def compiled(name: str, staged: Path, output: str | Path) -> subprocess.Complete
     words = shlex.split(command["command"])
     compiler = [word for word in words[: words.index("-o")] if not word.startswith("-M")]
     compiler = [w for w in compiler if not w.endswith((".o", ".o.d"))]
-    argv = [*compiler[:1], f"-I{SOURCES / 'include'}", *compiler[1:], "-Werror"]
+    ours = f"{SOURCES / 'include'}"  # in front of the tree's own, which may be older
+    argv = [*compiler[:1], "-iquote", ours, *compiler[1:], "-Werror"]
     argv += ["-o", str(output), "-c", str(staged / name)]
     return subprocess.run(argv, cwd=build, capture_output=True, text=True, timeout=120, check=False)
 

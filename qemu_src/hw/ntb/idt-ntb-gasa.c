@@ -202,7 +202,8 @@ static uint32_t gidbellmsk_read(IDTNTBState *s, uint32_t addr)
 #define REG(r) .addr = A_##r, .name = #r
 #define WORDS(n) IDT_NTB_MANY(n, 4, 0)
 #define MASK(f) \
-    IDT_NTB_FIELD(f), .kind = IDT_NTB_RW, .mask = ~0u, .reset = ~0u
+    IDT_NTB_FIELD(f), .kind = IDT_NTB_RW, .mask = ~0u, .reset = ~0u, \
+    IDT_NTB_TOLD_AS_MASK
 #define STATUS(f) \
     IDT_NTB_FIELD(f), .kind = IDT_NTB_W1C, .mask = ~0u, IDT_NTB_MIRROR(f)
 #define TEMP \

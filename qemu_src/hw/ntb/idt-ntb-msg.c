@@ -13,6 +13,7 @@
 #include "qemu/osdep.h"
 #include "idt-ntb-irq.h"
 #include "idt-ntb-msg.h"
+#include "ntb-inbox.h"
 #include "ntb-kick.h"
 #include "trace.h"
 
@@ -36,23 +37,12 @@ uint32_t idt_ntb_indbellsts_read(IDTNTBState *s, uint32_t addr)
 
 void idt_ntb_indbellsts_write(IDTNTBState *s, uint32_t addr, uint32_t bits)
 {
-    uint32_t old = qatomic_fetch_and(&s->port.own->indbellsts, ~bits);
+    uint32_t old = ntb_inbox_clear_doorbells(&s->port, bits);
 
-    s->db_seen &= ~bits;
     if (!(old & ~bits & ~s->indbellmsk)) {
         /* A bit that a peer sets from now on is a new edge */
         idt_ntb_irq_fell(s, R_NTINTSTS_DBELL_MASK);
     }
-}
-
-void idt_ntb_count_doorbells(IDTNTBState *s)
-{
-    uint32_t sts = qatomic_read(&s->port.own->indbellsts);
-
-    if (sts & ~s->db_seen) {
-        NTB_COUNT(&s->port, db_rx);
-    }
-    s->db_seen = sts;
 }
 
 /*
@@ -100,7 +90,7 @@ void idt_ntb_msgsts_write(IDTNTBState *s, uint32_t addr, uint32_t bits)
 
     for (unsigned m = 0; m < IDT_NTB_MSGS; m++) {
         if (bits & (1u << (R_MSGSTS_IN_SHIFT + m))) {
-            ntb_shm_msg_done(s->port.own, m);
+            ntb_inbox_clear_message(&s->port, m);
         }
     }
     if (!(left & ~s->msgstsmsk)) {
@@ -124,6 +114,10 @@ static void latch_event(IDTNTBState *s, uint32_t se_bit, uint32_t *sts,
     if ((bits & ~msk) && !(s->semsk & se_bit) &&
         !(s->sepmsk & (1u << s->port.part))) {
         s->ntintsts |= R_NTINTSTS_SEVENT_MASK;
+        idt_ntb_irq_record_quiet(s, NTB_SHM_QUIET_TOLD,
+                                 s->irq_seen & R_NTINTSTS_SEVENT_MASK);
+    } else {
+        idt_ntb_irq_record_quiet(s, NTB_SHM_QUIET_NEWS_MASKED, se_bit);
     }
 }
 

@@ -23,7 +23,6 @@ void idt_ntb_msgsts_write(IDTNTBState *s, uint32_t addr, uint32_t bits);
 void idt_ntb_ntgsignal_write(IDTNTBState *s, uint32_t addr, uint32_t val);
 
 void idt_ntb_event(NTBPort *port, NTBEvent event, uint32_t parts);
-void idt_ntb_count_doorbells(IDTNTBState *s);
 void idt_ntb_msg_publish(IDTNTBState *s);
 
 #endif /* HW_NTB_IDT_NTB_MSG_H */

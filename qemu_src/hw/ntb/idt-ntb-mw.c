@@ -211,6 +211,7 @@ void idt_ntb_mw_entry_programmed(IDTNTBState *s, unsigned table,
 
         if (table_of(w->bar) == table && w->entry == entry) {
             s->programmed[i] = ++s->mw_stamp;
+            ntb_window_record(&s->port, i);
         }
     }
     ntb_window_update(&s->port);
@@ -224,6 +225,7 @@ void idt_ntb_mw_bar_programmed(IDTNTBState *s, unsigned num)
         /* The next BAR's registers hold the high half of a limit */
         if (is_direct(s, bar) && (bar->num == num || bar->num + 1 == num)) {
             s->programmed[bar->first] = ++s->mw_stamp;
+            ntb_window_record(&s->port, bar->first);
         }
     }
     ntb_window_update(&s->port);

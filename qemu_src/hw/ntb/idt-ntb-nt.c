@@ -18,6 +18,7 @@
 #include "idt-ntb-nt.h"
 #include "idt-ntb-regs.h"
 #include "ntb-link.h"
+#include "ntb-record.h"
 #include "trace.h"
 
 static void ntctl_write(IDTNTBState *s, uint32_t addr, uint32_t val)
@@ -74,6 +75,10 @@ static void mtbl_write(IDTNTBState *s, uint32_t addr, uint32_t val)
                       "write mapping-table entry %u\n", s->port.part, part);
         return;
     }
+    if (s->mtbl != (val & NTMTBLDATA_MASK)) {
+        ntb_record(&s->port, NTB_SHM_EV_REGISTER, NTB_SHM_NOBODY, addr,
+                   val & NTMTBLDATA_MASK, s->mtbl);
+    }
     s->mtbl = val & NTMTBLDATA_MASK;
     ntb_link_changed(&s->port);
 }
@@ -87,11 +92,12 @@ static void mtbl_write(IDTNTBState *s, uint32_t addr, uint32_t val)
 
 static const IDTNTBReg nt_regs[] = {
     { REG(NTCTL), IDT_NTB_FIELD(ntctl), .kind = IDT_NTB_RW,
-      .mask = NTCTL_MASK, .write = ntctl_write },
+      .mask = NTCTL_MASK, .write = ntctl_write, IDT_NTB_TOLD },
     { REG(NTINTSTS), IDT_NTB_FIELD(ntintsts), .kind = IDT_NTB_W1C,
       .mask = NTINT_STICKY, .read = ntintsts_read, IDT_NTB_MIRROR(ntintsts) },
     { REG(NTINTMSK), IDT_NTB_FIELD(ntintmsk), .kind = IDT_NTB_RW,
-      .mask = NTINT_ALL, .reset = NTINT_ALL, IDT_NTB_MIRROR(ntintmsk) },
+      .mask = NTINT_ALL, .reset = NTINT_ALL, IDT_NTB_MIRROR(ntintmsk),
+      IDT_NTB_TOLD_AS_MASK },
     { REG(NTSDATA), IDT_NTB_FIELD(ntsdata), .kind = IDT_NTB_RW, .mask = ~0u },
     { REG(NTGSIGNAL), .kind = IDT_NTB_WO, .write = idt_ntb_ntgsignal_write },
     { REG(NTIERRORMSK0), IDT_NTB_FIELD(ntierrormsk[0]), .kind = IDT_NTB_RW,
@@ -103,7 +109,7 @@ static const IDTNTBReg nt_regs[] = {
     { REG(INDBELLSTS), .kind = IDT_NTB_W1C, .read = idt_ntb_indbellsts_read,
       .write = idt_ntb_indbellsts_write },
     { REG(INDBELLMSK), IDT_NTB_FIELD(indbellmsk), .kind = IDT_NTB_RW,
-      .mask = ~0u, IDT_NTB_MIRROR(indbellmsk) },
+      .mask = ~0u, IDT_NTB_MIRROR(indbellmsk), IDT_NTB_TOLD_AS_MASK },
     { A_OUTMSG0, "OUTMSG", IDT_NTB_FIELD(outmsg), .kind = IDT_NTB_RW,
       .mask = ~0u, .write = idt_ntb_outmsg_write,
       IDT_NTB_MANY(IDT_NTB_MSGS, 4, 4) },
@@ -115,7 +121,7 @@ static const IDTNTBReg nt_regs[] = {
       .mask = R_MSGSTS_OUT_MASK, .read = idt_ntb_msgsts_read,
       .write = idt_ntb_msgsts_write },
     { REG(MSGSTSMSK), IDT_NTB_FIELD(msgstsmsk), .kind = IDT_NTB_RW,
-      .mask = MSGSTS_MASK, IDT_NTB_MIRROR(msgstsmsk) },
+      .mask = MSGSTS_MASK, IDT_NTB_MIRROR(msgstsmsk), IDT_NTB_TOLD_AS_MASK },
     { A_BARSETUP0, "BARSETUP", BAR(setup, 0, barsetup_write) },
     { A_BARLIMIT0, "BARLIMIT", BAR(limit, ~0u, bar_write) },
     { A_BARLTBASE0, "BARLTBASE", BAR(ltbase, ~3u, bar_write) },

@@ -31,9 +31,11 @@
 #include "idt-ntb-nt.h"
 #include "idt-ntb-port.h"
 #include "idt-ntb-temp.h"
+#include "ntb-fault.h"
 #include "ntb-life.h"
 #include "ntb-link.h"
 #include "ntb-ram.h"
+#include "ntb-record.h"
 #include "ntb-window.h"
 #include "trace.h"
 
@@ -152,9 +154,12 @@ static void config_write(PCIDevice *pdev, uint32_t addr, uint32_t val, int len)
     }
     pci_default_write_config(pdev, addr, val, len);
     if (cmd != idt_ntb_pcicmd(s)) {
+        ntb_record(&s->port, NTB_SHM_EV_COMMAND, NTB_SHM_NOBODY, 0,
+                   idt_ntb_pcicmd(s), cmd);
         ntb_link_changed(&s->port);
     }
     ntb_window_update(&s->port);    /* a limit is absolute, a BAR may move */
+    idt_ntb_irq_record_msi(s);
     idt_ntb_irq_update(s);          /* MSI may have been switched */
     ntb_publish(&s->port);
 }
@@ -257,7 +262,6 @@ static void reset_registers(IDTNTBState *s)
     idt_ntb_gasa_reset(s);
     idt_ntb_lut_reset(s);
     idt_ntb_temp_reset(s);
-    s->db_seen = 0;
 }
 
 static void realize(PCIDevice *pdev, Error **errp)
@@ -323,6 +327,7 @@ static void reset_exit(Object *obj, ResetType type)
 {
     IDTNTBState *s = IDT_NTB(obj);
 
+    idt_ntb_irq_record_msi(s);
     ntb_ram_update_iommu(&s->port);
     ntb_link_reset_exit(&s->port);
     ntb_publish(&s->port);
@@ -346,6 +351,7 @@ static const Property properties[] = {
     DEFINE_PROP_SIZE("bar4-size", IDTNTBState, bar_size[1], 32 * MiB),
     DEFINE_PROP_BOOL("db-loopback", IDTNTBState, db_loopback, false),
     DEFINE_PROP_BOOL("x-mirror-mw", IDTNTBState, mirror_mw, false),
+    DEFINE_PROP_BOOL("x-record", IDTNTBState, port.recorder.on, true),
     DEFINE_PROP_UINT32("quiesce-timeout-ms", IDTNTBState,
                        port.quiesce_timeout_ms, 50),
 };
@@ -359,6 +365,7 @@ static void instance_init(Object *obj)
     s->bar_mode[0] = g_strdup("direct");
     s->bar_mode[1] = g_strdup("lut12");
     idt_ntb_temp_init(s);
+    ntb_fault_add_properties(&s->port, obj);
     PCI_DEVICE(obj)->cap_present |= QEMU_PCI_CAP_EXPRESS;
 }
 

@@ -52,7 +52,7 @@ static void take_levels(NTBPort *port, unsigned part)
 
 static void irq_changed(NTBPort *port)
 {
-    idt_ntb_count_doorbells(idt_ntb_of(port));
+    idt_ntb_irq_record_unheard(idt_ntb_of(port));
     idt_ntb_irq_update(idt_ntb_of(port));
 }
 

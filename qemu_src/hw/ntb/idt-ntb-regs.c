@@ -8,6 +8,7 @@
 
 #include "qemu/osdep.h"
 #include "idt-ntb-regs.h"
+#include "ntb-record.h"
 
 static const IDTNTBReg absent = { .name = "?", .unimplemented = true };
 
@@ -53,6 +54,7 @@ bool idt_ntb_reg_put(IDTNTBState *s, const IDTNTBReg *r, uint32_t addr,
                      uint32_t val)
 {
     uint32_t *field = field_of(s, r, addr);
+    uint32_t old = field ? *field : 0;
 
     if (r->kind == IDT_NTB_RO) {
         return false;
@@ -61,6 +63,9 @@ bool idt_ntb_reg_put(IDTNTBState *s, const IDTNTBReg *r, uint32_t addr,
         *field &= ~(val & r->mask);
     } else if (field) {
         *field = (*field & ~r->mask) | (val & r->mask);
+    }
+    if (r->event && field && *field != old) {
+        ntb_record(&s->port, r->event, NTB_SHM_NOBODY, addr, *field, old);
     }
     if (r->write) {
         r->write(s, addr, val);

@@ -29,6 +29,7 @@ typedef struct IDTNTBReg {
     uint32_t field;             /* offset in IDTNTBState, 0: none */
     uint16_t mirror;            /* offset in struct ntb_shm_port, 0: none */
     IDTNTBRegKind kind;
+    uint8_t event;              /* its changes are events of this kind */
     uint32_t mask;
     uint32_t reset;
     uint32_t (*read)(IDTNTBState *s, uint32_t addr);
@@ -40,6 +41,9 @@ typedef struct IDTNTBReg {
 #define IDT_NTB_FIELD(f)  .field = offsetof(IDTNTBState, f)
 #define IDT_NTB_MIRROR(f) .mirror = NTB_SHM_DEVICE_OFF + \
                                     offsetof(IDTNTBShmArea, f)
+/* Changes are recorded as those of what is programmed, or of masks */
+#define IDT_NTB_TOLD  .event = NTB_SHM_EV_REGISTER
+#define IDT_NTB_TOLD_AS_MASK .event = NTB_SHM_EV_MASK
 #define IDT_NTB_MANY(n, apart, field_apart) \
     .count = n, .stride = apart, .step = field_apart
 

@@ -62,6 +62,12 @@ typedef struct IDTNTBTemp {
     uint8_t now, lowest, highest;
 } IDTNTBTemp;
 
+/* What MSI is set to; @ctl 0: there is none */
+typedef struct IDTNTBMsi {
+    uint64_t addr;
+    uint32_t ctl, data;
+} IDTNTBMsi;
+
 struct IDTNTBState {
     PCIDevice parent_obj;
 
@@ -84,7 +90,7 @@ struct IDTNTBState {
     uint32_t irq_seen;          /* NTINTSTS bits already signalled */
     bool irq_msi;               /* they were signalled by MSI */
     bool irq_busy, irq_again;
-    uint32_t db_seen;           /* inbound doorbell bits already counted */
+    uint32_t irq_was;           /* NTINTSTS as looked at last */
 
     /* registers */
     uint32_t ntctl;
@@ -102,6 +108,7 @@ struct IDTNTBState {
     uint32_t lutoffset;
     IDTNTBShmLut lut[IDT_NTB_WINDOW_BARS][IDT_NTB_SHM_LUT_ENTRIES];
     IDTNTBLutStage lut_stage[IDT_NTB_WINDOW_BARS][IDT_NTB_SHM_LUT_ENTRIES];
+    IDTNTBMsi msi;              /* as written down last */
     uint64_t lut_shown_on;      /* which switch's page has these entries */
     uint32_t gasaaddr;
     uint32_t swpmsgctl[IDT_NTB_MSGS];

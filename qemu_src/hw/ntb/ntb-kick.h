@@ -18,6 +18,8 @@ void ntb_kick_link(NTBPort *s, bool up);
 void ntb_kick_signal(NTBPort *s);
 /* Set doorbell bits of all ports that can be reached */
 void ntb_kick_doorbell(NTBPort *s, uint32_t bits);
+/* The same past the faults on purpose */
+void ntb_kick_deliver(NTBPort *s, uint32_t bits);
 /* Put @data into a message register of @part; false if that is refused */
 bool ntb_kick_message(NTBPort *s, unsigned part, unsigned reg, uint32_t data);
 

@@ -8,6 +8,7 @@
 
 #include "qemu/osdep.h"
 #include "ntb-level.h"
+#include "ntb-record.h"
 
 bool ntb_level_update(NTBPort *s)
 {
@@ -25,6 +26,8 @@ void ntb_level_publish(NTBPort *s)
     s->ops->show_levels(s);
     qatomic_set(&own->admits, s->admits);
     qatomic_store_release(&own->linkup, s->linkup);
+    ntb_record_level(s, NTB_SHM_EV_LINK, &s->recorder.linkup, s->linkup);
+    ntb_record_level(s, NTB_SHM_EV_ADMITS, &s->recorder.admits, s->admits);
 }
 
 /* First the server, then its id: others take neither while the flag is set */

@@ -8,11 +8,15 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "system/runstate.h"
 #include "system/system.h"
+#include "ntb-fault.h"
+#include "ntb-kick.h"
 #include "ntb-level.h"
 #include "ntb-life.h"
 #include "ntb-link.h"
 #include "ntb-ram.h"
+#include "ntb-record.h"
 #include "ntb-server.h"
 #include "ntb-window.h"
 
@@ -54,6 +58,7 @@ bool ntb_life_join(NTBPort *s, Error **errp)
         return false;
     }
     s->own = ntb_block(s, s->part);
+    ntb_record_start(s);
     ntb_level_publish_client(s);
     return true;
 }
@@ -66,8 +71,36 @@ static void machine_done(Notifier *notifier, void *data)
     ntb_link_try_attach(s);
 }
 
+static uint32_t why_stopped(RunState state)
+{
+    switch (state) {
+    case RUN_STATE_PAUSED:
+        return NTB_SHM_STOP_PAUSED;
+    case RUN_STATE_DEBUG:
+        return NTB_SHM_STOP_DEBUGGER;
+    case RUN_STATE_GUEST_PANICKED:
+        return NTB_SHM_STOP_PANIC;
+    case RUN_STATE_SHUTDOWN:
+        return NTB_SHM_STOP_SHUTDOWN;
+    case RUN_STATE_INTERNAL_ERROR:
+    case RUN_STATE_IO_ERROR:
+        return NTB_SHM_STOP_ERROR;
+    default:
+        return NTB_SHM_STOP_OTHER;
+    }
+}
+
+/* The guest's clocks stand still while the machine does */
+static void run_state_changed(void *opaque, bool running, RunState state)
+{
+    ntb_record(opaque, NTB_SHM_EV_RUN, NTB_SHM_NOBODY, running,
+               running ? 0 : why_stopped(state), 0);
+}
+
 void ntb_life_start(NTBPort *s)
 {
+    s->run_state = qemu_add_vm_change_state_handler(run_state_changed, s);
+    ntb_fault_start(s, ntb_kick_deliver);
     ntb_link_init(s);
     ntb_link_reset_hold(s);
     ntb_publish(s);
@@ -83,9 +116,15 @@ void ntb_life_exit(NTBPort *s)
         qemu_remove_machine_init_done_notifier(&s->machine_done);
         s->machine_done.notify = NULL;
     }
+    if (s->run_state) {
+        qemu_del_vm_change_state_handler(s->run_state);
+        s->run_state = NULL;
+    }
+    ntb_fault_stop(s);
     ntb_link_exit(s);
     ntb_window_close_all(s);
     ntb_server_stop(s);
+    ntb_record_stop(s);
     s->own = NULL;
     ntb_shm_release(&s->shm);
 }

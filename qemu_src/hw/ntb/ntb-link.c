@@ -12,6 +12,7 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/guest-random.h"
+#include "ntb-inbox.h"
 #include "ntb-kick.h"
 #include "ntb-level.h"
 #include "ntb-link.h"
@@ -19,6 +20,7 @@
 #include "ntb-poll.h"
 #include "ntb-quiesce.h"
 #include "ntb-ram.h"
+#include "ntb-record.h"
 #include "ntb-warn.h"
 #include "ntb-watch.h"
 #include "ntb-window.h"
@@ -60,6 +62,7 @@ void ntb_link_try_attach(NTBPort *s)
     qatomic_set(&own->down_epoch, s->down_epoch);
     s->attached = true;
     s->linkup = true;
+    ntb_record(s, NTB_SHM_EV_ATTACH, NTB_SHM_NOBODY, 0, incarnation, 0);
     ntb_level_update(s);
     ntb_level_publish(s);
     qatomic_store_release(&own->state, NTB_SHM_ATTACHED);
@@ -71,6 +74,7 @@ void ntb_link_try_attach(NTBPort *s)
 void ntb_link_reset_enter(NTBPort *s)
 {
     s->in_reset = true;
+    ntb_record(s, NTB_SHM_EV_RESET, NTB_SHM_NOBODY, 1, 0, 0);
     if (!s->attached) {
         return;
     }
@@ -94,11 +98,13 @@ void ntb_link_reset_hold(NTBPort *s)
         ntb_shm_set64(&own->inmsg[m],
                       (uint64_t)src << NTB_SHM_INMSG_SRC_SHIFT);
     }
+    ntb_inbox_forget(s);
 }
 
 void ntb_link_reset_exit(NTBPort *s)
 {
     s->in_reset = false;
+    ntb_record(s, NTB_SHM_EV_RESET, NTB_SHM_NOBODY, 0, 0, 0);
     if (!s->attached) {
         ntb_link_try_attach(s);
         return;
@@ -116,6 +122,7 @@ void ntb_link_rejoined(NTBPort *s)
     s->flags &= ~NTB_SHM_F_SERVER_LOST;
     ntb_level_publish(s);
     trace_ntb_server_back(s->part, s->server.conn.id);
+    ntb_record(s, NTB_SHM_EV_SERVER, NTB_SHM_NOBODY, 1, 0, 0);
     /* Others may see this port as down until now, and wait for nothing */
     ntb_client_ring_all(s->server.conn.clients);
     ntb_link_try_attach(s);
@@ -135,6 +142,7 @@ static void leave(NTBPort *s)
     ntb_link_changed(s);
     if (s->own) {
         s->attached = false;
+        ntb_record(s, NTB_SHM_EV_LEAVE, NTB_SHM_NOBODY, 0, 0, 0);
         qatomic_store_release(&s->own->state, NTB_SHM_FREE);
         ntb_kick_all(s);
     }
@@ -162,9 +170,11 @@ bool ntb_link_change_switch(NTBPort *s, int shm_fd)
     }
     ntb_peer_forget_all(s);
     ntb_window_update(s);
+    ntb_record_stop(s);
     ntb_shm_release(&s->shm);
     s->shm = shm;
     s->own = ntb_shm_port(&s->shm, s->part);
+    ntb_record_start(s);
     memset(&s->stats, 0, sizeof(s->stats));
     trace_ntb_switch_changed(s->part, s->shm.nonce);
     ntb_link_reset_hold(s);

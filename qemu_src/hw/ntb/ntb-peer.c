@@ -12,6 +12,7 @@
 #include "qemu/osdep.h"
 #include "ntb-peer.h"
 #include "ntb-ram.h"
+#include "ntb-record.h"
 #include "trace.h"
 
 bool ntb_peer_admits(const NTBPort *s, unsigned part)
@@ -150,11 +151,30 @@ static void judge_reach(NTBPort *s, NTBPeer *peer)
     }
 }
 
+/* What has changed of @part since it was @before */
+static void record_changes(NTBPort *s, unsigned part, const NTBPeer *before)
+{
+    const NTBPeer *peer = &s->peer[part];
+
+    if (peer->attached && (!before->attached ||
+                           peer->incarnation != before->incarnation)) {
+        ntb_record(s, NTB_SHM_EV_PEER_THERE, part, 0, peer->incarnation, 0);
+    } else if (before->attached && !peer->attached) {
+        ntb_record(s, NTB_SHM_EV_PEER_GONE, part, peer->dead, 0, 0);
+    }
+    if (before->linkup != peer->linkup) {
+        ntb_record(s, NTB_SHM_EV_PEER_LINK, part, peer->linkup, 0, 0);
+    }
+    if (before->admits != peer->admits) {
+        ntb_record(s, NTB_SHM_EV_PEER_ADMITS, part, peer->admits, 0, 0);
+    }
+}
+
 void ntb_peer_refresh(NTBPort *s, unsigned part)
 {
     NTBPeer *peer = &s->peer[part];
     NTBPeer now = peer_snapshot(s, part);
-    bool was_up = peer->linkup;
+    const NTBPeer before = *peer;
     bool fresh = now.incarnation != peer->incarnation ||
                  (now.attached && !peer->attached && !peer->dead);
 
@@ -192,9 +212,10 @@ void ntb_peer_refresh(NTBPort *s, unsigned part)
     } else {
         ntb_ram_drop(s, part);
     }
-    if (was_up != peer->linkup) {
+    if (before.linkup != peer->linkup) {
         trace_ntb_peer_state(s->part, part, peer->linkup, peer->admits);
     }
+    record_changes(s, part, &before);
 }
 
 /* Leave no trace of the other ports, as before the first look at them */

@@ -8,9 +8,19 @@
 
 #include "qemu/osdep.h"
 #include "ntb-ack.h"
+#include "ntb-inbox.h"
 #include "ntb-peer.h"
 #include "ntb-poll.h"
+#include "ntb-record.h"
 #include "ntb-window.h"
+
+static void take(NTBPort *s, NTBEvent event, uint32_t news, uint32_t parts)
+{
+    if (parts) {
+        ntb_record(s, NTB_SHM_EV_NEWS_IN, NTB_SHM_NOBODY, news, parts, 0);
+    }
+    ntb_tell(s, event, parts);
+}
 
 static void take_events(NTBPort *s)
 {
@@ -19,16 +29,13 @@ static void take_events(NTBPort *s)
     uint32_t down = qatomic_xchg(&s->own->ev_linkdn, 0);
     uint32_t signals = qatomic_xchg(&s->own->ev_gsig, 0);
 
-    ntb_tell(s, NTB_EVENT_LINK_UP, up & all);
-    ntb_tell(s, NTB_EVENT_LINK_DOWN, down & all);
-    ntb_tell(s, NTB_EVENT_SIGNAL, signals & all);
+    take(s, NTB_EVENT_LINK_UP, NTB_SHM_NEWS_LINK_UP, up & all);
+    take(s, NTB_EVENT_LINK_DOWN, NTB_SHM_NEWS_LINK_DOWN, down & all);
+    take(s, NTB_EVENT_SIGNAL, NTB_SHM_NEWS_SIGNAL, signals & all);
 }
 
-void ntb_poll(NTBPort *s)
+static void take_in(NTBPort *s)
 {
-    if (!s->own) {
-        return;
-    }
     /* Cleared before looking: what comes later kicks again */
     qatomic_xchg(&s->own->kick_pending, 0);
     for (unsigned part = 0; part < s->nports; part++) {
@@ -39,6 +46,17 @@ void ntb_poll(NTBPort *s)
     ntb_window_update(s);
     ntb_ack(s);
     take_events(s);
+    ntb_inbox_look(s);
     s->ops->irq_changed(s);
     ntb_publish(s);
+}
+
+void ntb_poll(NTBPort *s)
+{
+    if (s->own) {
+        bool before = ntb_record_peers(s);
+
+        take_in(s);
+        ntb_record_own(s, before);
+    }
 }

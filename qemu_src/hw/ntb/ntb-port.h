@@ -9,8 +9,11 @@
  * ntb-shm      the shared page
  * ntb-client   the clients of ivshmem-server and their eventfds
  * ntb-warn     trouble of the host, told in bounded numbers
+ * ntb-record   the flight recorder
+ * ntb-fault    faults on purpose, for tests of drivers
  * ntb-ram      this guest's RAM table, the peers' RAM files
  * ntb-peer     the other ports as this one sees them
+ * ntb-inbox    doorbells and messages that have come in
  * ntb-kick     what is sent to them: doorbells, messages, events
  * ntb-ack      telling them that windows into them are closed
  * ntb-window   memory windows
@@ -45,6 +48,7 @@
 #define NTB_MAX_WINDOWS     32          /* as many as a mask has bits */
 #define NTB_MAX_WINDOW_BARS 4
 #define NTB_MAX_PIECES      (2 * NTB_SHM_MAX_SEGS)
+#define NTB_FOLDS           32
 
 typedef struct NTBPort NTBPort;
 typedef struct NTBPeerRam NTBPeerRam;
@@ -86,16 +90,6 @@ typedef struct NTBPiece {
     bool trapped;               /* copied access by access, not mapped */
 } NTBPiece;
 
-typedef struct NTBWindow {
-    NTBWindowBar *bar;
-    unsigned entry;             /* in the BAR, from 0 */
-    MemoryRegion alias[NTB_SHM_MAX_SEGS];
-    unsigned naliases;
-    NTBPiece piece[NTB_MAX_PIECES];
-    unsigned npieces;
-    NTBPeerRam *ram;            /* holds a reference while pieces exist */
-} NTBWindow;
-
 /* Where a window leads, if anywhere */
 typedef struct NTBTranslation {
     unsigned part;
@@ -103,11 +97,49 @@ typedef struct NTBTranslation {
     uint64_t extent;            /* bytes; 0: nothing is translated */
 } NTBTranslation;
 
+typedef struct NTBWindow {
+    NTBWindowBar *bar;
+    unsigned entry;             /* in the BAR, from 0 */
+    MemoryRegion alias[NTB_SHM_MAX_SEGS];
+    unsigned naliases;
+    NTBPiece piece[NTB_MAX_PIECES];
+    unsigned npieces;
+    NTBTranslation recorded;    /* the last that was written down */
+    NTBPeerRam *ram;            /* holds a reference while pieces exist */
+} NTBWindow;
+
 /* Statistics, in the order of the shared page */
 typedef struct NTBStats {
     uint64_t db_tx, db_rx, kicks, msi, msg_tx, msg_fail;
     uint64_t win_map, win_unmap, win_trap, quiesce_timeouts;
 } NTBStats;
+
+/* The entry that further events of a kind are folded into */
+typedef struct NTBFold {
+    uint32_t kind, peer, num, count;
+    uint64_t a;
+    uint64_t n;                 /* the entry's number in its lane */
+    uint64_t deeds;             /* until this port has done more than so much */
+} NTBFold;
+
+typedef struct NTBRecorder {
+    bool on;                    /* property */
+    bool peers;                 /* what happens now is others' doing */
+    bool linkup, admits;        /* as written down last */
+    NTBShmRing *ring;           /* NULL: nothing is recorded */
+    uint64_t written[NTB_SHM_LANES];
+    NTBFold folds[NTB_FOLDS];
+    unsigned next_fold;
+} NTBRecorder;
+
+/* Doorbells that go astray because somebody wants to see what comes of it */
+typedef struct NTBFault {
+    uint32_t lose;              /* so many of the next writes */
+    uint32_t delay_ms;
+    uint32_t late;              /* bits that are on their way */
+    void (*deliver)(NTBPort *s, uint32_t bits);
+    QEMUTimer *timer;
+} NTBFault;
 
 /* How far the server's side of a connection has come: what it sends next */
 typedef enum NTBPhase {
@@ -192,6 +224,11 @@ struct NTBPort {
     NTBShmPort *own;            /* this port's block; NULL before realize */
     NTBPeer peer[NTB_PORTS];
     NTBStats stats;
+    NTBRecorder recorder;
+    NTBFault fault;
+    VMChangeStateEntry *run_state;
+    uint32_t db_seen, db_new;   /* inbound doorbells: seen, come since then */
+    uint32_t msg_seen, msg_new; /* full message registers, likewise */
     Notifier machine_done;
     QEMUTimer *live_timer;
     QLIST_ENTRY(NTBPort) next;

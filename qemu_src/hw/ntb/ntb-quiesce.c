@@ -14,6 +14,7 @@
 #include "ntb-peer.h"
 #include "ntb-poll.h"
 #include "ntb-quiesce.h"
+#include "ntb-record.h"
 #include "ntb-warn.h"
 #include "trace.h"
 
@@ -104,14 +105,17 @@ static void warn_timeout(NTBPort *s, uint32_t mask)
  */
 void ntb_quiesce(NTBPort *s)
 {
-    int64_t start = qemu_clock_get_us(QEMU_CLOCK_REALTIME);
-    int64_t end = start + (int64_t)s->quiesce_timeout_ms * 1000;
+    int64_t start = qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
+    int64_t end = start + (int64_t)s->quiesce_timeout_ms * SCALE_MS;
+    uint32_t epoch = s->down_epoch, silent = 0;
+    int64_t took;
     uint32_t mask = quiesce_targets(s);
 
     /* Some answer, others leave or die meanwhile; this port may be unplugged */
     while (s->own &&
            (mask = quiesce_remaining(s, mask & quiesce_targets(s)))) {
-        if (qemu_clock_get_us(QEMU_CLOCK_REALTIME) >= end) {
+        if (qemu_clock_get_ns(QEMU_CLOCK_REALTIME) >= end) {
+            silent = mask;
             warn_timeout(s, mask);
             break;
         }
@@ -121,6 +125,7 @@ void ntb_quiesce(NTBPort *s)
             g_usleep(QUIESCE_POLL_US);
         }
     }
-    trace_ntb_quiesce(s->part, s->down_epoch,
-                      qemu_clock_get_us(QEMU_CLOCK_REALTIME) - start);
+    took = qemu_clock_get_ns(QEMU_CLOCK_REALTIME) - start;
+    trace_ntb_quiesce(s->part, epoch, took / SCALE_US);
+    ntb_record(s, NTB_SHM_EV_QUIESCE, NTB_SHM_NOBODY, epoch, took, silent);
 }

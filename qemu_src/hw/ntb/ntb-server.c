@@ -20,6 +20,7 @@
 #include "hw/qdev-core.h"
 #include "ntb-link.h"
 #include "ntb-poll.h"
+#include "ntb-record.h"
 #include "ntb-server.h"
 #include "ntb-warn.h"
 #include "ntb-watch.h"
@@ -45,6 +46,7 @@ static void own_eventfd_read(void *opaque)
         ntb_client_set_nonblocking(fds[i]);
         if (read(fds[i], &count, sizeof(count)) == sizeof(count)) {
             trace_ntb_kick_rx(s->part);
+            ntb_record(s, NTB_SHM_EV_WOKEN, NTB_SHM_NOBODY, 0, 0, 0);
         }
     }
     ntb_poll(s);

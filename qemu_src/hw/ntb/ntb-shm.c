@@ -41,10 +41,21 @@ QEMU_BUILD_BUG_ON(sizeof(NTBShmPort) != NTB_SHM_PORT_STRIDE);
 QEMU_BUILD_BUG_ON(NTB_SHM_PORT_OFF +
                   NTB_SHM_MAX_PORTS * NTB_SHM_PORT_STRIDE >
                   NTB_SHM_MIN_SIZE);
+QEMU_BUILD_BUG_ON(sizeof(NTBShmRing) > NTB_SHM_RING_FIRST);
+QEMU_BUILD_BUG_ON(sizeof(NTBShmEvent) != 0x40);
+QEMU_BUILD_BUG_ON(NTB_SHM_RING_ENTRIES % 4);
+QEMU_BUILD_BUG_ON(NTB_SHM_RING_OFF < NTB_SHM_MIN_SIZE);
+QEMU_BUILD_BUG_ON(NTB_SHM_RING_FIRST +
+                  NTB_SHM_RING_ENTRIES * sizeof(NTBShmEvent) >
+                  NTB_SHM_RING_STRIDE);
+QEMU_BUILD_BUG_ON(NTB_SHM_RING_OFF +
+                  NTB_SHM_MAX_PORTS * NTB_SHM_RING_STRIDE !=
+                  NTB_SHM_RINGS_END);
 
 void ntb_shm_init(NTBShm *shm)
 {
     shm->base = NULL;
+    shm->size = 0;
     shm->lock_fd = -1;
     shm->claimed = -1;
     shm->nonce = 0;
@@ -71,6 +82,7 @@ static int reopen(int fd, Error **errp)
 bool ntb_shm_map(NTBShm *shm, int fd, Error **errp)
 {
     struct stat st;
+    size_t size;
     void *base;
 
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
@@ -87,13 +99,15 @@ bool ntb_shm_map(NTBShm *shm, int fd, Error **errp)
     if (shm->lock_fd < 0) {
         goto fail;
     }
-    base = mmap(NULL, NTB_SHM_MIN_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
-                fd, 0);
+    size = st.st_size < NTB_SHM_RINGS_END ? NTB_SHM_MIN_SIZE
+                                          : NTB_SHM_RINGS_END;
+    base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (base == MAP_FAILED) {
         error_setg_errno(errp, errno, "cannot map the server's shared memory");
         goto fail;
     }
     shm->base = base;
+    shm->size = size;
     shm->dev = st.st_dev;
     shm->ino = st.st_ino;
     close(fd);
@@ -163,6 +177,34 @@ static uint32_t port_bitmap(const NTBSwitchConfig *cfg)
     return bitmap;
 }
 
+NTBShmRing *ntb_shm_ring(const NTBShm *shm, unsigned part)
+{
+    const NTBShmHeader *h = shm->base;
+
+    if (shm->size < NTB_SHM_RINGS_END || h->ring_off != NTB_SHM_RING_OFF ||
+        h->ring_stride != NTB_SHM_RING_STRIDE ||
+        h->ring_entries != NTB_SHM_RING_ENTRIES) {
+        return NULL;
+    }
+    return shm->base + NTB_SHM_RING_OFF + part * NTB_SHM_RING_STRIDE;
+}
+
+/* What is left of entries counts for nothing: nobody has written any */
+static void rings_write(NTBShm *shm)
+{
+    NTBShmHeader *h = shm->base;
+
+    if (shm->size < NTB_SHM_RINGS_END) {
+        return;
+    }
+    h->ring_off = NTB_SHM_RING_OFF;
+    h->ring_stride = NTB_SHM_RING_STRIDE;
+    h->ring_entries = NTB_SHM_RING_ENTRIES;
+    for (unsigned part = 0; part < NTB_SHM_MAX_PORTS; part++) {
+        memset(ntb_shm_ring(shm, part), 0, sizeof(NTBShmRing));
+    }
+}
+
 static void header_write(NTBShm *shm, const NTBSwitchConfig *cfg)
 {
     NTBShmHeader *h = shm->base;
@@ -180,6 +222,7 @@ static void header_write(NTBShm *shm, const NTBSwitchConfig *cfg)
     h->port_bitmap = port_bitmap(cfg);
     h->cfg_flags = cfg->cfg_flags;
     memcpy(h->barsetup, cfg->barsetup, sizeof(h->barsetup));
+    rings_write(shm);
     smp_wmb();                  /* the magic announces all of the above */
     ntb_shm_set64(&h->magic, NTB_SHM_MAGIC);
 }
@@ -276,7 +319,7 @@ void ntb_shm_release(NTBShm *shm)
         qatomic_store_release(&own->state, NTB_SHM_FREE);
     }
     if (shm->base) {
-        munmap(shm->base, NTB_SHM_MIN_SIZE);
+        munmap(shm->base, shm->size);
     }
     if (shm->lock_fd >= 0) {
         close(shm->lock_fd);            /* drops the locks */

@@ -18,6 +18,8 @@
 typedef struct ntb_shm_header NTBShmHeader;
 typedef struct ntb_shm_port NTBShmPort;
 typedef struct ntb_shm_seg NTBShmSeg;
+typedef struct ntb_shm_ring NTBShmRing;
+typedef struct ntb_shm_event NTBShmEvent;
 
 /* What all ports of a switch have in common; compared when a port joins */
 typedef struct NTBSwitchConfig {
@@ -32,6 +34,7 @@ typedef struct NTBSwitchConfig {
 
 typedef struct NTBShm {
     void *base;         /* NULL: not mapped */
+    size_t size;        /* of what is mapped: with event rings, or without */
     int lock_fd;        /* own open file description, holds the byte locks */
     int claimed;        /* partition whose lock is held, or -1 */
     uint64_t nonce;     /* the switch's, as it was when the port was claimed */
@@ -81,6 +84,9 @@ static inline void ntb_shm_set64(uint64_t *p, uint64_t v)
 {
     qatomic_set__nocheck(p, v);
 }
+
+/* The event ring of @part; NULL: the page has none */
+NTBShmRing *ntb_shm_ring(const NTBShm *shm, unsigned part);
 
 /* Store what tools are shown; a word that has it already stays untouched */
 static inline void ntb_shm_show(uint32_t *p, uint32_t v)

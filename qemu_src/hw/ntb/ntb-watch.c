@@ -15,6 +15,7 @@
 #include "ntb-level.h"
 #include "ntb-peer.h"
 #include "ntb-poll.h"
+#include "ntb-record.h"
 #include "ntb-warn.h"
 #include "ntb-watch.h"
 #include "trace.h"
@@ -33,6 +34,7 @@ static void peer_died(NTBPort *s, unsigned part)
     }
     peer->dead = true;
     ntb_peer_clear_levels(peer);
+    ntb_record(s, NTB_SHM_EV_PEER_GONE, part, 1, 0, 0);
     ntb_tell(s, NTB_EVENT_LINK_DOWN, 1u << part);
     ntb_poll(s);
 }
@@ -113,6 +115,7 @@ void ntb_watch_server_lost(NTBPort *s)
     if (!s->own) {
         return;
     }
+    ntb_record(s, NTB_SHM_EV_SERVER, NTB_SHM_NOBODY, 0, 0, 0);
     ntb_level_publish(s);
     /*
      * Who has left for a new server already was rung, until now, by an id that

@@ -17,6 +17,7 @@
 #include "ntb-ack.h"
 #include "ntb-peer.h"
 #include "ntb-ram.h"
+#include "ntb-record.h"
 #include "ntb-window.h"
 #include "trace.h"
 
@@ -210,6 +211,59 @@ static NTBPeerRam *plan_window(NTBPort *s, NTBWindow *w, NTBPiece *pieces,
  * Mapping it
  */
 
+/* What keeps @w from being open; there is always something */
+static uint32_t why_closed(NTBPort *s, NTBWindow *w)
+{
+    NTBTranslation t = s->ops->translation(s, w - s->win);
+
+    if (!s->linkup) {
+        return NTB_SHM_CLOSE_OWN_LINK;
+    }
+    if (!t.extent) {
+        return NTB_SHM_CLOSE_NOWHERE;
+    }
+    if (!s->ops->may_send(s)) {
+        return NTB_SHM_CLOSE_NO_SENDER;
+    }
+    if (!ntb_is_peer(s, t.part) || !ntb_peer_admits(s, t.part)) {
+        return NTB_SHM_CLOSE_PEER;
+    }
+    return NTB_SHM_CLOSE_RAM;
+}
+
+static void record_close(NTBPort *s, NTBWindow *w, bool moved)
+{
+    ntb_record(s, NTB_SHM_EV_WINDOW_CLOSE, NTB_SHM_NOBODY, w - s->win,
+               moved ? NTB_SHM_CLOSE_MOVED : why_closed(s, w), 0);
+}
+
+static void record_open(NTBPort *s, NTBWindow *w)
+{
+    NTBTranslation t = s->ops->translation(s, w - s->win);
+    uint32_t trapped = 0;
+    uint64_t reached = 0;
+
+    for (unsigned i = 0; i < w->npieces; i++) {
+        reached += w->piece[i].len;
+        trapped |= w->piece[i].trapped ? NTB_SHM_EV_TRAPPED : 0;
+    }
+    ntb_record(s, NTB_SHM_EV_WINDOW_OPEN, t.part, (w - s->win) | trapped,
+               t.addr, reached);
+}
+
+void ntb_window_record(NTBPort *s, unsigned window)
+{
+    NTBWindow *w = &s->win[window];
+    NTBTranslation t = s->ops->translation(s, window);
+
+    if (t.part != w->recorded.part || t.addr != w->recorded.addr ||
+        t.extent != w->recorded.extent) {
+        w->recorded = t;
+        ntb_record(s, NTB_SHM_EV_TRANSLATION, t.part, window, t.addr,
+                   t.extent);
+    }
+}
+
 static void unmap_window(NTBWindow *w)
 {
     NTBPort *s = w->bar->s;
@@ -278,9 +332,11 @@ static bool update_window(NTBWindow *w)
     memory_region_transaction_begin();
     if (w->npieces) {
         unmap_window(w);
+        record_close(w->bar->s, w, npieces);
     }
     if (npieces) {
         map_window(w, ram, pieces, npieces);
+        record_open(w->bar->s, w);
     }
     memory_region_transaction_commit();
     return closed;

@@ -16,6 +16,8 @@ NTBWindowBar *ntb_window_add_bar(NTBPort *s, unsigned num, uint64_t size,
                                  unsigned slots, unsigned n);
 /* Make the memory regions of all BARs, which the frontend then registers */
 void ntb_window_init(NTBPort *s);
+/* The guest has programmed @window: write down where it leads now */
+void ntb_window_record(NTBPort *s, unsigned window);
 /* Open and close what has to be, after any change */
 void ntb_window_update(NTBPort *s);
 void ntb_window_close_all(NTBPort *s);

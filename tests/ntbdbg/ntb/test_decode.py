@@ -89,7 +89,7 @@ def test_free_port_is_numbered_by_the_header() -> None:
     [
         ("magic", 1, "is not a shared page"),
         ("endian", 7, "is not a shared page"),
-        ("major", 3, "layout version 3.0, this ntbdbg reads 1.x and 2.x"),
+        ("major", 3, "layout version 3.1, this ntbdbg reads 1.x and 2.x"),
         ("hdr_size", 8, "hdr_size"),
         ("nports", 0, "nports is 0"),
         ("nports", 7, "nports is 7"),

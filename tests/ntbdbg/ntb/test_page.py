@@ -17,6 +17,8 @@ from ntbdbg.ntb import page
 HEADERS = Path(__file__).parents[3] / "qemu_src/include/hw/ntb"
 STRUCTS = {
     "ntb_shm_header": "header",
+    "ntb_shm_ring": "ring",
+    "ntb_shm_event": "event",
     "ntb_shm_seg": "segment",
     "idt_ntb_shm_lut": "lut",
     "ntb_shm_port": "common",
@@ -48,6 +50,7 @@ def members(struct) -> list[tuple[str, int, int]]:
 def c_struct(name: str) -> list[tuple[str, int | None, int]]:
     """`(name, commented offset, size)` of each member of a C structure in the header."""
     constants = {k: int(v) for k, v in re.findall(r"#define (\w+NUM\w+|\w+MAX\w+)\s+(\d+)\b", TEXT)}
+    constants["NTB_SHM_LANES"] = page.LANES
     constants |= {k: int(v) for k, v in re.findall(r"#define (\w+LUT\w+)\s+(\d+)\b", TEXT)}
     constants["IDT_NTB_SHM_IMAGE_SIZE / 4"] = page.IMAGE_SIZE // 4
     constants["NTB_SHM_DEVICE_SIZE / 4"] = AREA // 4
@@ -112,6 +115,13 @@ def test_same_constants_as_the_c_header() -> None:
         "IMAGE_BASE": page.IMAGE_BASE,
         "IMAGE_SIZE": page.IMAGE_SIZE,
         "LOCK_PORT": page.LOCK_PORT,
+        "RING_OFF": page.RING_OFF,
+        "RING_STRIDE": page.RING_STRIDE,
+        "RING_FIRST": page.RING_FIRST,
+        "RING_ENTRIES": page.RING_ENTRIES,
+        "RINGS_END": page.RINGS_END,
+        "LANES": page.LANES,
+        "NOBODY": page.NOBODY,
         "CFG_LOOPBACK": page.CFG_LOOPBACK,
         "CFG_MIRROR_MW": page.CFG_MIRROR_MW,
         "LUT_BARS": page.LUT_BARS,
@@ -125,7 +135,7 @@ def test_same_constants_as_the_c_header() -> None:
 
 
 @pytest.mark.parametrize("endian", ["little", "big"])
-@pytest.mark.parametrize("name", ["header", "segment", "lut", "port"])
+@pytest.mark.parametrize("name", ["header", "segment", "lut", "port", "ring", "event"])
 @settings(max_examples=20, deadline=None)
 @given(data=st.data())
 def test_parse_and_build_are_inverse(endian, name, data) -> None:
@@ -137,7 +147,8 @@ def test_parse_and_build_are_inverse(endian, name, data) -> None:
 @pytest.mark.parametrize("major", page.MAJORS)
 def test_every_member_says_what_it_is(major: int) -> None:
     layout = page.layout("little", major)
-    for struct in (layout.header, layout.port):
+    rings = (layout.ring, layout.event) if layout.ring else ()
+    for struct in (layout.header, layout.port, *rings):
         for member in struct.subcons:
             assert member.docs or member.name.startswith("rsvd_"), member.name
 

@@ -134,7 +134,8 @@ def page_rows() -> list[list[str]]:
     found = []
     area = page.DEVICE_OFF
     structs = ((layout.header, 0), (layout.common, 0), (layout.idt, area))
-    for struct, start in (*structs, (layout.segment, 0), (layout.lut, 0)):
+    parts = (layout.segment, layout.lut, layout.ring, layout.event)
+    for struct, start in (*structs, *((part, 0) for part in parts)):
         offset = start
         for member in struct.subcons:
             size = member.sizeof()

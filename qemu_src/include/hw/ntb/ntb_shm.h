@@ -20,7 +20,7 @@
 /* "IDTNTBSW", high byte first */
 #define NTB_SHM_MAGIC        0x4944544e54425357ULL
 #define NTB_SHM_MAJOR        2          /* readers refuse any other */
-#define NTB_SHM_MINOR        0          /* fields are only ever added */
+#define NTB_SHM_MINOR        1          /* fields are only ever added */
 #define NTB_SHM_ENDIAN       0x01020304
 #define NTB_SHM_MIN_SIZE     0x10000
 #define NTB_SHM_PORT_OFF     0x2000
@@ -32,6 +32,21 @@
 #define NTB_SHM_NUM_MSG      4
 #define NTB_SHM_NUM_SPAD     64
 #define NTB_SHM_NUM_BARS     6
+
+/*
+ * Event rings, in a file of NTB_SHM_RINGS_END bytes or more: a head, then the
+ * entries. A ring has three lanes, so that neither much traffic nor a peer can
+ * push out what the owner's guest has programmed.
+ */
+#define NTB_SHM_RING_OFF     0x10000
+#define NTB_SHM_RING_STRIDE  0x21000
+#define NTB_SHM_RING_FIRST   0x1000     /* of the entries, in a ring */
+#define NTB_SHM_RING_ENTRIES 2048
+#define NTB_SHM_RINGS_END    0xd6000
+#define NTB_SHM_LANES        3
+#define NTB_SHM_LANE_CONTROL 0          /* the first quarter of the entries */
+#define NTB_SHM_LANE_TRAFFIC 1          /* the next half */
+#define NTB_SHM_LANE_PEERS   2          /* the last quarter */
 
 /*
  * Byte-range locks on the shared file say who is alive; the bytes are no data.
@@ -67,6 +82,120 @@
 /* ntb_shm_port.bar_addr[]: the guest has not mapped this BAR */
 #define NTB_SHM_BAR_UNMAPPED    0xffffffffffffffffULL
 
+/* ntb_shm_event.peer: no partition in particular */
+#define NTB_SHM_NOBODY          0xffffffff
+
+/*
+ * ntb_shm_event.kind, and what num, a and b are; those below 32 are of the
+ * control lane, those below 64 of the traffic lane, all others of the peers'
+ */
+/* a process owns the port: a its pid */
+#define NTB_SHM_EV_JOIN         1
+/* the port is on the link: a incarnation */
+#define NTB_SHM_EV_ATTACH       2
+#define NTB_SHM_EV_LEAVE        3
+/* num: the level */
+#define NTB_SHM_EV_LINK         4
+/* num: the level */
+#define NTB_SHM_EV_ADMITS       5
+/* num 1: begins, 0: is over */
+#define NTB_SHM_EV_RESET        6
+/* the machine; num 1: runs, 0: stands still; a NTB_SHM_STOP_* */
+#define NTB_SHM_EV_RUN          7
+/* num: epoch; a: ns; b: mask of partitions that did not answer */
+#define NTB_SHM_EV_QUIESCE      8
+/* num: address of a register; a: new; b: old */
+#define NTB_SHM_EV_REGISTER     9
+/* PCI command register; a: new; b: old */
+#define NTB_SHM_EV_COMMAND      10
+/* num: message control; a: address; b: data */
+#define NTB_SHM_EV_MSI          11
+/* num: window, programmed for peer; a: address there; b: bytes, 0: nowhere */
+#define NTB_SHM_EV_TRANSLATION  12
+/* num: window, NTB_SHM_EV_TRAPPED too; a: address in peer; b: bytes reached */
+#define NTB_SHM_EV_WINDOW_OPEN  13
+/* num: window; a: NTB_SHM_CLOSE_* */
+#define NTB_SHM_EV_WINDOW_CLOSE 14
+/* num 1: ivshmem-server is there, 0: lost */
+#define NTB_SHM_EV_SERVER       15
+/* num 1: plugged in, 0: pulled */
+#define NTB_SHM_EV_CABLE        16
+/* told to all peers; num: NTB_SHM_NEWS_* */
+#define NTB_SHM_EV_NEWS         17
+/* num: mask of partitions rung; a: bits; b: those set already, somewhere */
+#define NTB_SHM_EV_DB_SENT      32
+/* the guest clears doorbells; a: those cleared; b: those still set */
+#define NTB_SHM_EV_DB_TAKEN     33
+/* num: register of peer; a: data */
+#define NTB_SHM_EV_MSG_SENT     34
+/* num: register of peer; a: data; b: NTB_SHM_REFUSED_* */
+#define NTB_SHM_EV_MSG_REFUSED  35
+/* the guest empties register num; a: data, from peer */
+#define NTB_SHM_EV_MSG_TAKEN    36
+/* peer is woken; num: NTB_SHM_KICK_* */
+#define NTB_SHM_EV_KICK         37
+/* num: address of a mask register; a: new; b: old */
+#define NTB_SHM_EV_MASK         38
+/* num 0: by MSI, 1: by INTx; a: new causes; b: all pending */
+#define NTB_SHM_EV_IRQ          39
+/* no interrupt; num: NTB_SHM_QUIET_*; a: causes; b: all pending */
+#define NTB_SHM_EV_QUIET        40
+/* made for tests; num 1: doorbells lost, 2: late; a: bits; b: ns */
+#define NTB_SHM_EV_FAULT        41
+/* a: doorbells that came in */
+#define NTB_SHM_EV_DB_IN        64
+/* num: register; a: data, from peer */
+#define NTB_SHM_EV_MSG_IN       65
+/* another port has written to the eventfd */
+#define NTB_SHM_EV_WOKEN        66
+/* num: NTB_SHM_NEWS_*; a: mask of partitions that tell */
+#define NTB_SHM_EV_NEWS_IN      67
+/* a: incarnation of peer */
+#define NTB_SHM_EV_PEER_THERE   68
+/* num 1: its process has ended, 0: it has left */
+#define NTB_SHM_EV_PEER_GONE    69
+/* num: the level that peer shows */
+#define NTB_SHM_EV_PEER_LINK    70
+/* num: the level that peer shows */
+#define NTB_SHM_EV_PEER_ADMITS  71
+
+/* NTB_SHM_EV_WINDOW_OPEN, in num: some of it is copied, not mapped */
+#define NTB_SHM_EV_TRAPPED      0x80000000
+/* why the machine stands still */
+#define NTB_SHM_STOP_OTHER      0
+#define NTB_SHM_STOP_PAUSED     1
+#define NTB_SHM_STOP_DEBUGGER   2
+#define NTB_SHM_STOP_PANIC      3
+#define NTB_SHM_STOP_SHUTDOWN   4
+#define NTB_SHM_STOP_ERROR      5
+/* why a window closes, the first of these that holds */
+#define NTB_SHM_CLOSE_OWN_LINK  1       /* this port is off the link */
+#define NTB_SHM_CLOSE_NOWHERE   2       /* nothing is translated */
+#define NTB_SHM_CLOSE_NO_SENDER 3       /* this port may not send */
+#define NTB_SHM_CLOSE_PEER      4       /* the peer does not admit it */
+#define NTB_SHM_CLOSE_RAM       5       /* no RAM of the peer lies there */
+#define NTB_SHM_CLOSE_MOVED     6       /* it opens again elsewhere */
+/* what is told to peers */
+#define NTB_SHM_NEWS_LINK_UP    1
+#define NTB_SHM_NEWS_LINK_DOWN  2
+#define NTB_SHM_NEWS_SIGNAL     3
+/* why a message is refused */
+#define NTB_SHM_REFUSED_FULL    1       /* the register holds one */
+#define NTB_SHM_REFUSED_DOWN    2       /* no link to that partition */
+#define NTB_SHM_REFUSED_NOBODY  3       /* that is no other partition */
+/* how a peer is woken */
+#define NTB_SHM_KICK_FAILED     0       /* not at all: no eventfd to it */
+#define NTB_SHM_KICK_SENT       1
+#define NTB_SHM_KICK_PENDING    2       /* an earlier one is not taken yet */
+/* why there is no interrupt */
+#define NTB_SHM_QUIET_MASKED    1       /* the interrupt is */
+#define NTB_SHM_QUIET_DB_MASKED 2       /* the doorbells are */
+#define NTB_SHM_QUIET_MSG_MASKED 3      /* the messages are */
+#define NTB_SHM_QUIET_TOLD      4       /* by one that is not answered yet */
+#define NTB_SHM_QUIET_MASTER    5       /* bus mastering is off */
+#define NTB_SHM_QUIET_INTX      6       /* INTx is disabled, MSI too */
+#define NTB_SHM_QUIET_NEWS_MASKED 7     /* what peers tell is */
+
 /* At offset 0. Written once, under the init lock; read-only from then on. */
 struct ntb_shm_header {
     uint64_t magic;                     /* 0x000 */
@@ -91,6 +220,32 @@ struct ntb_shm_header {
     uint32_t ring_entries;              /* 0x058 of each ring */
     uint32_t rsvd_05c[1];               /* 0x05c */
 };                                      /* 0x060 */
+
+/* Of a ring, at ring_off + partition * ring_stride; only its owner writes */
+struct ntb_shm_ring {
+    /* entries ever written, by lane */
+    uint64_t written[NTB_SHM_LANES];    /* 0x000 */
+    uint32_t recording;                 /* 0x018 1: its owner does */
+    uint32_t rsvd_01c[1];               /* 0x01c */
+    /* CLOCK_MONOTONIC and CLOCK_REALTIME of the moment of the last JOIN */
+    uint64_t mono_ns;                   /* 0x020 */
+    uint64_t real_ns;                   /* 0x028 */
+    uint64_t rsvd_030[2];               /* 0x030 */
+};                                      /* 0x040 */
+
+/* One entry; the n-th of a lane, from 0, is at n modulo the lane's size */
+struct ntb_shm_event {
+    uint64_t seq;                       /* 0x000 n + 1; 0: being written */
+    uint64_t first_ns;                  /* 0x008 CLOCK_MONOTONIC */
+    uint64_t last_ns;                   /* 0x010 of the last of `count` */
+    uint32_t count;                     /* 0x018 */
+    uint32_t kind;                      /* 0x01c */
+    uint32_t peer;                      /* 0x020 partition */
+    uint32_t num;                       /* 0x024 */
+    uint64_t a;                         /* 0x028 */
+    uint64_t b;                         /* 0x030 */
+    uint64_t rsvd_038[1];               /* 0x038 */
+};                                      /* 0x040 */
 
 /* One piece of a guest's RAM: [gpa, gpa + len) lies in its RAM file at off */
 struct ntb_shm_seg {
