@@ -96,7 +96,7 @@ class AptState:
 
     def query(self, argv: Sequence[str]) -> str:
         """What a program of apt's prints; nothing for what it does not know."""
-        if not self._is_configured():
+        if not (self._is_configured() and self._are_ours()):
             self._prepare()  # else apt would answer from other lists
         env = {**os.environ, **self._environment()}
         return subprocess.run(argv, capture_output=True, text=True, env=env, check=False).stdout
@@ -112,6 +112,17 @@ class AptState:
         except OSError:
             return False
 
+    def _are_ours(self) -> bool:
+        """Whether nobody has put other sources here since: who wants packages wants no sources."""
+        try:
+            return self._sources_file.read_text() == self._sources
+        except OSError:
+            return False
+
+    @property
+    def _sources_file(self) -> Path:
+        return self._folder / "sources" / "ntbdbg.sources"
+
     @property
     def _state_line(self) -> str:
         return f'Dir::State "{self._folder}";'
@@ -119,7 +130,7 @@ class AptState:
     def _prepare(self) -> None:
         for folder in ("sources", "lists/partial", "cache/archives/partial"):
             (self._folder / folder).mkdir(parents=True, exist_ok=True)
-        _write(self._folder / "sources" / "ntbdbg.sources", self._sources)
+        _write(self._sources_file, self._sources)
         _write(self._folder / "status", "")
         _write(self._config, self._configuration())
 

@@ -91,10 +91,12 @@ class Repository:
         (suite / "InRelease").unlink(missing_ok=True)
         self.gpg("--clearsign", "--output", suite / "InRelease", suite / "Release")
 
-    def apt(self, state: Path, keyring: Path | None = None) -> Apt:
+    def apt(
+        self, state: Path, keyring: Path | None = None, types: str = "deb deb-src"
+    ) -> Apt:
         """A private apt on this repository."""
         mirror = Mirror(f"copy:{self.root}", {"Check-Date": "no"})
-        suite = Suite(mirror, SUITE, "deb deb-src")
+        suite = Suite(mirror, SUITE, types)
         return Apt(state / "apt", state / "downloads", [suite], keyring=keyring or self.keyring)
 
 
@@ -185,6 +187,15 @@ def test_a_source_comes_with_the_hash_of_its_description(
     dsc = apt.download_source(step, "hello")
     assert apt.source_identity("hello") == ("1.0", _sha256(dsc))
     assert (dsc.parent / "hello_1.0.tar.gz").exists()
+
+
+def test_who_wants_packages_alone_takes_no_sources_away(
+    apt: Apt, repository: Repository, tmp_path: Path, step: Step
+) -> None:
+    other = repository.apt(tmp_path / "state", types="deb")
+    other.download(step, other.show(["hello"]))
+    assert apt.is_fresh()
+    assert apt.source_identity("hello")[0] == "1.0"
 
 
 def test_a_source_of_a_series(apt: Apt, step: Step) -> None:
