@@ -91,9 +91,7 @@ class Repository:
         (suite / "InRelease").unlink(missing_ok=True)
         self.gpg("--clearsign", "--output", suite / "InRelease", suite / "Release")
 
-    def apt(
-        self, state: Path, keyring: Path | None = None, types: str = "deb deb-src"
-    ) -> Apt:
+    def apt(self, state: Path, keyring: Path | None = None, types: str = "deb deb-src") -> Apt:
         """A private apt on this repository."""
         mirror = Mirror(f"copy:{self.root}", {"Check-Date": "no"})
         suite = Suite(mirror, SUITE, types)
