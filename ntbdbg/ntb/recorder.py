@@ -31,8 +31,8 @@ class Event(NamedTuple):
 
     :param partition: whose port wrote it
     :param lane, number: which lane of its ring, and the entry's number there, from 0
-    :param first_ns, last_ns: CLOCK_MONOTONIC of the host, ns; the same unless `count` > 1
-    :param count: so many alike, folded into one
+    :param first_ns, last_ns: CLOCK_MONOTONIC of the host, ns; the same unless `times` > 1
+    :param times: so many alike, folded into one
     :param kind: one of `ntbdbg.ntb.kinds.Kind`, or a number that is not known
     :param peer: another partition, None where it is about none in particular
     :param num, a, b: by kind
@@ -43,7 +43,7 @@ class Event(NamedTuple):
     number: int
     first_ns: int
     last_ns: int
-    count: int
+    times: int
     kind: int
     peer: int | None
     num: int
@@ -144,7 +144,7 @@ class _Ring:
             self.partition,
             self.recording == 1,
             self.written,
-            tuple(gone),  # type: ignore[arg-type]  # three
+            tuple(gone),
             mono_ns,
             real_ns,
             events,

@@ -48,9 +48,9 @@ class Story:
         found = [
             event
             for event in self.record().events
-            if (event.lane, event.number, event.count) not in self.seen
+            if (event.lane, event.number, event.times) not in self.seen
         ]
-        self.seen |= {(event.lane, event.number, event.count) for event in found}
+        self.seen |= {(event.lane, event.number, event.times) for event in found}
         return sorted(found, key=lambda event: event.last_ns)
 
     def told(self) -> list[tuple[int, ...]]:
@@ -280,7 +280,7 @@ def test_a_hostile_peer_pushes_out_nothing_of_ours(joined: tuple[Bench, Port, Po
     assert after.written[2] - before.written[2] < 40
     bells = [e for e in after.events if e.kind == Kind.DB_IN][-1]
     assert bells.a == nt.ALL_ONES
-    assert bells.count == 32
+    assert bells.times == 32
     assert bells.first_ns < bells.last_ns
 
 
