@@ -14,18 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ntbdbg.render.hexdump import format_plain
+from ntbdbg.render.hexlines import ASCII, format_plain
 
 if TYPE_CHECKING:
-    from ntbdbg.render.hexdump import HexLayout
+    from ntbdbg.render.hexlines import HexLayout
 
 FEW = 24
 """Lines up to which plain Python is faster, as between two runs of zeros."""
 
 BLOCK = 1 << 14
 """Lines formatted at once: about 1 MiB of text, which stays in the cache."""
-
-_ASCII = bytes(c if 0x20 <= c < 0x7F else 0x2E for c in range(256))
 
 
 class BulkFormatter:
@@ -65,7 +63,7 @@ class BulkFormatter:
         # One group more than needed: the separator after the last wanted group.
         text = hexlify(shown + bytes(width), " ", width)
         fields["hex"] = np.frombuffer(text, f"V{self._layout.hex_size}", count)
-        fields["ascii"] = np.frombuffer(data.translate(_ASCII), f"V{columns}")
+        fields["ascii"] = np.frombuffer(data.translate(ASCII), f"V{columns}")
         return lines.tobytes()
 
 

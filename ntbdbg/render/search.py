@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 from ntbdbg.memory.segments import AddressRange
-from ntbdbg.render.hexdump import HexLayout, format_color, format_plain, offset_digits
+from ntbdbg.render.hexcolor import format_color
+from ntbdbg.render.hexdump import offset_digits
+from ntbdbg.render.hexlines import HexLayout, format_plain
 from ntbdbg.render.json import document
 
 if TYPE_CHECKING:

@@ -86,7 +86,6 @@ KNOWN_CIRCLES: list[set[str]] = [
         "ntbdbg/lab/window.py",
         "ntbdbg/lab/writable.py",
     },
-    {"ntbdbg/render/hexbulk.py", "ntbdbg/render/hexdump.py"},
     {
         "ntbdbg/analysis/condition.py",
         "ntbdbg/analysis/evidence.py",

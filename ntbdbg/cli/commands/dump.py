@@ -15,12 +15,13 @@ from ntbdbg.cli.params import LENGTH
 from ntbdbg.errors import UsageError
 from ntbdbg.inspect.dump import chunks
 from ntbdbg.memory.number import parse_size
-from ntbdbg.render.hexdump import HexLayout, hexdump, offset_digits
+from ntbdbg.render.hexdump import hexdump, offset_digits
+from ntbdbg.render.hexlines import HexLayout
 
 if TYPE_CHECKING:
     from ntbdbg.analysis.labels import Labels
     from ntbdbg.cli.context import AppContext
-    from ntbdbg.lab.guest import Place
+    from ntbdbg.lab.place import Place
 
 DEFAULT_LENGTH = 256
 MAX_SYMBOL = 0x1000

@@ -12,7 +12,8 @@ from ntbdbg.analysis.verdict import Severity, Verdict, about, heads
 from ntbdbg.inspect.pagemap import Usage
 from ntbdbg.memory.number import format_size
 from ntbdbg.ntb.regview import register_values
-from ntbdbg.render.hexdump import HexLayout, hexdump, offset_digits
+from ntbdbg.render.hexdump import hexdump, offset_digits
+from ntbdbg.render.hexlines import HexLayout
 from ntbdbg.render.registers import describe
 from ntbdbg.render.report.heat import CHANGED, USAGE_COLORS, Heat, change_heat, usage_heat
 from ntbdbg.render.report.picture import draw

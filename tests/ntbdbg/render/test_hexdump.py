@@ -15,7 +15,8 @@ from ntbdbg.inspect.dump import chunks
 from ntbdbg.memory import BufferMemory, Segment
 from ntbdbg.render import hexdump as hd
 from ntbdbg.render.hexbulk import find_runs_bulk
-from ntbdbg.render.hexdump import HexLayout, hexdump, offset_digits
+from ntbdbg.render.hexdump import hexdump, offset_digits
+from ntbdbg.render.hexlines import HexLayout
 from ntbdbg.render.squeeze import find_runs
 
 BASE = 0x1000
