@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-import enum
 from typing import TYPE_CHECKING
 
+from ntbdbg.analysis.postmortem import Condition
 from ntbdbg.kernel.log.troubles import HANGS
 
 if TYPE_CHECKING:
@@ -16,17 +16,6 @@ NS = 1_000_000_000
 
 RECENT = 180 * NS
 """A hang that the log told of so long before the guest's clock stopped may still go on."""
-
-
-class Condition(enum.Enum):
-    """How a guest is, in the word that a person would use."""
-
-    RUNNING = "running"
-    PAUSED = "paused"
-    HUNG = "hung"
-    PANICKED = "panicked"
-    DEAD = "dead"
-    UNKNOWN = "unknown"
 
 
 STATES = {

@@ -9,11 +9,11 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ntbdbg.analysis.condition import Condition, condition_of
+from ntbdbg.analysis.condition import condition_of
 from ntbdbg.analysis.differences import Traits, differences
 from ntbdbg.analysis.evidence import Evidence, Scene
 from ntbdbg.analysis.ntbview import view_ntb
-from ntbdbg.analysis.postmortem import GuestStory, LinkStory, Notable, Postmortem
+from ntbdbg.analysis.postmortem import Condition, GuestStory, LinkStory, Notable, Postmortem
 from ntbdbg.analysis.summary import state_of, summarize
 from ntbdbg.analysis.verdict import Severity, about
 from ntbdbg.analysis.verdicts import verdicts

@@ -7,10 +7,9 @@ the answer, with its reason.
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-
-from ntbdbg.analysis.condition import Condition
 
 if TYPE_CHECKING:
     from ntbdbg.analysis.backtraces import Stack
@@ -19,7 +18,16 @@ if TYPE_CHECKING:
     from ntbdbg.ntb.findings import Finding
     from ntbdbg.ntb.model import Link
 
-__all__ = ["Condition", "GuestStory", "LinkStory", "Notable", "Postmortem"]
+
+class Condition(enum.Enum):
+    """How a guest is, in the word that a person would use."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    HUNG = "hung"
+    PANICKED = "panicked"
+    DEAD = "dead"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)

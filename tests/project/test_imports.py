@@ -86,11 +86,6 @@ KNOWN_CIRCLES: list[set[str]] = [
         "ntbdbg/lab/window.py",
         "ntbdbg/lab/writable.py",
     },
-    {
-        "ntbdbg/analysis/condition.py",
-        "ntbdbg/analysis/evidence.py",
-        "ntbdbg/analysis/postmortem.py",
-    },
 ]
 
 #: imports that still go the wrong way

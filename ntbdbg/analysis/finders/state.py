@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ntbdbg.analysis.condition import Condition, condition_of
+from ntbdbg.analysis.condition import condition_of
+from ntbdbg.analysis.postmortem import Condition
 from ntbdbg.analysis.verdict import Severity, Verdict
 from ntbdbg.kernel.alive.sysstate import ENDED
 from ntbdbg.kernel.log.troubles import Kind

@@ -9,8 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from ntbdbg.analysis.condition import Condition
-from ntbdbg.analysis.postmortem import GuestStory, LinkStory, Postmortem
+from ntbdbg.analysis.postmortem import Condition, GuestStory, LinkStory, Postmortem
 from ntbdbg.analysis.verdict import Severity, Verdict
 from ntbdbg.render.report.page import html_page
 from tests.support import stories
