@@ -67,11 +67,6 @@ FLOORS = {
 KNOWN_CIRCLES: list[set[str]] = [
     {"ntbdbg/lab/holders.py", "ntbdbg/lab/qemus.py"},
     {
-        "ntbdbg/capture/reading/checksums.py",
-        "ntbdbg/capture/reading/members.py",
-        "ntbdbg/capture/reading/store.py",
-    },
-    {
         "ntbdbg/lab/capturelabs.py",
         "ntbdbg/lab/freeze.py",
         "ntbdbg/lab/guest.py",

@@ -7,10 +7,11 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ntbdbg.capture.reading.form import MAX_MANIFEST, PAGE_FILE, parse_manifest, segments_of
+from ntbdbg.capture.reading.form import MAX_MANIFEST, PAGE_FILE, parse_manifest
 from ntbdbg.capture.reading.store import is_packed, open_store
 from ntbdbg.errors import FormatError, TargetError
 from ntbdbg.lab.manifest import FILE_NAME
+from ntbdbg.lab.recorded import segments_of
 from ntbdbg.memory.segments import Segment
 
 if TYPE_CHECKING:
@@ -88,6 +89,10 @@ class Capture:
             )
         data = self.store.read(PAGE_FILE, 0, min(size, MAX_PAGE))
         return PageBytes(self.store.where(PAGE_FILE), data, self._alive())
+
+    def where(self, name: str) -> str:
+        """The path of its file `name`, for people."""
+        return self.store.where(name)
 
     def _alive(self) -> Mapping[int, bool]:
         """By partition, whether its owner lived."""

@@ -9,15 +9,11 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from ntbdbg.capture.reading.form import MAX_RAM
-from ntbdbg.errors import FormatError, NtbdbgError
-from ntbdbg.lab.manifest import CHECKSUM_FILE
-
-if TYPE_CHECKING:
-    from ntbdbg.capture.reading.store import Store
+from ntbdbg.errors import FormatError
 
 BLOCK = 1 << 20
 """Bytes under one checksum."""
@@ -28,8 +24,6 @@ MAX_FILE = 16 << 20
 """Bytes of checksums.json that are read: enough for 2 TiB."""
 
 SUM_SIZE = 4
-
-Progress = Callable[[int, int], None]
 
 
 class Sums(NamedTuple):
@@ -78,7 +72,7 @@ def parse(data: bytes, path: str) -> dict[str, Sums]:
             raise ValueError("its checksums are of a kind that is not known here")
         return {str(name): _sums(entry) for name, entry in parsed["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise FormatError(path, None, f"is not understood: {error}", hint=_LOST) from None
+        raise FormatError(path, None, f"is not understood: {error}", hint=LOST) from None
 
 
 def _sums(entry: Mapping[str, object]) -> Sums:
@@ -96,62 +90,10 @@ def checksum(data: bytes | memoryview) -> bytes:
     return zlib.crc32(data).to_bytes(SUM_SIZE, "big")
 
 
-def verify(store: Store, progress: Progress | None = None) -> Iterator[Damage]:
-    """Everything in the store that is not what was written, file by file.
-
-    :param progress: called with bytes looked at and bytes in all
-    :raises NtbdbgError: there are no checksums to go by
-    """
-    size = store.size(CHECKSUM_FILE)
-    if size is not None and size > MAX_FILE:
-        raise FormatError(store.where(CHECKSUM_FILE), None, f"is {size} bytes long", hint=_LOST)
-    data = store.read(CHECKSUM_FILE, 0, size or 0)
-    sums = parse(data, store.where(CHECKSUM_FILE))
-    total = sum(entry.size for entry in sums.values())
-    done = 0
-    for name, entry in sums.items():
-        for at, reason in _wrong_blocks(store, name, entry):
-            end = min(entry.size, at + BLOCK)
-            if reason:
-                yield Damage(name, at, end, reason)
-            if progress:
-                progress(done + end, total)
-        done += entry.size
-
-
-def _wrong_blocks(store: Store, name: str, sums: Sums) -> Iterator[tuple[int, str]]:
-    """Each block's offset, and what is wrong with it or nothing."""
-    present = store.size(name) or 0
-    touched = store.touched(name) if present else iter(())
-    start, stop = next(touched, (sums.size, sums.size))
-    for at in range(0, sums.size, BLOCK):
-        wanted = sums.block(at // BLOCK)
-        end = min(sums.size, at + BLOCK)
-        while stop <= at:
-            start, stop = next(touched, (sums.size, sums.size))
-        if end > present:
-            yield at, "is not there"
-        elif end <= start:
-            yield at, "" if wanted == zeros_sum(end - at) else _DIFFERS
-        else:
-            yield at, _compare(store, name, at, end, wanted)
-
-
-def _compare(store: Store, name: str, start: int, end: int, wanted: bytes) -> str:
-    try:
-        data = store.read(name, start, end - start)
-    except FormatError as error:
-        return error.reason
-    except NtbdbgError as error:
-        return error.message
-    return "" if checksum(data) == wanted else _DIFFERS
-
-
 def zeros_sum(size: int) -> bytes:
     """The checksum of so many zeros, at most `BLOCK`."""
     return _ZEROS if size == BLOCK else checksum(bytes(size))
 
 
 _ZEROS = checksum(bytes(BLOCK))
-_DIFFERS = "differs from its checksum"
-_LOST = "nothing can be verified without it"
+LOST = "nothing can be verified without it"

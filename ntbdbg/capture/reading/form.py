@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ntbdbg.errors import FormatError, UsageError
 from ntbdbg.lab.manifest import FILE_NAME, Manifest
-from ntbdbg.memory.layout import without_vga
-from ntbdbg.memory.segments import Segment, SegmentMap
+from ntbdbg.lab.recorded import segments_of
 
 if TYPE_CHECKING:
     from ntbdbg.lab.manifest import CaptureRecord, GuestRecord, KernelRecord, LinkRecord
@@ -77,15 +76,6 @@ def checked(manifest: Manifest, path: str) -> Manifest:
         link=manifest.link and _link(manifest.link, path),
         launcher=None,
     )
-
-
-def segments_of(record: GuestRecord) -> SegmentMap:
-    """Where the pieces of a guest's RAM file lie, what it cannot see left out.
-
-    :raises UsageError: they overlap or leave 64 bits
-    """
-    parts = [Segment(part.gpa, part.size, part.offset) for part in record.ram.segments]
-    return without_vga(parts) if record.machine in ("q35", "pc") else SegmentMap(parts)
 
 
 def _check_version(data: object, path: str) -> None:

@@ -7,13 +7,13 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from ntbdbg.capture.reading import checksums
 from ntbdbg.capture.reading.capture import Capture, folder_of
 from ntbdbg.capture.reading.checksums import Damage
-from ntbdbg.capture.reading.form import segments_of
+from ntbdbg.capture.reading.damages import damages
 from ntbdbg.capture.reading.store import open_store
 from ntbdbg.errors import NtbdbgError
 from ntbdbg.lab.manifest import CHECKSUM_FILE
+from ntbdbg.lab.recorded import segments_of
 from ntbdbg.memory.segments import AddressRange, SegmentMap
 
 
@@ -40,7 +40,7 @@ def examine(path: str, progress: Callable[[int, int], None] | None = None) -> It
             yield Finding(Damage("", 0, 0, store.problem), None, ())
         yield from (Finding(damage, None, ()) for damage in store.damaged_copies())
         try:
-            for damage in _joined(checksums.verify(store, progress)):
+            for damage in _joined(damages(store, progress)):
                 guest, segments = guests.get(damage.file, (None, SegmentMap([])))
                 yield Finding(damage, guest, tuple(_addresses(segments, damage)))
         except NtbdbgError as error:
