@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ntbdbg.lab.guest import Guest as Guest
     from ntbdbg.lab.lab import Lab as Lab
+    from ntbdbg.lab.preserved import Preserved
 
 __version__ = "0.1.0"
 
@@ -48,7 +49,38 @@ def open(where: Any = None, **options: Any) -> Lab:  # noqa: A001
     """
     from ntbdbg.lab.lab import Lab
 
-    return Lab.open(where, **options)
+    return Lab.open(where, captures=_Captures(), **options)
+
+
+def open_files(**options: Any) -> Lab:
+    """Files that are named by their paths, whatever labs run: ``open_files()["./ram"]``.
+
+    See `LabOptions` for the options.
+    """
+    from ntbdbg.lab.lab import Lab
+    from ntbdbg.lab.options import LabOptions
+    from ntbdbg.lab.where import NO_LAB
+
+    return Lab(NO_LAB, LabOptions(**options), captures=_Captures())
+
+
+class _Captures:
+    """How captures are opened: `ntbdbg.lab.preserved.Captures`. Labs are below that room."""
+
+    def open(self, path: str) -> Preserved:
+        from ntbdbg.capture.reading.capture import Capture
+
+        return Capture(path)
+
+    def is_capture(self, path: str) -> bool:
+        from ntbdbg.capture.reading.capture import is_capture
+
+        return is_capture(path)
+
+    def is_packed(self, path: str) -> bool:
+        from ntbdbg.capture.reading.store import is_packed
+
+        return is_packed(path)
 
 
 def __getattr__(name: str) -> Any:

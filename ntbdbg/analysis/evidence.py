@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ntbdbg.kernel.modules.modules import Module
     from ntbdbg.kernel.tasks.system import SystemInfo
     from ntbdbg.lab.guest import Guest
-    from ntbdbg.lab.lab import Lab
+    from ntbdbg.lab.place import LabLike
 
 T = TypeVar("T")
 
@@ -119,7 +119,7 @@ class Scene:
     :ivar time: the host's clocks, for what looks twice
     """
 
-    lab: Lab
+    lab: LabLike
     guests: tuple[Evidence, ...]
     link: LinkStory | None = None
     views: NtbViews | None = None

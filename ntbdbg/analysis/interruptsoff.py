@@ -14,8 +14,8 @@ from ntbdbg.lab.vcpus import vcpus_of
 if TYPE_CHECKING:
     from ntbdbg.kernel.alive.ticks import Tick
     from ntbdbg.kernel.kernel import Kernel
-    from ntbdbg.lab.guest import Guest
     from ntbdbg.lab.hosttime import HostTime
+    from ntbdbg.lab.place import GuestLike
 
 INTERRUPT_FLAG = 1 << 9
 """IF of RFLAGS (Intel SDM vol. 1, 3.4.3.3)."""
@@ -37,7 +37,7 @@ class Look(NamedTuple):
     tick: Tick | None
 
 
-def look(guest: Guest, kernel: Kernel) -> dict[int, Look]:
+def look(guest: GuestLike, kernel: Kernel) -> dict[int, Look]:
     """Every such processor of `guest` now, by number."""
     records = vcpus_of(guest).records
     return {

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ntbdbg.analysis.reached import Inbound
     from ntbdbg.kernel.asked.naming import Name, Naming
     from ntbdbg.kernel.tasks.pages import PageMap, PageOwner
-    from ntbdbg.lab.guest import Guest
+    from ntbdbg.lab.place import GuestLike
     from ntbdbg.memory.base import PhysicalMemory
 
 STEP = 16
@@ -75,7 +75,7 @@ class Labels:
     :param memory: the guest's physical memory, or its kernel's virtual one
     """
 
-    def __init__(self, guest: Guest, memory: PhysicalMemory) -> None:
+    def __init__(self, guest: GuestLike, memory: PhysicalMemory) -> None:
         self._guest = guest
         self._is_virtual = memory is not guest.memory
         self._pages: dict[int, _Page] = {}

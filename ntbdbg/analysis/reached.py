@@ -11,7 +11,7 @@ from ntbdbg.memory.segments import AddressRange
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ntbdbg.lab.guest import Guest
+    from ntbdbg.lab.place import GuestLike
     from ntbdbg.ntb.model import Link, MemoryWindow
 
 
@@ -51,7 +51,7 @@ class Outbound(NamedTuple):
     closed: str
 
 
-def inbound(guest: Guest) -> list[Inbound]:
+def inbound(guest: GuestLike) -> list[Inbound]:
     """Windows that lead into `guest`'s RAM, by address; none where there is no link.
 
     Never fails on account of the link: a note of the lab says what is wrong with it.
@@ -62,7 +62,7 @@ def inbound(guest: Guest) -> list[Inbound]:
     return sorted(_into(link, guest.record.index, _names(guest)), key=lambda item: item.range)
 
 
-def outbound(guest: Guest, address: int) -> Outbound | None:
+def outbound(guest: GuestLike, address: int) -> Outbound | None:
     """What a guest-physical address is that lies in one of `guest`'s windows; None if in none."""
     link = _link(guest)
     if link is None or guest.record is None:
@@ -73,7 +73,7 @@ def outbound(guest: Guest, address: int) -> Outbound | None:
     return None
 
 
-def _through(link: Link, guest: Guest, window: MemoryWindow, offset: int) -> Outbound:
+def _through(link: Link, guest: GuestLike, window: MemoryWindow, offset: int) -> Outbound:
     from ntbdbg.ntb.reach import reach
 
     name = f"{guest.name}:mw{window.index}"
@@ -86,7 +86,7 @@ def _through(link: Link, guest: Guest, window: MemoryWindow, offset: int) -> Out
     return Outbound(name, offset, _name(_names(guest), there.partition), there.gpa, "")
 
 
-def _link(guest: Guest) -> Link | None:
+def _link(guest: GuestLike) -> Link | None:
     lab = guest.lab
     if guest.record is None or lab.link is None:
         return None
@@ -97,7 +97,7 @@ def _link(guest: Guest) -> Link | None:
         return None
 
 
-def _names(guest: Guest) -> Mapping[int, str]:
+def _names(guest: GuestLike) -> Mapping[int, str]:
     manifest = guest.lab.manifest
     return {record.index: record.name for record in manifest.guests} if manifest else {}
 

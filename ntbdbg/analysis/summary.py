@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.capture.reading.form import PAGE_FILE
 from ntbdbg.errors import NtbdbgError
-from ntbdbg.lab import freeze, frozenmark
+from ntbdbg.lab import frozenmark
+from ntbdbg.lab.monitors import states
 from ntbdbg.memory.image import ImageMemory
 from ntbdbg.memory.packed import PackedMemory
 from ntbdbg.memory.ramfile import RamFile
 
 if TYPE_CHECKING:
-    from ntbdbg.capture.reading.capture import Capture
-    from ntbdbg.lab.guest import Guest
     from ntbdbg.lab.lab import Lab
+    from ntbdbg.lab.place import GuestLike
+    from ntbdbg.lab.preserved import Preserved
 
 
 class GuestSummary(NamedTuple):
@@ -78,21 +79,21 @@ class LabSummary(NamedTuple):
 
 def summarize(lab: Lab) -> LabSummary:
     """Look at every guest; an unusable RAM file or monitor is part of the answer."""
-    states = _captured_states(lab.capture) if lab.capture else freeze.states(lab)
+    known = _captured_states(lab.capture) if lab.capture else states(lab)
     mark = frozenmark.read(lab.folder) if lab.folder else None
     return LabSummary(
         name=lab.name,
         how=lab.how,
         path=lab.path,
         state=lab.manifest.state if lab.manifest else None,
-        guests=tuple(_guest(lab, name, states.get(name, "unknown")) for name in lab.names),
+        guests=tuple(_guest(lab, name, known.get(name, "unknown")) for name in lab.names),
         shared_page=_shared_page(lab),
         frozen=mark.guests if mark else (),
         capture=_capture(lab.capture) if lab.capture else None,
     )
 
 
-def state_of(guest: Guest) -> str:
+def state_of(guest: GuestLike) -> str:
     """Of one guest, as `GuestSummary.state`; of one in a capture, what it was then."""
     if isinstance(guest.memory, ImageMemory):
         return _image_state(guest.memory)
@@ -100,18 +101,18 @@ def state_of(guest: Guest) -> str:
         return "unknown"
     if guest.lab.capture:
         return guest.record.state or "unknown"
-    return freeze.states(guest.lab, guest.record)[guest.record.name]
+    return states(guest.lab, guest.record)[guest.record.name]
 
 
 def _image_state(memory: ImageMemory) -> str:
     return f"dump ({memory.facts.format})"
 
 
-def _captured_states(capture: Capture) -> dict[str, str]:
+def _captured_states(capture: Preserved) -> dict[str, str]:
     return {record.name: record.state or "unknown" for record in capture.manifest.guests}
 
 
-def _capture(capture: Capture) -> CaptureSummary:
+def _capture(capture: Preserved) -> CaptureSummary:
     record = capture.record
     return CaptureSummary(
         record.started,
@@ -129,7 +130,7 @@ def _capture(capture: Capture) -> CaptureSummary:
 def _shared_page(lab: Lab) -> str | None:
     if lab.link is None:
         return None
-    return lab.capture.store.where(PAGE_FILE) if lab.capture else lab.link.shared_page
+    return lab.capture.where(PAGE_FILE) if lab.capture else lab.link.shared_page
 
 
 def _guest(lab: Lab, name: str, state: str) -> GuestSummary:
@@ -144,7 +145,7 @@ def _guest(lab: Lab, name: str, state: str) -> GuestSummary:
     if record is None:
         return summary._replace(problem=problem)
     return summary._replace(
-        path=lab.capture.store.where(record.ram.path) if lab.capture else record.ram.path,
+        path=lab.capture.where(record.ram.path) if lab.capture else record.ram.path,
         ram=record.ram.size,
         problem=problem,
         machine=record.machine,
@@ -155,7 +156,7 @@ def _guest(lab: Lab, name: str, state: str) -> GuestSummary:
     )
 
 
-def _readable(guest: Guest, state: str) -> GuestSummary:
+def _readable(guest: GuestLike, state: str) -> GuestSummary:
     memory = guest.memory
     if isinstance(memory, ImageMemory):
         size = sum(segment.size for segment in memory.segments)

@@ -12,7 +12,8 @@ from ntbdbg.memory.ramfile import RamFile
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.mmu.paging import Walk
-    from ntbdbg.lab.guest import Address, Guest, Place
+    from ntbdbg.lab.guest import Guest
+    from ntbdbg.lab.place import Address, Place
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ntbdbg.analysis.labels import Labels
     from ntbdbg.cli.context import AppContext
     from ntbdbg.cli.operands import Comparison
-    from ntbdbg.lab.guest import Guest
+    from ntbdbg.lab.place import GuestLike
     from ntbdbg.memory.base import PhysicalMemory
 
 annotate_option = click.option(
@@ -26,7 +26,7 @@ annotate_option = click.option(
 def labels_for(
     app: AppContext,
     annotate: bool | None,
-    guest: Guest | None,
+    guest: GuestLike | None,
     memory: PhysicalMemory,
     *,
     by_default: bool,

@@ -9,14 +9,16 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+import ntbdbg
 from ntbdbg.errors import AmbiguousError, UntrustedError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from ntbdbg.budget import Budget
-    from ntbdbg.lab.guest import Guest, Place
+    from ntbdbg.lab.guest import Guest
     from ntbdbg.lab.lab import Lab
+    from ntbdbg.lab.place import GuestLike, LabLike, Place
     from ntbdbg.memory.base import PhysicalMemory
     from ntbdbg.memory.segments import AddressRange
 
@@ -56,9 +58,7 @@ class AppContext:
 
     def open_lab(self) -> Lab:
         """That lab once more, for whoever closes it."""
-        from ntbdbg.lab.lab import Lab
-
-        return Lab.open(self.where, lab=self.lab_name, **self._lab_options())
+        return ntbdbg.open(self.where, lab=self.lab_name, **self._lab_options())
 
     def _lab_options(self) -> dict[str, Any]:
         return {
@@ -82,7 +82,8 @@ class AppContext:
         """The guest called `name` of that lab, or the file at that path, whatever labs run."""
         guest = self.lab_for(name).guest(name)
         if self.lab.manifest is None and guest.record is not None and guest.lab.capture is None:
-            self._lab = guest.lab  # the RAM file of a lab's guest says which lab is meant
+            # The RAM file of a lab's guest says which lab is meant.
+            self._lab = self.lab.home(guest)
         return guest
 
     def lab_for(self, word: str) -> Lab:
@@ -121,10 +122,7 @@ class AppContext:
 
     def _no_lab(self) -> Lab:
         """Files named by their paths, whatever labs run."""
-        from ntbdbg.lab.lab import Lab
-        from ntbdbg.lab.where import NO_LAB
-
-        return Lab(NO_LAB, **self._lab_options())
+        return ntbdbg.open_files(**self._lab_options())
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -180,14 +178,14 @@ class AppContext:
         sys.stdout.flush()
         say(f"note: {printable(text)}\n")
 
-    def note_lab(self, lab: Lab) -> None:
+    def note_lab(self, lab: LabLike) -> None:
         """Name a lab that is about to be changed, if nobody did and it is not the default one."""
         from ntbdbg.lab.manifest import DEFAULT_LAB
 
         if not self._is_named and lab.name not in (None, DEFAULT_LAB):
             self.note(f"lab {lab.name!r}: {lab.how}")
 
-    def note_tearing(self, *guests: Guest) -> None:
+    def note_tearing(self, *guests: GuestLike) -> None:
         """Tell a person at a terminal that running guests change while they are read."""
         if not self.is_terminal or self.freeze:
             return

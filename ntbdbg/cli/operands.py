@@ -19,7 +19,8 @@ from ntbdbg.memory.segments import Segment, SegmentMap
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
-    from ntbdbg.lab.guest import Guest, Place
+    from ntbdbg.lab.guest import Guest
+    from ntbdbg.lab.place import GuestLike, Place
     from ntbdbg.memory.base import PhysicalMemory
 
 DEFAULT_LENGTH = 4096
@@ -39,7 +40,7 @@ class Side(NamedTuple):
     memory: PhysicalMemory
     spot: int | None = None
     room: int | None = None
-    guest: Guest | None = None
+    guest: GuestLike | None = None
     symbol: str | None = None
 
     @classmethod
@@ -203,7 +204,7 @@ def _whole(app: AppContext, first: str, second: str, length: int | None) -> Comp
     return Comparison(sides[0], sides[1], spans, common_ram(*memories))
 
 
-def _image(app: AppContext, path: str, other: Guest | None) -> PhysicalMemory:
+def _image(app: AppContext, path: str, other: GuestLike | None) -> PhysicalMemory:
     """A file compared as a whole: a copy of the other's RAM file, or a RAM file of its own."""
     memory = RamFile(path, [], name=path, is_live=False)
     theirs = other.memory if other else None

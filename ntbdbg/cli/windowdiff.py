@@ -14,7 +14,7 @@ from ntbdbg.ntb.reach import bar_window, require_open, target_of
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
-    from ntbdbg.lab.guest import Guest
+    from ntbdbg.lab.place import GuestLike
     from ntbdbg.ntb.model import MemoryWindow
 
 
@@ -44,7 +44,7 @@ def compare_windows(app: AppContext, first: str, second: str | None) -> Comparis
     return Comparison(a, b, spans, common)
 
 
-def _parse(app: AppContext, text: str) -> tuple[Guest, Window]:
+def _parse(app: AppContext, text: str) -> tuple[GuestLike, Window]:
     expr = AddressExpr.parse(text, app.names)
     if not isinstance(expr.base, Window) or expr.guest is None or expr.offset:
         raise UsageError(f"{text!r} is no window of a guest", hint="write it as qemu1:mw0")
@@ -52,7 +52,7 @@ def _parse(app: AppContext, text: str) -> tuple[Guest, Window]:
     return app.guest(prefix + expr.guest), expr.base
 
 
-def _find(guest: Guest, window: Window) -> MemoryWindow:
+def _find(guest: GuestLike, window: Window) -> MemoryWindow:
     link = guest.lab.read_link()
     if window.kind == "mw":
         return link.window(guest.partition, window.number, owner=guest.name)
@@ -60,12 +60,12 @@ def _find(guest: Guest, window: Window) -> MemoryWindow:
     return bar_window(link, guest.partition, window.number, 0, name=name)[0]
 
 
-def _target(guest: Guest, window: MemoryWindow, name: str) -> Guest:
+def _target(guest: GuestLike, window: MemoryWindow, name: str) -> GuestLike:
     require_open(window, name)
     return guest.lab.guest_of_partition(target_of(window, name))
 
 
-def _other(guest: Guest, text: str, size: int) -> tuple[Side, list[tuple[int, int, int]]]:
+def _other(guest: GuestLike, text: str, size: int) -> tuple[Side, list[tuple[int, int, int]]]:
     """The second operand as a side and pieces `(offset, size, address)`."""
     expr = AddressExpr.parse(text, guest.lab.names)
     owner = guest.owner(expr)

@@ -5,48 +5,42 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Generic, Protocol, TypeVar
 
 from ntbdbg.errors import UsageError
 from ntbdbg.lab.address import CAPTURE_SUFFIX, split_capture
 
-if TYPE_CHECKING:
-    from ntbdbg.budget import Budget
-    from ntbdbg.lab.guest import Guest
-    from ntbdbg.lab.lab import Lab
-
-BudgetOf = Callable[[], "Budget | None"]
+L = TypeVar("L", bound="CaptureLab")
 
 
-def no_budget() -> None:
-    """Each walk has a budget of its own."""
+class CaptureLab(Protocol):
+    """What is needed of a capture that was opened as a lab."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    def close(self) -> None: ...
 
 
-class CaptureLabs:
+class CaptureLabs(Generic[L]):
     """Captures by path, opened when they are first named.
 
-    :param notify: called with each note of theirs
-    :param budget: as of `Lab`, and so `which_kernel`
+    :param opener: opens the one at a path
     """
 
-    def __init__(
-        self,
-        notify: Callable[[str], None] | None = None,
-        budget: BudgetOf = no_budget,
-        which_kernel: int | None = None,
-    ) -> None:
-        self._notify, self._budget, self._which_kernel = notify, budget, which_kernel
-        self._labs: dict[str, Lab] = {}
+    def __init__(self, opener: Callable[[str], L]) -> None:
+        self._opener = opener
+        self._labs: dict[str, L] = {}
 
-    def guest(self, name: str) -> Guest | None:
-        """The guest that ``CAP:GUEST`` names, or the only one of ``CAP``; None for other names.
+    def find(self, name: str) -> tuple[L, str] | None:
+        """The capture of ``CAP:GUEST``, or of ``CAP`` with one guest, and the guest's name in it;
+        None for other names.
 
-        :raises TargetError, FormatError: the capture cannot be opened, or has no such guest
+        :raises TargetError, FormatError: the capture cannot be opened
         :raises UsageError: it has several guests and none is named
         """
         path, rest = split_capture(name)
         if path is not None:
-            return self.lab(path).guest(rest)
+            return self.lab(path), rest
         if not is_bare_capture(name):
             return None
         lab = self.lab(name)
@@ -55,22 +49,12 @@ class CaptureLabs:
                 f"{name} holds {' and '.join(lab.names)}",
                 hint=f"say which one: {name}:{lab.names[0]}",
             )
-        return lab.guest(lab.names[0])
+        return lab, lab.names[0]
 
-    def lab(self, path: str) -> Lab:
+    def lab(self, path: str) -> L:
         """The capture at `path`."""
         if path not in self._labs:
-            from ntbdbg.lab.lab import Lab
-            from ntbdbg.lab.where import captured
-
-            found = captured(path, f"capture {path}")
-            self._labs[path] = Lab(
-                found,
-                notify=self._notify,
-                prefix=f"{path}:",
-                budget=self._budget,
-                which_kernel=self._which_kernel,
-            )
+            self._labs[path] = self._opener(path)
         return self._labs[path]
 
     def close(self) -> None:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from ntbdbg.errors import NtbdbgError
 
 if TYPE_CHECKING:
-    from ntbdbg.lab.guest import Guest
+    from ntbdbg.lab.place import GuestLike
 
 _MORE = ("maxmem=", "numa", "dimm", "virtio-mem", "cxl")
 """In a command line of QEMU whose guest may have RAM in more than one place."""
 
 
-def ram_elsewhere(guest: Guest, *, if_likely: bool = False) -> list[str]:
+def ram_elsewhere(guest: GuestLike, *, if_likely: bool = False) -> list[str]:
     """What is to be said of it; empty if all is here, as far as anybody knows.
 
     :param if_likely: for whoever does not need the kernel otherwise: the kernel of a guest whose
@@ -31,6 +31,6 @@ def ram_elsewhere(guest: Guest, *, if_likely: bool = False) -> list[str]:
     return [f"{guest.name}: {words}"] if words else []
 
 
-def _may_have_more(guest: Guest) -> bool:
+def _may_have_more(guest: GuestLike) -> bool:
     argv = guest.record.argv if guest.record else ()
     return not argv or any(word in one for one in argv for word in _MORE)

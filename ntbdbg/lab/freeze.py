@@ -11,22 +11,23 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import signal
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from ntbdbg.errors import QmpError, TargetError
 from ntbdbg.lab import frozenmark
 from ntbdbg.lab.manifest import ProcessRef
-from ntbdbg.lab.migration import moving, note_moving, refuse_moving
+from ntbdbg.lab.migration import moving, refuse_moving, run_state
+from ntbdbg.lab.monitors import monitor
+from ntbdbg.lab.signals import ending_by_exception, undisturbed
+from ntbdbg.lab.standstill import Standstill
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from ntbdbg.lab.lab import Lab
-    from ntbdbg.lab.manifest import GuestRecord
+    from ntbdbg.lab.place import LabLike
     from ntbdbg.lab.qmp import Qmp
 
 LOCK_TIMEOUT = 10.0
@@ -42,46 +43,9 @@ _WAYS_ON = {
 }
 """The next step to try, by run states in which nothing can be continued."""
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class Standstill:
-    """What `frozen` gives its block.
-
-    :ivar monitors: by name, an open conversation with every guest that lives
-    :ivar states: by name, its run state before it was stopped
-    :ivar moment: seconds since the epoch when the last one had stopped
-    """
-
-    def __init__(self, monitors: dict[str, Qmp]) -> None:
-        self.monitors = monitors
-        self.states = {name: run_state(qmp) for name, qmp in monitors.items()}
-        for name, qmp in monitors.items():
-            refuse_moving(qmp, self.states[name])
-        self.moment = time.time()
-        self._began = self._ended = 0.0
-
-    @property
-    def seconds(self) -> float:
-        """How long guests stood still, once the block is left; 0 if none was stopped."""
-        return self._ended - self._began
-
-    def running(self) -> dict[str, Qmp]:
-        """The conversations with those that ran."""
-        return {n: qmp for n, qmp in self.monitors.items() if self.states[n] == "running"}
-
-    @contextlib.contextmanager
-    def timed(self) -> Iterator[None]:
-        """Around everything from before the first stop to after the last cont."""
-        self._began = time.monotonic()
-        try:
-            yield
-        finally:
-            self._ended = time.monotonic()
-
 
 @contextlib.contextmanager
-def frozen(lab: Lab) -> Iterator[Standstill]:
+def frozen(lab: LabLike) -> Iterator[Standstill]:
     """Stop all guests of `lab`; resume those that ran, whatever happens, short of kill -9.
 
     A guest that already stands still stays so, and one that is no longer paused in the end, as
@@ -104,16 +68,14 @@ def frozen(lab: Lab) -> Iterator[Standstill]:
             with undisturbed():
                 _stop(running, folder, ProcessRef.of(os.getpid()))
             still.moment = time.time()
-            lab.still = still
             yield still
         finally:
-            lab.still = None
             with undisturbed():
                 _continue(lab, running)
                 frozenmark.restore(folder, before)
 
 
-def freeze(lab: Lab) -> list[str]:
+def freeze(lab: LabLike) -> list[str]:
     """Stop all guests until `resume`; gives the names of those that ran. Errors as `frozen`."""
     with _held(lab) as folder, contextlib.ExitStack() as stack:
         running = Standstill(_monitors(lab, stack)).running()
@@ -127,7 +89,7 @@ def freeze(lab: Lab) -> list[str]:
         return list(running)
 
 
-def resume(lab: Lab, names: Sequence[str] = ()) -> list[str]:
+def resume(lab: LabLike, names: Sequence[str] = ()) -> list[str]:
     """Let guests that are paused go on, whoever paused them; gives the names of those that do.
 
     :param names: only these, also where they were never started (QEMU's ``prelaunch``);
@@ -145,7 +107,7 @@ def resume(lab: Lab, names: Sequence[str] = ()) -> list[str]:
         return list(chosen)
 
 
-def _resumable(lab: Lab, monitors: dict[str, Qmp], names: Sequence[str]) -> list[str]:
+def _resumable(lab: LabLike, monitors: dict[str, Qmp], names: Sequence[str]) -> list[str]:
     """Names of the guests that `resume` has to continue."""
     states = {name: run_state(qmp) for name, qmp in monitors.items()}
     if not names:
@@ -165,24 +127,7 @@ def _resumable(lab: Lab, monitors: dict[str, Qmp], names: Sequence[str]) -> list
     return found
 
 
-def monitor(record: GuestRecord) -> Qmp:
-    """The toolkit's QMP conversation with a guest, to be opened by ``with``, and briefly."""
-    from ntbdbg.lab.qmp import Qmp
-
-    if not record.is_alive():
-        raise QmpError(
-            f"{record.name} does not run, so nothing can stop or continue it",
-            hint="its RAM can still be read",
-        )
-    return Qmp(record.qmp, who=record.name)
-
-
-def run_state(qmp: Qmp) -> str:
-    """QEMU's run state: ``running``, ``paused``, ``guest-panicked``, …"""
-    return str(qmp.execute("query-status")["status"])
-
-
-def _monitors(lab: Lab, stack: contextlib.ExitStack) -> dict[str, Qmp]:
+def _monitors(lab: LabLike, stack: contextlib.ExitStack) -> dict[str, Qmp]:
     """An open conversation with every guest that lives."""
     records = lab.manifest.guests if lab.manifest else ()
     alive = [record for record in records if record.is_alive()]
@@ -201,7 +146,7 @@ def _stop(running: dict[str, Qmp], folder: Path, owner: ProcessRef | None) -> No
         qmp.execute("stop")
 
 
-def _continue(lab: Lab, guests: dict[str, Qmp]) -> None:
+def _continue(lab: LabLike, guests: dict[str, Qmp]) -> None:
     """Let those of `guests` run that are still paused, also after one has failed to."""
     failures: list[QmpError] = []
     for name, qmp in guests.items():
@@ -216,7 +161,7 @@ def _continue(lab: Lab, guests: dict[str, Qmp]) -> None:
         ) from failures[0]
 
 
-def _continue_one(lab: Lab, name: str, qmp: Qmp) -> None:
+def _continue_one(lab: LabLike, name: str, qmp: Qmp) -> None:
     """What migrated while it stood still runs elsewhere now: ``cont`` would make it run twice."""
     state = run_state(qmp)
     on_the_move = moving(qmp, state)
@@ -228,7 +173,7 @@ def _continue_one(lab: Lab, name: str, qmp: Qmp) -> None:
         lab.note(f"{name} is {state} by now, so it was not continued")
 
 
-def _note_leftovers(lab: Lab, mark: frozenmark.Mark | None) -> None:
+def _note_leftovers(lab: LabLike, mark: frozenmark.Mark | None) -> None:
     if mark is None:
         return
     names = " and ".join(mark.guests)
@@ -242,7 +187,7 @@ def _note_leftovers(lab: Lab, mark: frozenmark.Mark | None) -> None:
 
 
 @contextlib.contextmanager
-def _held(lab: Lab) -> Iterator[Path]:
+def _held(lab: LabLike) -> Iterator[Path]:
     """Hold the lab's freeze lock; gives the lab's folder."""
     lab.refuse_capture("frozen or resumed")
     folder = lab.folder
@@ -276,57 +221,3 @@ def _lock(fd: int, folder: Path) -> None:
     mark = frozenmark.read(folder)
     who = f"process {mark.owner.pid}" if mark and mark.owner else "another process"
     raise TargetError(f"{who} holds the lab frozen", hint="wait for it, or end it")
-
-
-@contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
-    """Keep signals waiting during a block that is short, or whose time is limited, as QMP's is."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextlib.contextmanager
-def ending_by_exception() -> Iterator[None]:
-    """Make SIGTERM and SIGHUP raise SystemExit, so that ``finally`` runs (main thread only)."""
-    try:
-        old = {number: signal.signal(number, _leave) for number in _SIGNALS[1:]}
-    except ValueError:  # not the main thread: signals are not ours to catch
-        yield
-        return
-    try:
-        yield
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
-
-
-def _leave(number: int, _: object) -> NoReturn:
-    raise SystemExit(128 + number)
-
-
-def states(lab: Lab, *only: GuestRecord) -> dict[str, str]:
-    """Run state of each recorded guest: QEMU's word for it, ``dead``, or ``alive`` (and a note)
-    where its monitor does not answer. While `frozen` holds the lab, those from before that.
-
-    :param only: whose, by default all guests'
-    """
-    records = only or (lab.manifest.guests if lab.manifest else ())
-    if lab.still is not None:
-        return {record.name: lab.still.states.get(record.name, "dead") for record in records}
-    return {record.name: _state(lab, record) for record in records}
-
-
-def _state(lab: Lab, record: GuestRecord) -> str:
-    if not record.is_alive():
-        return "dead"
-    try:
-        with monitor(record) as qmp:
-            state = run_state(qmp)
-            note_moving(lab, qmp, state)
-            return state
-    except QmpError as error:
-        lab.note(error.message)
-        return "alive"

@@ -6,10 +6,11 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ntbdbg.errors import NtbError, TargetError
 from ntbdbg.lab.address import AddressExpr, Window
+from ntbdbg.lab.place import Place
 from ntbdbg.memory.number import parse_size
 
 if TYPE_CHECKING:
@@ -20,37 +21,11 @@ if TYPE_CHECKING:
     from ntbdbg.inspect.search import Match
     from ntbdbg.inspect.value import Pattern
     from ntbdbg.kernel.kernel import Kernel
-    from ntbdbg.lab.lab import Lab
     from ntbdbg.lab.manifest import GuestRecord
+    from ntbdbg.lab.place import Address, GuestLike, LabLike
     from ntbdbg.lab.qmp import Qmp
     from ntbdbg.memory.base import PhysicalMemory
     from ntbdbg.memory.segments import AddressRange
-
-Address = AddressExpr | str | int
-
-
-class Place(NamedTuple):
-    """Where an address expression leads.
-
-    :ivar guest: whose memory it is: another guest's, if it went through a window
-    :ivar address: in `memory`
-    :ivar memory: what to read there: the guest's physical memory, or its kernel's virtual one
-    :ivar via: the window it went through, ``qemu1:mw0+0x40``, or None
-    :ivar size: bytes from there on that belong to what was named, None if nobody knows
-    :ivar symbol: what was named: ``init_task.comm``; None for a number or a window
-    """
-
-    guest: Guest
-    address: int
-    memory: PhysicalMemory
-    via: str | None = None
-    size: int | None = None
-    symbol: str | None = None
-
-    @property
-    def is_virtual(self) -> bool:
-        """Whether `address` is a kernel virtual address."""
-        return self.memory is not self.guest.memory
 
 
 class Guest:
@@ -64,14 +39,21 @@ class Guest:
     """
 
     def __init__(
-        self, name: str, memory: PhysicalMemory, lab: Lab, record: GuestRecord | None = None
+        self,
+        name: str,
+        memory: PhysicalMemory,
+        lab: LabLike,
+        record: GuestRecord | None = None,
+        *,
+        stale: str | None = None,
+        is_assumed: bool = False,
     ) -> None:
         self.name = name
         self.memory = memory
         self.record = record
         self.lab = lab
-        self.stale: str | None = None
-        self.is_assumed = False
+        self.stale = stale
+        self.is_assumed = is_assumed
         self._kernel: Kernel | None = None
 
     def __repr__(self) -> str:
@@ -163,9 +145,11 @@ class Guest:
         if isinstance(expr, str):
             expr = AddressExpr.parse(expr, self.lab.names)
         owner = self.owner(expr)
-        return owner._resolve(expr, size)
+        if owner is not self:
+            return owner.resolve(expr._replace(guest=None, capture=None), size)
+        return self._resolve(expr, size)
 
-    def owner(self, expr: AddressExpr) -> Guest:
+    def owner(self, expr: AddressExpr) -> GuestLike:
         """The guest that `expr` is about: the one it names, else this one (or its like in CAP)."""
         if expr.capture is not None:
             own = self.record.name if self.record else self.name
@@ -264,14 +248,14 @@ class Guest:
 
         :raises TargetError: a bare RAM file, or the guest's QEMU is gone
         """
-        from ntbdbg.lab.freeze import monitor
+        from ntbdbg.lab.monitors import monitor
 
         if self.record is None:
             raise TargetError(
                 f"{self.name} is a bare RAM file, QEMU's monitor (QMP) is not known",
                 hint="stop and continue the guest by its own monitor",
             )
-        held = self.lab.still
+        held = self.lab.stillness()
         if held is not None and self.name in held.monitors:
             return contextlib.nullcontext(held.monitors[self.name])
         return monitor(self.record)

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.errors import UsageError
 from ntbdbg.kernel.mmu.virtual import VirtualMemory
-from ntbdbg.lab.guest import Place
+from ntbdbg.lab.place import Place
 from ntbdbg.memory.base import ADDRESS_LIMIT
 
 if TYPE_CHECKING:
     from ntbdbg.lab.address import AddressExpr
-    from ntbdbg.lab.guest import Guest
+    from ntbdbg.lab.place import GuestLike
 
 
-def kernel_place(guest: Guest, expr: AddressExpr) -> Place:
+def kernel_place(guest: GuestLike, expr: AddressExpr) -> Place:
     """Where a VA or symbol is; `size` is what the symbol has from there on.
 
     :raises KernelError: no kernel, no such symbol, CPU or member

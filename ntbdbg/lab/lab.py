@@ -3,32 +3,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from ntbdbg.errors import NtbError, TargetError, UsageError
 from ntbdbg.lab import where as places
 from ntbdbg.lab.address import CAPTURE_SUFFIX
-from ntbdbg.lab.capturelabs import BudgetOf, CaptureLabs, no_budget
+from ntbdbg.lab.capturelabs import CaptureLabs
 from ntbdbg.lab.guest import Guest
-from ntbdbg.lab.qemus import ask_holders
-from ntbdbg.memory import formats
-from ntbdbg.memory.file import CheckedFile, FileIdentity
-from ntbdbg.memory.layout import parse_segments, without_vga
+from ntbdbg.lab.options import DEFAULTS, LabOptions
+from ntbdbg.memory.file import CheckedFile
 from ntbdbg.memory.owned import believed
-from ntbdbg.memory.ramfile import RamFile
-from ntbdbg.memory.segments import Segment, SegmentMap
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from ntbdbg.capture.reading.capture import Capture
     from ntbdbg.inspect.journal import Patch
-    from ntbdbg.lab.freeze import Standstill
     from ntbdbg.lab.journals import Journals
     from ntbdbg.lab.manifest import GuestRecord, LinkRecord, Manifest
+    from ntbdbg.lab.options import BudgetOf
+    from ntbdbg.lab.place import GuestLike
+    from ntbdbg.lab.preserved import Captures, Preserved
+    from ntbdbg.lab.standstill import Standstill
     from ntbdbg.ntb.model import Link
     from ntbdbg.ntb.sharedpage import SharedPage
 
@@ -42,7 +40,6 @@ class Lab:
     :ivar prefix: before the names of its guests, ``before.cap:`` where a capture is an operand
     :ivar how: how the lab was found, for people
     :ivar owners: users whose RAM, page and sockets its run.json may name; None without one
-    :ivar still: what holds all guests, while `frozen` does
     :ivar budget: gives what a command may spend on the guests' word; None: each walk for itself
     :ivar symbols: file with debug information of the guests' kernel, None if there is none
     :ivar which_kernel: number of the kernel that is meant where a RAM holds several
@@ -52,35 +49,27 @@ class Lab:
     def __init__(
         self,
         found: places.Found,
+        options: LabOptions = DEFAULTS,
         *,
-        machine: str | None = None,
-        segments: str | None = None,
-        symbols: str | None = None,
-        notify: Callable[[str], None] | None = None,
+        captures: Captures | None = None,
         prefix: str = "",
-        budget: BudgetOf = no_budget,
-        which_kernel: int | None = None,
     ) -> None:
-        self.symbols = symbols
-        self.which_kernel = which_kernel
-        self.budget = budget
         self.manifest: Manifest | None = found.manifest
-        self.capture = found.capture
-        self.prefix = prefix
-        self._captures = CaptureLabs(notify, budget, which_kernel)
+        self.capture: Preserved | None = found.capture
         self.path: str | None = found.path
-        self.how = found.how
-        self.owners = found.owners
-        self.still: Standstill | None = None
-        self._image = found.image
-        self._found = found
-        self._owners: list[Lab] = []
+        self.how: str = found.how
+        self.owners: tuple[int, ...] | None = found.owners
+        self.prefix = prefix
+        self.symbols: str | None = options.symbols
+        self.which_kernel: int | None = options.which_kernel
+        self.budget: BudgetOf = options.budget
         self.notes: list[str] = []
-        self._machine = machine
-        self._segments = segments
-        self._notify = notify
+        self._found, self._options, self._captures = found, options, captures
+        self._beside = CaptureLabs(self._open_capture)
+        self._owners: list[Lab] = []
         self._guests: dict[str, Guest] = {}
         self._page: SharedPage | None = None
+        self._still: Standstill | None = None
         for text in (*found.notes, *(found.capture.notes if found.capture else ())):
             self.note(text)
 
@@ -90,38 +79,21 @@ class Lab:
         where: str | os.PathLike[str] | None = None,
         *,
         lab: str | None = None,
-        machine: str | None = None,
-        segments: str | None = None,
-        symbols: str | None = None,
-        notify: Callable[[str], None] | None = None,
-        budget: BudgetOf = no_budget,
-        which_kernel: int | None = None,
+        captures: Captures | None = None,
+        **options: Any,
     ) -> Lab:
         """The lab at `where`, else ``$NTBDBG_FROM``, else the named or only one.
 
         :param where: a capture, a run.json, the folder that holds it, or a dump
         :param lab: name of one of this user's labs
-        :param machine: ``q35`` or ``pc``: memory map of bare RAM files
-        :param segments: memory map of bare RAM files, ``GPA:SIZE:OFFSET,…``
-        :param symbols: file with debug information (DWARF) of the guests' kernel
-        :param notify: called with each note as it arises; `notes` keeps them too
-        :param budget: gives what all that is asked of the guests' kernels may spend together; by
-            default each walk has a budget of its own
-        :param which_kernel: where a guest's RAM holds several kernels, the number of the one that
-            is meant, as ``info`` tells it
+        :param captures: how captures are opened, as `ntbdbg.open` hands it in; None: not at all
+        :param options: see `LabOptions`
         :raises UsageError: several labs run and none is named
         :raises TargetError, FormatError: what was named is absent or unusable
         """
-        found = places.find(None if where is None else os.fspath(where), lab)
-        return cls(
-            found,
-            machine=machine,
-            segments=segments,
-            symbols=symbols,
-            notify=notify,
-            budget=budget,
-            which_kernel=which_kernel,
-        )
+        path = None if where is None else os.fspath(where)
+        found = places.find(path, lab, captures=captures)
+        return cls(found, LabOptions(**options), captures=captures)
 
     def __enter__(self) -> Lab:
         return self
@@ -140,7 +112,7 @@ class Lab:
         for guest in self._guests.values():
             guest.memory.close()
         self._guests.clear()
-        self._captures.close()
+        self._beside.close()
         for owner in self._owners:
             owner.close()
         self._owners.clear()
@@ -165,8 +137,8 @@ class Lab:
         """The guests' names."""
         if self.manifest:
             return tuple(record.name for record in self.manifest.guests)
-        if self._image:
-            return (places.image_name(self._image),)
+        if self._found.image:
+            return (places.image_name(self._found.image),)
         return tuple(places.bare_files())
 
     @property
@@ -185,8 +157,8 @@ class Lab:
         """Keep `text` for the user, once."""
         if text not in self.notes:
             self.notes.append(text)
-            if self._notify:
-                self._notify(text)
+            if self._options.notify:
+                self._options.notify(text)
 
     def guest(self, name: str) -> Guest:
         """The guest called `name`, ``CAP:NAME`` in a capture, or the bare RAM file at that path.
@@ -197,15 +169,20 @@ class Lab:
         :raises FormatError: the file cannot be a RAM file
         """
         if name not in self._guests:
-            captured = self._captures.guest(name)
-            if captured is not None:
-                return captured
+            beside = self._beside.find(name)
+            if beside is not None:
+                lab, own_name = beside
+                return lab.guest(own_name)
             self._guests[name] = self._open_guest(name)
         return self._guests[name]
 
+    def home(self, guest: GuestLike) -> Lab:
+        """The lab that `guest`, opened here, is of: another one's RAM file may be named here."""
+        return next((lab for lab in self._owners if lab is guest.lab), self)
+
     def captured(self, path: str) -> Lab:
         """The capture at `path`, named beside this lab; errors as `guest`."""
-        return self._captures.lab(path)
+        return self._beside.lab(path)
 
     def guest_of_partition(self, partition: int) -> Guest:
         """The guest on NT partition `partition`; raises NtbError if the lab has none there."""
@@ -269,11 +246,21 @@ class Lab:
         """
         return self.journals.undo(number, force=force)
 
-    def frozen(self) -> AbstractContextManager[Standstill]:
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[Standstill]:
         """Stop every guest for the duration of a ``with`` block; see `ntbdbg.lab.freeze`."""
         from ntbdbg.lab.freeze import frozen
 
-        return frozen(self)
+        with frozen(self) as still:
+            self._still = still
+            try:
+                yield still
+            finally:
+                self._still = None
+
+    def stillness(self) -> Standstill | None:
+        """What holds all guests still, while `frozen` does; else None."""
+        return self._still
 
     def freeze(self) -> list[str]:
         """Stop every guest until `resume`; gives the names of those that ran."""
@@ -303,9 +290,10 @@ class Lab:
             raise TargetError(f"{name}: no such capture", hint="'ntbdbg capture' makes one")
         if self.manifest:
             return self._open_recorded(self._record(name))
-        if self._image and name in self.names:
-            return self._open_bare(name, self._image)
-        if name in places.BARE_NAMES and not self._image:
+        image = self._found.image
+        if image and name in self.names:
+            return self._open_bare(name, image)
+        if name in places.BARE_NAMES and not image:
             path = os.path.join(places.BARE_FOLDER, name)
             return self._open_bare(name, path, owners=believed())
         raise self._no_guest(name)
@@ -314,8 +302,8 @@ class Lab:
         """Where no manifest lists the guests: a dump is of one, else bare RAM files count."""
         known = ", ".join(self.names)
         hint = f"for the file of that name write ./{name}" if os.path.lexists(name) else None
-        if self._image:
-            found = f"no guest {name!r}: {self._image} is of one guest"
+        if self._found.image:
+            found = f"no guest {name!r}: {self._found.image} is of one guest"
             return TargetError(found, hint=hint or f"it is called {known}")
         files = f", RAM files there are for {known}" if known else ""
         return TargetError(
@@ -332,7 +320,7 @@ class Lab:
         return self.manifest.guest(name)
 
     def _open_recorded(self, record: GuestRecord) -> Guest:
-        if self._machine or self._segments:
+        if self._options.maps_files:
             raise UsageError(
                 f"--machine and --segments describe bare RAM files; the map of {record.name} "
                 f"is in {self.path}",
@@ -340,21 +328,15 @@ class Lab:
             )
         if self.capture is not None:
             return self._open_captured(self.capture, record)
-        live, ram = record.is_alive(), record.ram
-        parts = [Segment(part.gpa, part.size, part.offset) for part in ram.segments]
-        identity = FileIdentity(ram.device, ram.inode, ram.size)
-        memory = RamFile(
-            ram.path,
-            without_vga(parts) if record.machine in ("q35", "pc") else parts,
-            name=record.name,
-            is_live=live,
-            file=CheckedFile(ram.path, record.name, "RAM file", identity, owners=self.owners),
-        )
+        from ntbdbg.lab.recorded import open_recorded
+
+        live = record.is_alive()
+        memory = open_recorded(record, self.owners, live=live)
         if not live:
             self.note(f"{record.name} does not run: this is the RAM it left behind")
         return Guest(record.name, memory, self, record)
 
-    def _open_captured(self, capture: Capture, record: GuestRecord) -> Guest:
+    def _open_captured(self, capture: Preserved, record: GuestRecord) -> Guest:
         name = self.prefix + record.name
         guest = Guest(name, capture.memory(record, name), self, record)
         for text in capture.notes:
@@ -370,23 +352,13 @@ class Lab:
                 hint=places.NO_LAB_HINT,
             )
         file = CheckedFile(path, name, "RAM file", owners=owners)
-        forced = bool(self._machine or self._segments)
-        recorded = None if forced else self._open_owned(path)
+        recorded = None if self._options.maps_files else self._open_owned(path)
         if recorded:
             return recorded
-        reader = None if forced else formats.sniff(path)
-        if reader:
-            return self._open_image(name, path, reader)
-        if not forced:
-            _refuse_foreign(path, file)
-        memory = RamFile(path, (), name=name, file=file)
-        held = ask_holders(path, file, forced, self.note)
-        whole = SegmentMap([Segment(0, file.size, 0)]) if held.flat else None
-        memory.segments = whole or self._bare_segments(path, memory.file)
-        memory.segments.check_backing(memory.file.identity.size, name)
-        guest = Guest(name, memory, self)
-        guest.stale, guest.is_assumed = held.stale, not self._segments and not held.flat
-        return guest
+        from ntbdbg.lab.bare import open_bare
+
+        bare = open_bare(name, path, file, self._options, self.note)
+        return Guest(name, bare.memory, self, stale=bare.stale, is_assumed=bare.is_assumed)
 
     def _open_owned(self, path: str) -> Guest | None:
         """The guest of a lab whose RAM file was named by its path; None if it is none."""
@@ -402,35 +374,12 @@ class Lab:
         )
         if found is self._found:
             return self.guest(record.name)
-        lab = Lab(
-            found,
-            symbols=self.symbols,
-            notify=self._notify,
-            budget=self.budget,
-            which_kernel=self.which_kernel,
-        )
+        lab = Lab(found, self._options, captures=self._captures)
         self._owners.append(lab)
         return lab.guest(record.name)
 
-    def _open_image(self, name: str, path: str, reader: str) -> Guest:
-        image = formats.open_image(path, reader, name)
-        for text in image.facts.notes:
-            self.note(f"{path}: {text}")
-        return Guest(name, image, self)
-
-    def _bare_segments(self, path: str, file: CheckedFile) -> SegmentMap:
-        if self._segments:
-            return parse_segments(self._segments)
-        from ntbdbg.lab.baremap import bare_map
-
-        return bare_map(path, file.identity.size, self._machine, file.read, self.note)
-
-
-_STARTED = b"\x53\xff\x00\xf0"
-"""A PC's memory begins with the interrupt table of its BIOS; nothing has to be looked up then."""
-
-
-def _refuse_foreign(path: str, file: CheckedFile) -> None:
-    """Raise FormatError if the file holds memory, but not as it is."""
-    if file.size and file.read(0, min(4, file.size)) != _STARTED:
-        formats.refuse_foreign(path)
+    def _open_capture(self, path: str) -> Lab:
+        """The capture at `path`, as a lab beside this one."""
+        found = places.captured(path, f"capture {path}", self._captures)
+        options = self._options._replace(machine=None, segments=None, symbols=None)
+        return Lab(found, options, captures=self._captures, prefix=f"{path}:")

@@ -7,12 +7,12 @@ at its destination.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import TargetError
 
 if TYPE_CHECKING:
-    from ntbdbg.lab.lab import Lab
     from ntbdbg.lab.qmp import Qmp
 
 MOVING = frozenset(
@@ -37,6 +37,11 @@ UNSETTLED = frozenset({"inmigrate", "finish-migrate", "save-vm", "restore-vm"})
 """``RunState`` of qapi/run-state.json in which QEMU itself stops and continues the guest."""
 
 
+def run_state(qmp: Qmp) -> str:
+    """QEMU's run state: ``running``, ``paused``, ``guest-panicked``, …"""
+    return str(qmp.execute("query-status")["status"])
+
+
 def moving(qmp: Qmp, state: str) -> str | None:
     """What is going on, as a word of QEMU's, if the guest is on the move; else None.
 
@@ -59,8 +64,8 @@ def refuse_moving(qmp: Qmp, state: str) -> None:
         )
 
 
-def note_moving(lab: Lab, qmp: Qmp, state: str) -> None:
+def note_moving(qmp: Qmp, state: str, note: Callable[[str], None]) -> None:
     """Tell if memory may lack what has not arrived yet: it reads as zeros until then."""
     word = moving(qmp, state)
     if word is not None:
-        lab.note(f"{qmp.who} is being migrated, saved or loaded ({word}): memory may not be whole")
+        note(f"{qmp.who} is being migrated, saved or loaded ({word}): memory may not be whole")

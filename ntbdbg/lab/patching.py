@@ -9,13 +9,13 @@ from ntbdbg.inspect.value import is_raw, parse_value
 from ntbdbg.lab.address import AddressExpr
 
 if TYPE_CHECKING:
-    from ntbdbg.lab.guest import Address, Guest, Place
+    from ntbdbg.lab.place import Address, GuestLike, Place
 
 Value = bytes | str
 
 
 def patch_bytes(
-    guest: Guest, address: Address, data: Value, expect: Value | None
+    guest: GuestLike, address: Address, data: Value, expect: Value | None
 ) -> tuple[Place, bytes, bytes | None]:
     """Where to store, what, and what must be there before.
 
@@ -33,7 +33,7 @@ def patch_bytes(
     return guest.resolve(address, len(new)), new, old
 
 
-def _is_name(guest: Guest, address: Address) -> bool:
+def _is_name(guest: GuestLike, address: Address) -> bool:
     if not isinstance(address, str):
         return False
     expr = AddressExpr.parse(address, guest.lab.names)
@@ -41,7 +41,7 @@ def _is_name(guest: Guest, address: Address) -> bool:
 
 
 def _typed(
-    guest: Guest, name: str, data: Value, expect: Value | None
+    guest: GuestLike, name: str, data: Value, expect: Value | None
 ) -> tuple[Place, bytes, bytes | None]:
     from ntbdbg.inspect.typedvalue import typed_value
     from ntbdbg.lab.typed import find_typed

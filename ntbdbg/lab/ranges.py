@@ -12,7 +12,7 @@ from ntbdbg.memory.number import ADDRESS_LIMIT, parse_size
 from ntbdbg.memory.segments import AddressRange
 
 if TYPE_CHECKING:
-    from ntbdbg.lab.guest import Guest, Place
+    from ntbdbg.lab.place import GuestLike, Place
     from ntbdbg.memory.base import PhysicalMemory
 
 EXAMPLES = "e.g. 1M:2M, 0x1000+4K, _stext.._etext, init_task"
@@ -30,7 +30,7 @@ class Range(NamedTuple):
     span: AddressRange
 
 
-def resolve_range(guest: Guest, text: str) -> Range:
+def resolve_range(guest: GuestLike, text: str) -> Range:
     """What `text` means to `guest`; numbers in the canonical high half are virtual.
 
     :raises UsageError: it is no range, or an empty one
@@ -47,7 +47,7 @@ def resolve_range(guest: Guest, text: str) -> Range:
     return Range(place, MappedRange(place.guest.kernel.tables, span), span)
 
 
-def _start_and_size(guest: Guest, text: str) -> tuple[Place, int]:
+def _start_and_size(guest: GuestLike, text: str) -> tuple[Place, int]:
     low, dots, high = text.partition("..")
     if dots:
         return _between(guest, low, high)
@@ -65,7 +65,7 @@ def _start_and_size(guest: Guest, text: str) -> tuple[Place, int]:
     return place, place.size
 
 
-def _between(guest: Guest, low: str, high: str) -> tuple[Place, int]:
+def _between(guest: GuestLike, low: str, high: str) -> tuple[Place, int]:
     start, end = guest.resolve(low), guest.resolve(high)
     if start.guest is not end.guest or start.is_virtual != end.is_virtual:
         raise UsageError(f"{low:.60} and {high:.60} are in different memories", hint=EXAMPLES)

@@ -13,12 +13,12 @@ from ntbdbg.errors import NtbdbgError
 from ntbdbg.memory.segments import AddressRange
 
 if TYPE_CHECKING:
-    from ntbdbg.lab.guest import Guest
+    from ntbdbg.lab.place import GuestLike
 
 ROM = AddressRange(0xC0000, 0x100000)
 
 
-def unsure_rom(guest: Guest) -> AddressRange | None:
+def unsure_rom(guest: GuestLike) -> AddressRange | None:
     """Where nobody knows whether zeros in a bare RAM file are what its guest sees; None if known.
 
     Whoever says by --segments what is RAM knows it.
@@ -31,7 +31,7 @@ def unsure_rom(guest: Guest) -> AddressRange | None:
         return None
 
 
-def rom_note(guest: Guest, address: int, size: int) -> str | None:
+def rom_note(guest: GuestLike, address: int, size: int) -> str | None:
     """What to say where `[address, address + size)` is shown; None if it is beyond doubt."""
     if not AddressRange(address, address + size).overlap(ROM) or unsure_rom(guest) is None:
         return None

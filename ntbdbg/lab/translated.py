@@ -14,7 +14,7 @@ from ntbdbg.errors import NtbdbgError
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.mmu.paging import Walk
-    from ntbdbg.lab.guest import Guest, Place
+    from ntbdbg.lab.place import GuestLike, Place
 
 EMULATED = "tcg"
 
@@ -34,7 +34,7 @@ def note_translated(place: Place) -> None:
             )
 
 
-def _virtual(guest: Guest, address: int) -> int | None:
+def _virtual(guest: GuestLike, address: int) -> int | None:
     from ntbdbg.kernel.asked.naming import Naming
 
     return Naming(guest.kernel).virtual(address)

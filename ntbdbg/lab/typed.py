@@ -12,7 +12,7 @@ from ntbdbg.lab.address import AddressExpr
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.values.fields import Field
-    from ntbdbg.lab.guest import Guest, Place
+    from ntbdbg.lab.place import GuestLike, Place
 
 LARGEST = 16 << 20
 """Bytes that are read to be shown."""
@@ -65,7 +65,7 @@ class TypedPlace(NamedTuple):
         return follow_fields(self.slot, self.place.address, data, options, kernel.virtual, follow)
 
 
-def put_type(guest: Guest, type_name: str, address: str) -> TypedPlace:
+def put_type(guest: GuestLike, type_name: str, address: str) -> TypedPlace:
     """The value of type `type_name` at `address`.
 
     :raises KernelError: no such type, or no kernel that could tell
@@ -89,7 +89,7 @@ def put_type(guest: Guest, type_name: str, address: str) -> TypedPlace:
     )
 
 
-def find_typed(guest: Guest, text: str) -> TypedPlace:
+def find_typed(guest: GuestLike, text: str) -> TypedPlace:
     """The variable or member at ``init_uts_ns.name.nodename``, ``qemu2:mod:sym.member[3]``.
 
     Pointers on the way are followed, as drgn does.
@@ -98,7 +98,7 @@ def find_typed(guest: Guest, text: str) -> TypedPlace:
     :raises KernelError: no such symbol or member, or nobody knows its type
     """
     from ntbdbg.kernel.program.shapes import slot_of
-    from ntbdbg.lab.guest import Place
+    from ntbdbg.lab.place import Place
 
     expr = AddressExpr.parse(text, guest.lab.names)
     if not isinstance(expr.base, str) or expr.offset or expr.capture:

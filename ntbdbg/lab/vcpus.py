@@ -10,7 +10,7 @@ from ntbdbg.lab.manifest import VcpuRecord
 from ntbdbg.memory.image import ImageMemory
 
 if TYPE_CHECKING:
-    from ntbdbg.lab.guest import Guest
+    from ntbdbg.lab.place import GuestLike
 
 
 class Vcpus(NamedTuple):
@@ -26,7 +26,7 @@ class Vcpus(NamedTuple):
     why: str = ""
 
 
-def vcpus_of(guest: Guest) -> Vcpus:
+def vcpus_of(guest: GuestLike) -> Vcpus:
     """From the dump or capture that the guest is in, or from QEMU, if it runs."""
     if isinstance(guest.memory, ImageMemory):
         found = guest.memory.facts.vcpus
@@ -41,7 +41,7 @@ def vcpus_of(guest: Guest) -> Vcpus:
     return _from_qemu(guest)
 
 
-def _from_qemu(guest: Guest) -> Vcpus:
+def _from_qemu(guest: GuestLike) -> Vcpus:
     from ntbdbg.lab.registers import read_registers
 
     try:

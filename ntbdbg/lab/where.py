@@ -16,7 +16,7 @@ from ntbdbg.memory.number import PAGE
 from ntbdbg.memory.owned import believed, belongs
 
 if TYPE_CHECKING:
-    from ntbdbg.capture.reading.capture import Capture
+    from ntbdbg.lab.preserved import Captures, Preserved
 
 FROM_VARIABLE = "NTBDBG_FROM"
 BARE_FOLDER = "/dev/shm"
@@ -42,7 +42,7 @@ class Found(NamedTuple):
     how: str
     notes: tuple[str, ...] = ()
     image: str | None = None
-    capture: Capture | None = None
+    capture: Preserved | None = None
     owners: tuple[int, ...] | None = None
 
 
@@ -50,23 +50,27 @@ NO_LAB = Found(None, None, "files named by their paths")
 
 
 def find(
-    where: str | None = None, lab: str | None = None, environ: Mapping[str, str] = os.environ
+    where: str | None = None,
+    lab: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+    captures: Captures | None = None,
 ) -> Found:
     """Search in the documented order.
 
     :param where: path of a capture, of a run.json or the folder that holds one, of a dump
     :param lab: name of a lab of this user
+    :param captures: how captures are opened; None: not at all
     :raises UsageError: several labs and none named, or both `where` and `lab`
     :raises TargetError, FormatError: what was named is absent or unusable
     """
     if where is not None and lab is not None:
         raise UsageError("--from and --lab exclude each other", hint="name the lab once")
     if where is not None:
-        return _named(where, "--from")
+        return _named(where, "--from", captures)
     if lab is not None:
         return _by_name(lab)
     if environ.get(FROM_VARIABLE):
-        return _named(environ[FROM_VARIABLE], f"${FROM_VARIABLE}")
+        return _named(environ[FROM_VARIABLE], f"${FROM_VARIABLE}", captures)
     return _only_one()
 
 
@@ -129,7 +133,7 @@ def _left_out() -> tuple[str, ...]:
     return tuple(f"left out {path}, which {why}; {advice}" for path, why in found if why)
 
 
-def _named(where: str, how: str) -> Found:
+def _named(where: str, how: str, captures: Captures | None) -> Found:
     path = where
     if is_missing(path):
         raise TargetError(
@@ -144,10 +148,10 @@ def _named(where: str, how: str) -> Found:
                 hint=f"give a capture, a {FILE_NAME}, the folder of a lab or a dump",
             )
     if os.path.exists(path) and not path.endswith(".json"):
-        return _file(path, how)
+        return _file(path, how, captures)
     if os.path.exists(os.path.join(os.path.dirname(path), CHECKSUM_FILE)):
-        return captured(path, how)
-    return _lab_or_capture(path, how)
+        return captured(path, how, captures)
+    return _lab_or_capture(path, how, captures)
 
 
 def lab_at(path: str, how: str) -> Found:
@@ -156,37 +160,35 @@ def lab_at(path: str, how: str) -> Found:
     return Found(manifest, path, how, owners=(owner,))
 
 
-def _lab_or_capture(path: str, how: str) -> Found:
+def _lab_or_capture(path: str, how: str, captures: Captures | None) -> Found:
     """A capture that lost its checksums is still one, whosever it is: it leads nowhere else."""
     try:
         return lab_at(path, how)
     except NoLabError:
-        return captured(path, how)
+        return captured(path, how, captures)
     except NtbdbgError:
-        from ntbdbg.capture.reading.capture import is_capture
-
-        if not is_capture(os.path.dirname(path) or "."):
+        if captures is None or not captures.is_capture(os.path.dirname(path) or "."):
             raise
-        return captured(path, how)
+        return captured(path, how, captures)
 
 
-def captured(path: str, how: str) -> Found:
-    """The capture at `path`; errors as `Capture`."""
-    from ntbdbg.capture.reading.capture import Capture
-
-    capture = Capture(path)
+def captured(path: str, how: str, captures: Captures | None) -> Found:
+    """The capture at `path`; errors as `Captures.open`."""
+    if captures is None:
+        raise TargetError(
+            f"{how} {path}: captures are not opened here", hint="ntbdbg.open() opens them"
+        )
+    capture = captures.open(path)
     return Found(capture.manifest, capture.path, how, capture=capture)
 
 
-def _file(path: str, how: str) -> Found:
+def _file(path: str, how: str, captures: Captures | None) -> Found:
     """A packed capture, or one guest's memory."""
-    from ntbdbg.capture.reading.store import is_packed
-
     refusal = refused(path, os.stat(path))
     if refusal:
         raise TargetError(f"{how} {path}: {refusal.problem}", hint=refusal.hint)
-    if is_packed(path):
-        return captured(path, how)
+    if captures is not None and captures.is_packed(path):
+        return captured(path, how, captures)
     if not _is_image(path):
         formats.refuse_foreign(path)
         raise TargetError(

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ntbdbg.lab.guest import Place
+from ntbdbg.lab.place import Place
 
 if TYPE_CHECKING:
     from ntbdbg.lab.address import Window
-    from ntbdbg.lab.guest import Guest
+    from ntbdbg.lab.place import GuestLike
 
 
-def reach_window(guest: Guest, window: Window, offset: int, size: int) -> Place:
+def reach_window(guest: GuestLike, window: Window, offset: int, size: int) -> Place:
     """Where `[offset, offset + size)` of `guest`'s window leads; the link is read anew.
 
     :raises NtbError: no such window, or it is closed

@@ -10,7 +10,7 @@ from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.memory.segments import Segment
 
 if TYPE_CHECKING:
-    from ntbdbg.lab.guest import Place
+    from ntbdbg.lab.place import Place
 
 
 def in_ram_file(place: Place, size: int) -> RamFile:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ntbdbg.lab.guest import Place
+    from ntbdbg.lab.place import Place
 
 
 def place_note(place: Place, size: int) -> str | None:

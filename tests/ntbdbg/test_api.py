@@ -60,3 +60,11 @@ def test_a_closed_lab_opens_its_guests_anew(lab: FakeLab) -> None:
     with pytest.raises(ntbdbg.TargetError, match="is closed"):
         memory.read(0, 1)
     assert opened["qemu1"].read(0, 1) == b"\0"
+
+
+def test_files_are_opened_whatever_labs_run(lab: FakeLab, tmp_path: Path) -> None:
+    path = tmp_path / "ram"
+    path.write_bytes(b"\x53\xff\0\xf0".ljust(1 << 20, b"\0"))
+    opened = ntbdbg.open_files(machine="pc")
+    assert opened.manifest is None
+    assert opened[str(path)].read(0, 4) == b"\x53\xff\0\xf0"

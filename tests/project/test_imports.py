@@ -63,32 +63,6 @@ FLOORS = {
     ],
 }
 
-#: files that still import each other in a circle: whoever opens one takes its files out
-KNOWN_CIRCLES: list[set[str]] = [
-    {"ntbdbg/lab/holders.py", "ntbdbg/lab/qemus.py"},
-    {
-        "ntbdbg/lab/capturelabs.py",
-        "ntbdbg/lab/freeze.py",
-        "ntbdbg/lab/guest.py",
-        "ntbdbg/lab/kernelplace.py",
-        "ntbdbg/lab/lab.py",
-        "ntbdbg/lab/migration.py",
-        "ntbdbg/lab/patching.py",
-        "ntbdbg/lab/ranges.py",
-        "ntbdbg/lab/translated.py",
-        "ntbdbg/lab/typed.py",
-        "ntbdbg/lab/vcpus.py",
-        "ntbdbg/lab/window.py",
-        "ntbdbg/lab/writable.py",
-    },
-]
-
-#: imports that still go the wrong way
-KNOWN = {
-    ("ntbdbg/lab/lab.py", "capture"),
-    ("ntbdbg/lab/where.py", "capture"),
-}
-
 
 def modules(package: str) -> list[Path]:
     found = sorted((CHECKOUT / package).rglob("*.py"))
@@ -169,7 +143,7 @@ def test_a_room_imports_only_from_its_left(path: Path) -> None:
             f"{short(path)}:{line}: the toolkit imports the launcher"
         )
         theirs = room(name)
-        if mine is None or theirs is None or (short(path), theirs) in KNOWN:
+        if mine is None or theirs is None:
             continue
         assert ROOMS.index(theirs) <= ROOMS.index(mine), f"{short(path)}:{line}: imports {name}"
 
@@ -177,17 +151,13 @@ def test_a_room_imports_only_from_its_left(path: Path) -> None:
 @pytest.mark.parametrize("package", ["ntbdbg", "run"])
 def test_no_files_import_each_other_in_a_circle(package: str) -> None:
     for circle in circles(modules(package)):
-        assert any(circle <= known for known in KNOWN_CIRCLES), "\n".join(
+        links = [
             f"{importer} -> {short(path)}"
             for importer in sorted(circle)
             for path in sorted(imported_files(CHECKOUT / importer))
             if short(path) in circle
-        )
-
-
-def test_circles_that_are_open_are_known_no_more() -> None:
-    standing = set().union(*circles(modules("ntbdbg")))
-    assert set().union(*KNOWN_CIRCLES) == standing
+        ]
+        raise AssertionError("\n".join(links))
 
 
 @pytest.mark.parametrize("home", FLOORS)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ntbdbg.analysis.evidence import Evidence, Scene
     from ntbdbg.analysis.interruptsoff import Look
     from ntbdbg.kernel.kernel import Kernel
-    from ntbdbg.lab.guest import Guest
+    from ntbdbg.lab.place import GuestLike
 
 LATE = 1.0
 """Seconds by which a tick is late where something is wrong."""
@@ -40,8 +40,8 @@ def spinning(scene: Scene) -> Iterator[Verdict]:
             yield from _of_guest(scene, guest, guest.guest, guest.kernel)
 
 
-def _of_guest(scene: Scene, seen: Evidence, guest: Guest, kernel: Kernel) -> Iterator[Verdict]:
-    moves = seen.state == "running" and not guest.lab.capture and guest.lab.still is None
+def _of_guest(scene: Scene, seen: Evidence, guest: GuestLike, kernel: Kernel) -> Iterator[Verdict]:
+    moves = seen.state == "running" and not guest.lab.capture and guest.lab.stillness() is None
     if moves:
         found, watched = lasting(lambda: look(guest, kernel), scene.time)
     else:
@@ -51,7 +51,7 @@ def _of_guest(scene: Scene, seen: Evidence, guest: Guest, kernel: Kernel) -> Ite
             yield _verdict(seen, kernel, one, how_long)
 
 
-def _how_long(scene: Scene, seen: Evidence, guest: Guest, one: Look, watched: float) -> str:
+def _how_long(scene: Scene, seen: Evidence, guest: GuestLike, one: Look, watched: float) -> str:
     """In words; empty if nothing says that it is more than a moment."""
     if one.tick and one.tick.late_ns >= LATE * NS:
         return f"its clock has stood still for {one.tick.late_ns / NS:.1f} s"
@@ -66,7 +66,7 @@ def _how_long(scene: Scene, seen: Evidence, guest: Guest, one: Look, watched: fl
     return f"its clock stood still for the {watched:.1f} s that it was watched"
 
 
-def _behind(scene: Scene, seen: Evidence, guest: Guest, one: Look) -> dict[str, float]:
+def _behind(scene: Scene, seen: Evidence, guest: GuestLike, one: Look) -> dict[str, float]:
     """Seconds by which its clock is behind others of the same moment, by whose they are."""
     if one.tick is None or seen.state != "running":
         return {}
@@ -80,14 +80,14 @@ def _behind(scene: Scene, seen: Evidence, guest: Guest, one: Look) -> dict[str, 
     return found
 
 
-def _moment(scene: Scene, guest: Guest) -> tuple[str, float]:
+def _moment(scene: Scene, guest: GuestLike) -> tuple[str, float]:
     if guest.lab.capture:
         return "the capture's moment", guest.lab.capture.record.moment
-    still = guest.lab.still
+    still = guest.lab.stillness()
     return "the host's clock", still.moment if still else scene.time.wall()
 
 
-def _clock(peer: Guest) -> float | None:
+def _clock(peer: GuestLike) -> float | None:
     """Seconds since 1970 in a guest that runs, None if it does not, or cannot be asked."""
     try:
         running = state_of(peer) == "running"

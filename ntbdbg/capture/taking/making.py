@@ -17,7 +17,7 @@ from ntbdbg.capture.reading.capture import is_capture
 from ntbdbg.capture.taking.swap import swap
 from ntbdbg.errors import TargetError, UsageError
 from ntbdbg.lab.address import CAPTURE_SUFFIX
-from ntbdbg.lab.freeze import undisturbed
+from ntbdbg.lab.signals import undisturbed
 from ntbdbg.memory.file import sync
 from ntbdbg.memory.newfile import unwritten
 from ntbdbg.memory.number import PAGE

@@ -25,14 +25,15 @@ from ntbdbg.capture.taking.making import Making
 from ntbdbg.errors import QmpError
 from ntbdbg.inspect.livecopy import LiveCopy, Pair
 from ntbdbg.lab.elsewhere import ram_elsewhere
-from ntbdbg.lab.freeze import Standstill, ending_by_exception, frozen
 from ntbdbg.lab.manifest import CHECKSUM_FILE, FILE_NAME, CaptureRecord, Manifest, VcpuRecord
 from ntbdbg.lab.registers import read_registers
+from ntbdbg.lab.signals import ending_by_exception
 from ntbdbg.memory.ramfile import RamFile
 
 if TYPE_CHECKING:
     from ntbdbg.lab.guest import Guest
     from ntbdbg.lab.lab import Lab
+    from ntbdbg.lab.standstill import Standstill
 
 PASSES = 3
 """Of which the last one is the one that guests stand still for."""
@@ -141,7 +142,7 @@ def _copy(
             os.fdatasync(pair.copy)
         copy.update()
         stops = options.freeze and lab.manifest is not None
-        with frozen(lab) if stops else contextlib.nullcontext() as still:
+        with lab.frozen() if stops else contextlib.nullcontext() as still:
             return _moment(lab, copy, still)
 
 

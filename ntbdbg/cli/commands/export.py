@@ -15,7 +15,7 @@ import click
 from ntbdbg.analysis.export import FORMATS, METHOD_NAMES, Export, prepare
 from ntbdbg.cli.options import lab_command, target_argument
 from ntbdbg.errors import UsageError
-from ntbdbg.lab.freeze import ending_by_exception
+from ntbdbg.lab.signals import ending_by_exception
 from ntbdbg.memory.formats.sink import FileSink, FlattenedSink, Sink, StreamSink
 from ntbdbg.render.progress import Progress
 

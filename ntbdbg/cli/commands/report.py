@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ntbdbg import __version__
+import ntbdbg
 from ntbdbg.cli.commands.postmortem import lab_of
 from ntbdbg.cli.options import lab_command
 from ntbdbg.memory.newfile import NewFile
@@ -45,16 +45,15 @@ def command(app: AppContext, capture: str | None, output: str, since: str | None
     """
     from ntbdbg.analysis.examine import examine
     from ntbdbg.analysis.reported import dumps_of, pages_of
-    from ntbdbg.lab.lab import Lab
     from ntbdbg.render.report.page import html_page
 
     with NewFile(output, replace=True, mode=0o644) as file:
         lab_of(app, capture)
-        earlier = Lab.open(since, notify=app.note) if since else None
+        earlier = ntbdbg.open(since, notify=app.note) if since else None
         with app.stillness(), Progress("report", not app.json) as progress:
             story = examine(app.lab)
             pages = pages_of(app.lab, earlier, progress)
-            text = html_page(story, pages, dumps_of(app.lab), version=__version__).encode()
+            text = html_page(story, pages, dumps_of(app.lab), version=ntbdbg.__version__).encode()
         file.write(0, text)
         file.finish(len(text))
     if app.json:

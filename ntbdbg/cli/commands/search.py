@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
     from ntbdbg.inspect.search import Match
     from ntbdbg.inspect.value import Pattern
-    from ntbdbg.lab.guest import Guest
+    from ntbdbg.lab.place import GuestLike
     from ntbdbg.memory.base import PhysicalMemory
     from ntbdbg.memory.segments import AddressRange
 
@@ -97,14 +97,14 @@ def command(
 class Area(NamedTuple):
     """Where is looked: in whose memory, and in which part of it."""
 
-    guest: Guest
+    guest: GuestLike
     memory: PhysicalMemory
     span: AddressRange | None
 
 
 def _area(app: AppContext, target: str, within: str | None) -> Area:
     """What the command line means; the way to a range may lead through pointers and tables."""
-    guest = app.guest(target)
+    guest: GuestLike = app.guest(target)
     if within is None:
         app.note_tearing(guest)
         return Area(guest, guest.memory, None)

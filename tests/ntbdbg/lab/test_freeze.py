@@ -13,7 +13,7 @@ import pytest
 
 import ntbdbg
 from ntbdbg.errors import QmpError, TargetError
-from ntbdbg.lab import freeze, frozenmark
+from ntbdbg.lab import freeze, frozenmark, monitors
 from ntbdbg.lab.lab import Lab
 from ntbdbg.lab.qmp import Qmp
 from tests.support.fakelab import FakeLab
@@ -45,13 +45,14 @@ def test_both_stand_still_inside_and_run_afterwards(lab: FakeLab, opened: Lab) -
 
 
 def test_what_holds_the_monitors_shares_them(lab: FakeLab, opened: Lab) -> None:
-    with opened.frozen():
+    with opened.frozen() as still:
+        assert opened.stillness() is still
         with opened.guest("qemu1").qmp() as qmp:
             assert qmp.execute("query-status")["status"] == "paused"
         with opened.guest("qemu1").qmp() as qmp:  # it is still open
             qmp.execute("query-status")
-        assert freeze.states(opened) == {"qemu1": "running", "qemu2": "running"}
-    assert opened.still is None
+        assert monitors.states(opened) == {"qemu1": "running", "qemu2": "running"}
+    assert opened.stillness() is None
     with opened.guest("qemu1").qmp() as qmp:
         assert qmp.execute("query-status")["status"] == "running"
 
@@ -180,7 +181,7 @@ def test_who_cannot_go_on_is_told(lab: FakeLab, opened: Lab) -> None:
 
 def test_the_state_of_who_is_on_the_move_is_told_with_a_note(lab: FakeLab, opened: Lab) -> None:
     lab.qmp["qemu1"].migration = "postcopy-paused"
-    assert freeze.states(opened) == {"qemu1": "running", "qemu2": "running"}
+    assert monitors.states(opened) == {"qemu1": "running", "qemu2": "running"}
     assert opened.notes == [
         "qemu1 is being migrated, saved or loaded (postcopy-paused): memory may not be whole"
     ]

@@ -59,7 +59,7 @@ def test_one_that_calls_itself_a_capture_is_no_lab(lab: FakeLab, ntbdbg: Run) ->
 def test_where_a_capture_was_asked_for_its_names_lead_nowhere_else(lab: FakeLab) -> None:
     lab.edit(capture=CLAIM)
     with pytest.raises(FormatError, match="which is no plain name"):
-        where.find(os.fspath(lab.path))
+        api.open(lab.path)
 
 
 @needs_two_users

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-import ntbdbg
+import ntbdbg as api
 from ntbdbg.errors import FormatError, NtbdbgError, TargetError, UsageError
 from ntbdbg.lab import where
 from ntbdbg.lab.where import find
+from tests.ntbdbg.conftest import Run
 from tests.support.fakelab import FakeLab
 
 MIB = 1 << 20
@@ -73,7 +74,7 @@ def test_from_wins_over_the_variable_and_that_over_all(
 def test_a_dead_lab_whose_ram_is_there_can_be_read(make: Callable[..., FakeLab]) -> None:
     fake = make("old", live=False)
     fake.poke("qemu1", 0x1000, b"left")
-    with ntbdbg.open() as lab:
+    with api.open() as lab:
         guest = lab["qemu1"]
         assert guest.read(0x1000, 4) == b"left"
         assert not guest.is_live
@@ -85,17 +86,17 @@ def test_a_dead_lab_without_ram_is_as_none(make: Callable[..., FakeLab]) -> None
     fake = make("old", live=False)
     for name in ("qemu1", "qemu2"):
         fake.ram_path(name).unlink()
-    with ntbdbg.open() as lab, pytest.raises(TargetError, match="no lab runs"):
+    with api.open() as lab, pytest.raises(TargetError, match="no lab runs"):
         lab.guest("qemu1")
     assert lab.notes == ["lab 'old' does not run and its RAM files are gone"]
-    with ntbdbg.open(lab="old") as lab, pytest.raises(TargetError, match="does not exist"):
+    with api.open(lab="old") as lab, pytest.raises(TargetError, match="does not exist"):
         lab.guest("qemu1")
 
 
 def test_a_ram_file_of_another_run_is_not_read(make: Callable[..., FakeLab]) -> None:
     fake = make("lab")
     fake.replace_ram("qemu1")
-    with ntbdbg.open() as lab, pytest.raises(TargetError, match="was replaced by another file"):
+    with api.open() as lab, pytest.raises(TargetError, match="was replaced by another file"):
         lab.guest("qemu1")
 
 
@@ -195,7 +196,7 @@ def bare(name: str = "qemu1", size: int = MIB) -> Path:
 def test_bare_ram_files_are_guests(make: Callable[..., FakeLab]) -> None:
     path = bare()
     path.write_bytes(b"x" * MIB)
-    with ntbdbg.open() as lab:
+    with api.open() as lab:
         assert lab.names == ("qemu1",)
         assert lab["qemu1"].read(0, 2) == b"xx"
         assert lab.notes == [
@@ -217,7 +218,7 @@ def test_bare_ram_files_are_guests(make: Callable[..., FakeLab]) -> None:
 def test_a_guest_that_a_dump_is_not_of(tmp_path: Path) -> None:
     path = tmp_path / "old.ram"
     path.write_bytes(bytes(MIB))
-    with ntbdbg.open(str(path)) as lab, pytest.raises(TargetError) as caught:
+    with api.open(str(path)) as lab, pytest.raises(TargetError) as caught:
         lab.guest("qemu1")
     assert str(caught.value) == f"no guest 'qemu1': {path} is of one guest; it is called old"
 
@@ -230,7 +231,7 @@ def test_the_machine_decides_where_the_hole_is(
     with path.open("r+b") as file:
         file.seek(address)
         file.write(b"high")
-    with ntbdbg.open(machine=machine) as lab:
+    with api.open(machine=machine) as lab:
         guest = lab.guest(str(path))
         assert guest.read(1 << 32, 4) == b"high"
         with pytest.raises(NtbdbgError, match="PCI hole"):
@@ -240,7 +241,7 @@ def test_the_machine_decides_where_the_hole_is(
 @pytest.mark.parametrize("size", [0, 1, 4095, 5000])
 def test_a_file_that_cannot_be_ram(make: Callable[..., FakeLab], size: int) -> None:
     path = bare(size=size)
-    with ntbdbg.open() as lab, pytest.raises(FormatError) as caught:
+    with api.open() as lab, pytest.raises(FormatError) as caught:
         lab.guest(str(path))
     assert str(caught.value) == (
         f"{path}: is no RAM file: RAM comes in whole pages of 4 KiB, this is {size} bytes; to read "
@@ -248,13 +249,13 @@ def test_a_file_that_cannot_be_ram(make: Callable[..., FakeLab], size: int) -> N
         "GPA:SIZE:OFFSET[,GPA:SIZE:OFFSET…], e.g. 0:2G:0,4G:1G:2G"
     )
     if size:
-        with ntbdbg.open(segments=f"0x10:{size}:0") as lab:
+        with api.open(segments=f"0x10:{size}:0") as lab:
             assert lab.guest(str(path)).read(0x10, size) == bytes(size)
 
 
 def test_the_map_of_a_recorded_guest_is_not_overridden(make: Callable[..., FakeLab]) -> None:
     fake = make("lab")
-    with ntbdbg.open(machine="pc") as lab:
+    with api.open(machine="pc") as lab:
         with pytest.raises(UsageError, match="--machine and --segments describe bare RAM files"):
             lab.guest("qemu1")
         assert lab.guest(os.fspath(fake.ram_path("qemu1"))).record is None
@@ -262,5 +263,17 @@ def test_the_map_of_a_recorded_guest_is_not_overridden(make: Callable[..., FakeL
 
 def test_the_vga_hole_is_cut_out_of_any_manifest(make: Callable[..., FakeLab]) -> None:
     make("lab", vga=False)
-    with ntbdbg.open() as lab, pytest.raises(NtbdbgError, match="VGA hole"):
+    with api.open() as lab, pytest.raises(NtbdbgError, match="VGA hole"):
         lab["qemu1"].read(0xA0000, 1)
+
+
+def test_a_lab_that_was_not_told_how_does_not_open_captures(
+    lab: FakeLab, ntbdbg: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.cap"
+    taken = ntbdbg("--lab", "default", "capture", "--no-freeze", path, env=lab.environ)
+    assert taken.returncode == 0
+    with pytest.raises(TargetError, match=r"x\.cap.*: captures are not opened here"):
+        find(str(path))
+    with api.open(path) as opened:
+        assert opened.names == ("qemu1", "qemu2")

@@ -14,9 +14,8 @@ import pytest
 import zstandard
 from cramjam import lz4
 
+from ntbdbg import open_files
 from ntbdbg.errors import FormatError
-from ntbdbg.lab.lab import Lab
-from ntbdbg.lab.where import NO_LAB
 from tests.ntbdbg.conftest import Run
 
 PAGE = 4096
@@ -64,7 +63,7 @@ def foreign(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[Path, str]:
 def test_it_is_named_with_its_converter(foreign: tuple[Path, str]) -> None:
     path, words = foreign
     with pytest.raises(FormatError, match=words) as caught:
-        Lab(NO_LAB).guest(str(path))
+        open_files().guest(str(path))
     assert caught.value.path == str(path)
     assert "--segments take it for raw RAM" in str(caught.value)
 
@@ -72,14 +71,14 @@ def test_it_is_named_with_its_converter(foreign: tuple[Path, str]) -> None:
 def test_it_can_be_forced(foreign: tuple[Path, str]) -> None:
     path, _ = foreign
     for options in ({"machine": "q35"}, {"segments": "0:4K:0"}):
-        assert Lab(NO_LAB, **options).guest(str(path)).read(0, PAGE) == path.read_bytes()
+        assert open_files(**options).guest(str(path)).read(0, PAGE) == path.read_bytes()
 
 
 @pytest.mark.parametrize("start", [bytes(8), b"\x53\xff\0\xf0", b"\xff" * 8, b"QEV", b"\x1f\x8b"])
 def test_memory_is_memory(tmp_path: Path, start: bytes) -> None:
     path = tmp_path / "ram"
     path.write_bytes(start.ljust(PAGE, b"\1"))
-    assert Lab(NO_LAB).guest(str(path)).read(0, len(start)) == start
+    assert open_files().guest(str(path)).read(0, len(start)) == start
 
 
 def test_commands_end_with_exit_code_3(ntbdbg: Run, tmp_path: Path) -> None:
