@@ -11,8 +11,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ntbdbg.errors import FaultError, UsageError
-from ntbdbg.kernel.alive.liveness import by_liveness
-from ntbdbg.kernel.boot.copies import one_each
 from ntbdbg.kernel.boot.linear import is_in_place
 from ntbdbg.kernel.boot.locate import contradiction, implausible, scan
 from ntbdbg.kernel.boot.vmcoreinfo import Vmcoreinfo
@@ -103,6 +101,8 @@ def _one_each(
 
     if len(candidates) < 2:
         return candidates
+    from ntbdbg.kernel.boot.copies import one_each
+
     taken, left = one_each(candidates, lambda one: one.info, rank)
     for other, one in left:
         notify(
@@ -124,6 +124,8 @@ def _ordered(kernels: list[K]) -> tuple[list[K], str]:
     lost = [kernel for kernel in kernels if kernel.lost is not None]
     if len(whole) < 2:
         return whole + lost, "page tables of the others are gone"
+    from ntbdbg.kernel.alive.liveness import by_liveness
+
     # What an earlier kernel left may be whole; the memory behind it is the live one's by now.
     whole.sort(key=lambda kernel: contradiction(kernel.memory, kernel.info) is not None)
     ordered, reason = by_liveness(whole)

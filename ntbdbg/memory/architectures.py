@@ -8,11 +8,13 @@ wrong. Sources: ``Documentation/arch/arm64/booting.rst``, ``…/riscv/boot-image
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import FormatError, PathLike
-from ntbdbg.memory import devicetree
 from ntbdbg.memory.signs import ARM64_IMAGE, DEVICE_TREE, RISCV_IMAGE, Read, foreign_heads
+
+if TYPE_CHECKING:
+    from ntbdbg.memory.devicetree import DeviceTree
 
 ARM64, RISCV64 = "arm64", "riscv64"
 QEMU_VIRT = {ARM64: 0x4000_0000, RISCV64: 0x8000_0000}
@@ -112,6 +114,8 @@ def of_ram(read: Read, size: int) -> Foreign | None:
     for offset, head in foreign_heads(read, size):
         image = image or _image(head, offset)
         if head.startswith(DEVICE_TREE):
+            from ntbdbg.memory import devicetree
+
             tree = devicetree.parse(read(offset, min(devicetree.total_size(head), size - offset)))
             if tree is not None:
                 return _by_tree(tree, offset, image)
@@ -143,7 +147,7 @@ def _image(head: bytes, offset: int) -> Foreign | None:
     return None
 
 
-def _by_tree(tree: devicetree.DeviceTree, offset: int, image: Foreign | None) -> Foreign:
+def _by_tree(tree: DeviceTree, offset: int, image: Foreign | None) -> Foreign:
     sign = f"device tree {tree.compatible!r:.40} at offset {offset:#x}"
     architecture = image.architecture if image else _of_processors(tree.processors)
     return Foreign(architecture, sign, tree.memory)

@@ -25,8 +25,8 @@ NOTE_HEADER = 24
 MOST_TEXTS = 64
 """Different texts looked at; a hostile guest may be full of them."""
 
-_TEXT_WORD = int.from_bytes(FIRST_KEY[:8], "little")
-_NOTE_WORD = int.from_bytes(b"\0\0\0\0VMCO", "little")  # type 0, and the name's first letters
+NAME_LENGTH = len(b"VMCOREINFO\0")
+"""With which an ELF note begins (``n_namesz``)."""
 _UTS_FIELD = 65  # __NEW_UTS_LEN + 1: sysname, nodename, release, …
 
 Progress = Callable[[int, int], None]
@@ -141,13 +141,12 @@ def _hits(memory: PhysicalMemory, progress: Progress | None) -> Iterator[int]:
     total = sum(extent.size for extent in extents)
     # Whole pages: copying to an address that is no multiple of 32 takes three times as long.
     view = memoryview(mmap.mmap(-1, CHUNK))
-    words = view.cast("Q")
     done = 0
     for extent in extents:
         start = -(-extent.start // PAGE) * PAGE
         while (size := min(CHUNK, (extent.end - start) // PAGE * PAGE)) > 0:
             for at, length in _filled(memory, AddressRange(start, start + size), view):
-                yield from (at + offset for offset in _page_starts(words[: length // 8]))
+                yield from (at + offset for offset in _page_starts(view[:length]))
             start += size
             done += size
             if progress is not None:
@@ -167,10 +166,13 @@ def _filled(
             yield at, len(data) // PAGE * PAGE
 
 
-def _page_starts(words: memoryview) -> Iterator[int]:
-    """Offsets of texts in whole pages; two looks at every page."""
-    step = PAGE // 8
-    for first, word, skip in ((0, _TEXT_WORD, 0), (1, _NOTE_WORD, NOTE_HEADER)):
-        heads = words[first::step].tolist()
-        if word in heads:
-            yield from (i * PAGE + skip for i, head in enumerate(heads) if head == word)
+def _page_starts(pages: memoryview) -> Iterator[int]:
+    """Offsets of texts in whole pages; the first byte of each page is looked at."""
+    heads = pages[::PAGE].tobytes()
+    for first, skip in ((FIRST_KEY[0], 0), (NAME_LENGTH, NOTE_HEADER)):
+        page = heads.find(first)
+        while page >= 0:
+            offset = page * PAGE + skip
+            if pages[offset : offset + len(FIRST_KEY)] == FIRST_KEY:
+                yield offset
+            page = heads.find(first, page + 1)

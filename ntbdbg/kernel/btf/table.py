@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import Self
 
 from ntbdbg.errors import KernelError
-from ntbdbg.kernel.btf.damage import first_wrong
 from ntbdbg.kernel.btf.format import TYPE_WORDS, Kind, kind_number, kind_of, split
 from ntbdbg.kernel.btf.index import Index, make_index
 
@@ -63,6 +62,8 @@ class TypeTable:
         """
         if self.trouble is not None:
             return self.trouble
+        from ntbdbg.kernel.btf.damage import first_wrong
+
         wrong = first_wrong(self._words, self._index.positions, self._begins, len(self))
         if wrong is not None:
             number = self.first_id + wrong

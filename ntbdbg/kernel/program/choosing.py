@@ -13,7 +13,6 @@ from ntbdbg.errors import KernelError
 from ntbdbg.kernel.btf.format import Kind
 from ntbdbg.kernel.btf.table import NEWER
 from ntbdbg.kernel.modules.symbolizer import Symbolizer
-from ntbdbg.kernel.modules.types import MAKE_BTF
 from ntbdbg.kernel.program.finder import Namesake
 from ntbdbg.kernel.symbols.path import MAX_LENGTH
 
@@ -99,6 +98,8 @@ def typeless_modules(program: KernelProgram) -> list[str]:
 
 def without_types(program: KernelProgram, module: str) -> KernelError:
     """The error for what only the types of that module would tell."""
+    from ntbdbg.kernel.modules.types import MAKE_BTF
+
     return KernelError(
         f"{program.name}: module {module} is loaded, but carries no types",
         hint=MAKE_BTF,
@@ -125,6 +126,8 @@ def _find(program: KernelProgram, name: str, module: str | None) -> drgn.Type:
                 f"{program.name}: {name!r:.80} is no type by itself",
                 hint=f"say '{said}'",
             ) from None
+        from ntbdbg.kernel.modules.types import MAKE_BTF
+
         typeless = typeless_modules(program)
         if module in typeless:
             raise without_types(program, module) from None
