@@ -13,7 +13,7 @@ from ntbdbg.errors import FaultError, KernelError, TargetError
 from ntbdbg.kernel.stacks.backtrace import Backtrace
 from ntbdbg.kernel.tasks.tasks import CpuTask, Task, TaskWalker
 from ntbdbg.lab.vcpus import Vcpus, vcpus_of
-from ntbdbg.memory.number import format_numbers
+from ntbdbg.units import format_numbers
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel

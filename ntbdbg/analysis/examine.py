@@ -21,8 +21,8 @@ from ntbdbg.errors import NtbdbgError
 from ntbdbg.kernel.log.troubles import panic_lines
 from ntbdbg.kernel.tasks.system import system_info
 from ntbdbg.lab.elsewhere import ram_elsewhere
-from ntbdbg.memory.number import format_numbers, short_size
 from ntbdbg.ntb.findings import link_findings
+from ntbdbg.units import format_numbers, short_size
 
 if TYPE_CHECKING:
     from ntbdbg.analysis.backtraces import Stack

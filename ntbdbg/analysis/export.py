@@ -19,8 +19,8 @@ from ntbdbg.memory.formats.kdumpwrite import METHODS, tables_size, write_kdump
 from ntbdbg.memory.formats.plainwrite import write_elf, write_lime, write_raw
 from ntbdbg.memory.formats.sink import Sink
 from ntbdbg.memory.image import ImageMemory
-from ntbdbg.memory.number import format_size
 from ntbdbg.memory.ramfile import RamFile
+from ntbdbg.units import format_size
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel
@@ -165,7 +165,7 @@ def _direct_map(kernel: Kernel) -> int | None:
     root = kernel.info.page_table_root
     try:
         if known:
-            base = int.from_bytes(kernel.virtual.read(known[0].address, 8), "little")
+            base = kernel.virtual.word(known[0].address)
         return base if kernel.translate(base + root) == root else None
     except FaultError:
         return None

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import NtbdbgError
-from ntbdbg.memory.number import PAGE
+from ntbdbg.units import PAGE
 
 if TYPE_CHECKING:
     from ntbdbg.analysis.reached import Inbound

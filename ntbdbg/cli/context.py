@@ -214,7 +214,7 @@ class AppContext:
         """
         size = sum(map(memory.left_out, within or (None,)))
         if size:
-            from ntbdbg.memory.number import format_size
+            from ntbdbg.units import format_size
 
             self.lab.note(f"{format_size(size)} of {name} cannot be read, and were passed over")
 

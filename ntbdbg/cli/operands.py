@@ -13,9 +13,9 @@ from ntbdbg.lab.address import AddressExpr, split_capture
 from ntbdbg.lab.capturelabs import in_capture, is_bare_capture, split_operand
 from ntbdbg.lab.where import is_missing, missing
 from ntbdbg.memory.formats import sniff
-from ntbdbg.memory.number import format_size, parse_number
 from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.memory.segments import Segment, SegmentMap
+from ntbdbg.units import format_size, parse_number
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext

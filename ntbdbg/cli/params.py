@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ntbdbg.memory.number import parse_number, parse_size
+from ntbdbg.units import parse_number, parse_size
 
 
 class Parsed(click.ParamType[Any]):

@@ -6,6 +6,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from ntbdbg.units import counted
+
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext
     from ntbdbg.lab.guest import Guest
@@ -71,8 +73,7 @@ def _title(found: TypedPlace) -> str:
     place = found.place
     via = f", through {place.via}" if place.via else ""
     where = f"{place.guest.name}:{place.address:#x}{via}"
-    size = "1 byte" if found.size == 1 else f"{found.size} bytes"
-    return f"{found.name}: {found.shape.name} at {where}, {size}"
+    return f"{found.name}: {found.shape.name} at {where}, {counted(found.size, 'byte')}"
 
 
 def _facts(target: str, found: TypedPlace) -> dict[str, object]:

@@ -9,8 +9,8 @@ from ntbdbg.cli.operands import Comparison, Side, file_operand, plain_file
 from ntbdbg.errors import UsageError
 from ntbdbg.inspect.diff import Span
 from ntbdbg.lab.address import AddressExpr, Window
-from ntbdbg.memory.number import format_size
 from ntbdbg.ntb.reach import bar_window, require_open, target_of
+from ntbdbg.units import format_size
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext

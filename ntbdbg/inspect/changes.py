@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from ntbdbg.inspect.diff import PAGE, PageDiff
+from ntbdbg.inspect.diff import PageDiff
 from ntbdbg.inspect.linkstate import FieldKey, FieldValue, link_fields
+from ntbdbg.units import PAGE
 
 if TYPE_CHECKING:
     from ntbdbg.memory.base import PhysicalMemory

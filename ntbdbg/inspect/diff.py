@@ -23,8 +23,8 @@ from ntbdbg.inspect.rawbytes import Pinned, memcmp
 from ntbdbg.inspect.workers import Batch, Lazy, in_batches, in_workers, may_share_out
 from ntbdbg.memory.base import AddressRange, PhysicalMemory
 from ntbdbg.memory.segments import overlaps
+from ntbdbg.units import PAGE
 
-PAGE = 4096
 GROUP = 8 * PAGE
 BLOCK = 128 * 1024
 """Bytes read at once: two of them stay in the processor's second-level cache."""

@@ -18,13 +18,13 @@ import numpy as np
 from ntbdbg.inspect.diff import common_spans, differing_pages
 from ntbdbg.memory.formats.content import padded
 from ntbdbg.memory.segments import AddressRange
+from ntbdbg.units import PAGE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ntbdbg.memory.base import PhysicalMemory
 
-PAGE = 4096
 BLOCK = 4 << 20
 """Bytes read at once."""
 

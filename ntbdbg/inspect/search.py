@@ -107,7 +107,7 @@ def runs_to_search(
 
 def parse_range(text: str) -> AddressRange:
     """``A:B`` (B excluded) or ``A+LENGTH``; raises UsageError unless it holds a byte."""
-    from ntbdbg.memory.number import ADDRESS_LIMIT, parse_number
+    from ntbdbg.units import ADDRESS_LIMIT, parse_number
 
     low, sign, high = text.partition(":")
     if not sign:

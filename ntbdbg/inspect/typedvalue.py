@@ -18,7 +18,7 @@ from ntbdbg.errors import UsageError
 from ntbdbg.inspect.value import EXAMPLES, is_raw, parse_value
 from ntbdbg.kernel.program.codec import stored
 from ntbdbg.kernel.values.shape import Array, Scalar, Slot
-from ntbdbg.memory.number import parse_number
+from ntbdbg.units import parse_number
 
 AddressOf = Callable[[str], int]
 

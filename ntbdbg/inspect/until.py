@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ntbdbg.errors import UsageError
 from ntbdbg.inspect.changes import LinkProbe, MemoryProbe, Probe
-from ntbdbg.memory.number import parse_number
+from ntbdbg.units import parse_number
 
 SYNTAX = (
     "a condition looks like u32==5, u16be+8>=0x10, hex+4==deadbeef, "

@@ -17,7 +17,7 @@ import stat
 from typing import NamedTuple
 
 from ntbdbg.errors import UsageError
-from ntbdbg.memory.number import parse_number
+from ntbdbg.units import parse_number
 
 EXAMPLES = "a value looks like u32:5, u16be:0x1234, hex:de ad, str:text, utf16:text or @file"
 

@@ -17,7 +17,7 @@ from ntbdbg.kernel.boot.vmcoreinfo import Vmcoreinfo
 from ntbdbg.kernel.image.image import KernelImage
 from ntbdbg.memory.architectures import of_vmcoreinfo
 from ntbdbg.memory.image import ImageMemory
-from ntbdbg.memory.number import format_size
+from ntbdbg.units import format_size
 
 if TYPE_CHECKING:
     from ntbdbg.memory.base import PhysicalMemory

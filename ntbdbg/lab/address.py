@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from ntbdbg.errors import UsageError
 from ntbdbg.memory.base import ADDRESS_LIMIT
-from ntbdbg.memory.number import parse_number
+from ntbdbg.units import parse_number
 
 EXAMPLES = "an address looks like 0x1000, 4K, mw0+0x40, init_uts_ns.name or qemu2:0x1000"
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FormatError
 from ntbdbg.memory.layout import SEGMENTS_SYNTAX, SPLITS, qemu_segments
-from ntbdbg.memory.number import PAGE, format_size
 from ntbdbg.memory.segments import VGA_HOLE, AddressRange, SegmentMap
 from ntbdbg.memory.signs import ZERO_PAGE, foreign_heads, has_vectors
+from ntbdbg.units import PAGE, format_size
 
 if TYPE_CHECKING:
     from ntbdbg.memory.architectures import Foreign

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ntbdbg.errors import NtbError, TargetError
 from ntbdbg.lab.address import AddressExpr, Window
 from ntbdbg.lab.place import Place
-from ntbdbg.memory.number import parse_size
+from ntbdbg.units import parse_size
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from ntbdbg.errors import UsageError
 from ntbdbg.inspect.search import parse_range
 from ntbdbg.lab.address import KERNEL_HALF
-from ntbdbg.memory.number import ADDRESS_LIMIT, parse_size
 from ntbdbg.memory.segments import AddressRange
+from ntbdbg.units import ADDRESS_LIMIT, parse_size
 
 if TYPE_CHECKING:
     from ntbdbg.lab.place import GuestLike, Place

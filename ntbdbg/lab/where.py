@@ -12,8 +12,8 @@ from ntbdbg.errors import AmbiguousError, NtbdbgError, TargetError, UsageError
 from ntbdbg.lab.manifest import CHECKSUM_FILE, FILE_NAME, Manifest, NoLabError, lab_dir, lab_files
 from ntbdbg.memory import formats
 from ntbdbg.memory.file import refused
-from ntbdbg.memory.number import PAGE
 from ntbdbg.memory.owned import believed, belongs
+from ntbdbg.units import PAGE
 
 if TYPE_CHECKING:
     from ntbdbg.lab.preserved import Captures, Preserved

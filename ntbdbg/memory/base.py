@@ -11,8 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 from ntbdbg.errors import FaultError, UsageError
-from ntbdbg.memory.number import ADDRESS_LIMIT
 from ntbdbg.memory.segments import VGA_HOLE, AddressRange, Segment, SegmentMap, overlaps
+from ntbdbg.units import ADDRESS_LIMIT
 
 __all__ = [
     "ADDRESS_LIMIT",
@@ -66,6 +66,10 @@ class PhysicalMemory(ABC):
     def readinto(self, address: int, buffer: memoryview) -> None:
         """As `read`, into `buffer`, which is filled to its end."""
         buffer[:] = self.read(address, len(buffer))
+
+    def word(self, address: int, size: int = 8, *, signed: bool = False) -> int:
+        """A little-endian number of `size` bytes; errors as `read`."""
+        return int.from_bytes(self.read(address, size), "little", signed=signed)
 
     def extents(self, within: AddressRange | None = None) -> Iterator[AddressRange]:
         """Ranges that may hold something other than zeros (all RAM, unless known better)."""

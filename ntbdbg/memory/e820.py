@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from ntbdbg.errors import UsageError
 from ntbdbg.memory.layout import ABOVE_4G, without_vga
-from ntbdbg.memory.number import PAGE
 from ntbdbg.memory.segments import Segment, SegmentMap
 from ntbdbg.memory.signs import ZERO_PAGE
+from ntbdbg.units import PAGE
 
 ZERO_PAGE_SIZE = 0x1000
 MAGIC_OFFSET = 0x202

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from ntbdbg.errors import UsageError
 from ntbdbg.memory.base import VGA_HOLE, Segment, SegmentMap
-from ntbdbg.memory.number import parse_number, parse_size
+from ntbdbg.units import parse_number, parse_size
 
 ABOVE_4G = 1 << 32
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from ntbdbg.errors import UsageError
-from ntbdbg.memory.number import ADDRESS_LIMIT
+from ntbdbg.units import ADDRESS_LIMIT
 
 
 class AddressRange(NamedTuple):

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.memory.base import Segment, SegmentMap
 from ntbdbg.ntb.model import Piece
+from ntbdbg.units import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ntbdbg.ntb.model import NtPort
-
-PAGE = 4096
-"""Bytes; the device maps whole host pages of the peer's RAM, x86 hosts have this size."""
 
 
 def cut(peer: NtPort, address: int, size: int) -> tuple[Piece, ...]:
@@ -36,7 +34,10 @@ def cut(peer: NtPort, address: int, size: int) -> tuple[Piece, ...]:
 
 
 def _of_segment(segment: Segment, address: int, start: int, end: int) -> Iterator[Piece]:
-    """`[start, end)` of one segment: whole pages of the RAM file are mapped, the rest copied."""
+    """`[start, end)` of one segment: whole pages of the RAM file are mapped, the rest copied.
+
+    Pages are the host's, which runs the device; x86-64 hosts have `PAGE`.
+    """
     file_offset = start - segment.start + segment.offset
     aligned = (start - address) % PAGE == 0 and file_offset % PAGE == 0
     size = (end - start) // PAGE * PAGE if aligned else 0

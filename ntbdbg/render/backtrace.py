@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ntbdbg.memory.number import format_numbers
 from ntbdbg.render.text import printable
+from ntbdbg.units import format_numbers
 
 if TYPE_CHECKING:
     from ntbdbg.analysis.backtraces import Stack

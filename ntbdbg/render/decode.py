@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from ntbdbg.memory.number import short_size
 from ntbdbg.render.table import plain_table
 from ntbdbg.render.text import printable, shorten
+from ntbdbg.units import short_size
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ntbdbg.memory.number import format_size
 from ntbdbg.render.table import plain_table
 from ntbdbg.render.text import printable
+from ntbdbg.units import format_size
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult

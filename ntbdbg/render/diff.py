@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ntbdbg.inspect.diff import DIFFERENT
-from ntbdbg.memory.number import format_size
+from ntbdbg.units import counted, format_size
 
 if TYPE_CHECKING:
     from ntbdbg.inspect.diff import DiffSummary, PageDiff, Run
@@ -130,14 +130,10 @@ def summary_line(summary: DiffSummary, a: str, b: str) -> str:
             f"{format_size(summary.unread)} cannot be read, so nobody can say more"
         )
     return (
-        f"{a} and {b} differ: {_count(summary.different, 'byte')} on "
-        f"{_count(summary.pages, 'page')} of {format_size(summary.compared)} compared, "
+        f"{a} and {b} differ: {counted(summary.different, 'byte')} on "
+        f"{counted(summary.pages, 'page')} of {format_size(summary.compared)} compared, "
         f"from {summary.first:#x} to {summary.last:#x}"
     )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def run_facts(run: Run) -> dict[str, Any]:

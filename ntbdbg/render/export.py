@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ntbdbg.memory.number import format_size
 from ntbdbg.render.text import printable
+from ntbdbg.units import counted, format_size
 
 if TYPE_CHECKING:
     from ntbdbg.analysis.export import Export
@@ -48,7 +48,7 @@ def export_line(facts: Mapping[str, Any]) -> str:
     """``qemu1.core: 256 MiB of RAM, 2 CPUs, VMCOREINFO; 114 MiB on disk, 0.6 s``."""
     inside = [f"{format_size(facts['ram'])} of RAM"]
     if facts["vcpus"]:
-        inside.append(f"{facts['vcpus']} CPU{'s' * (facts['vcpus'] > 1)}")
+        inside.append(counted(facts["vcpus"], "CPU"))
     if facts["vmcoreinfo"]:
         inside.append("VMCOREINFO")
     took = f"{format_size(_whole(facts['allocated']))} on disk, {facts['elapsed']:.1f} s"

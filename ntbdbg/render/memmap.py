@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ntbdbg.inspect.memmap import RAM
-from ntbdbg.memory.number import format_size, short_size
 from ntbdbg.render.table import plain_table
 from ntbdbg.render.text import printable
+from ntbdbg.units import format_size, short_size
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult

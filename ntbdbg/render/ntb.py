@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from ntbdbg.memory.number import format_size
 from ntbdbg.ntb.clients import Perf, PingPong, Tool
 from ntbdbg.ntb.translations import programmed_by_device, wanted_by_client
 from ntbdbg.render.registers import link_words
 from ntbdbg.render.table import facts_table, plain_table
 from ntbdbg.render.text import printable
+from ntbdbg.units import format_size
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult

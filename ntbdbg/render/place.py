@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ntbdbg.units import counted
+
 if TYPE_CHECKING:
     from ntbdbg.lab.place import Place
 
@@ -21,6 +23,6 @@ def place_note(place: Place, size: int) -> str | None:
         return None
     (first, length), *more = place.guest.kernel.virtual.pieces(place.address, size)
     what = f"{place.symbol} is at {place.address:#x}" if place.symbol else f"{place.address:#x} is"
-    others = f"{len(more)} other piece{'s' * (len(more) > 1)}"
+    others = counted(len(more), "other piece")
     and_on = f" ({length:#x} bytes, then {others})" if more else ""
     return f"{name}: {what}, guest-physical {first:#x}{and_on}"

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from ntbdbg.memory.number import format_numbers, format_size
 from ntbdbg.ntb.model import PortState
 from ntbdbg.render.table import plain_table
 from ntbdbg.render.windows import port_name
+from ntbdbg.units import format_numbers, format_size
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult

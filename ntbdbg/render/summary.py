@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from rich.padding import Padding
 from rich.text import Text
 
-from ntbdbg.memory.number import format_size, short_size
 from ntbdbg.render.table import facts_table, plain_table, whole_line
 from ntbdbg.render.text import printable
+from ntbdbg.units import format_size, short_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

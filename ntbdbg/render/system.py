@@ -11,10 +11,10 @@ from rich.text import Text
 
 from ntbdbg.kernel.alive.sysstate import ENDED
 from ntbdbg.kernel.modules.taints import MEANINGS
-from ntbdbg.memory.number import format_numbers, short_size
 from ntbdbg.render.table import facts_table
 from ntbdbg.render.tasks import cpu_lines
 from ntbdbg.render.text import printable
+from ntbdbg.units import format_numbers, short_size
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult

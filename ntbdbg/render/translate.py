@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ntbdbg.memory.number import format_size
 from ntbdbg.render.pairs import pair_table
 from ntbdbg.render.table import PlainTable, plain_table, whole_line
 from ntbdbg.render.text import printable
+from ntbdbg.units import format_size
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult

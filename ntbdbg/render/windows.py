@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from ntbdbg.memory.number import format_size
 from ntbdbg.ntb.model import PortState
 from ntbdbg.render.table import plain_table
+from ntbdbg.units import format_size
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult

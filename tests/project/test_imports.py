@@ -15,6 +15,7 @@ CHECKOUT = Path(__file__).parents[2]
 
 ROOMS = [
     "errors",
+    "units",
     "budget",
     "memory",
     "kernel",
@@ -227,6 +228,7 @@ def test_libraries_stay_where_they_belong(path: Path) -> None:
 STDLIB_ONLY = [
     *modules("ntbdbg/memory"),
     CHECKOUT / "ntbdbg/budget.py",
+    CHECKOUT / "ntbdbg/units.py",
     CHECKOUT / "ntbdbg/lab/manifest.py",
     CHECKOUT / "ntbdbg/lab/trust.py",
 ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ntbdbg.analysis.reached import inbound
 from ntbdbg.analysis.verdict import LINK, Severity, Verdict
 from ntbdbg.kernel.tasks.pages import PageMap
-from ntbdbg.memory.number import PAGE, format_size
+from ntbdbg.units import PAGE, format_size
 
 if TYPE_CHECKING:
     from ntbdbg.analysis.evidence import Evidence, Scene

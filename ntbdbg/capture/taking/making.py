@@ -20,7 +20,7 @@ from ntbdbg.lab.address import CAPTURE_SUFFIX
 from ntbdbg.lab.signals import undisturbed
 from ntbdbg.memory.file import sync
 from ntbdbg.memory.newfile import unwritten
-from ntbdbg.memory.number import PAGE
+from ntbdbg.units import PAGE
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -11,7 +11,7 @@ import click
 from ntbdbg.cli.addressed import addressed_argument, target_and_words
 from ntbdbg.cli.options import lab_command
 from ntbdbg.errors import UsageError
-from ntbdbg.memory.number import parse_number
+from ntbdbg.units import parse_number
 
 if TYPE_CHECKING:
     from ntbdbg.analysis.backtraces import Backtraces, Stack

@@ -15,7 +15,6 @@ from ntbdbg.cli.params import LENGTH, NUMBER
 from ntbdbg.cli.status import ExitStatus
 from ntbdbg.errors import FaultError, UsageError
 from ntbdbg.inspect.diff import DiffSummary, bytes_compared, differing_pages
-from ntbdbg.memory.number import parse_size
 from ntbdbg.memory.segments import AddressRange
 from ntbdbg.render.diff import (
     DiffLayout,
@@ -26,6 +25,7 @@ from ntbdbg.render.diff import (
     summary_line,
 )
 from ntbdbg.render.progress import Progress
+from ntbdbg.units import parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

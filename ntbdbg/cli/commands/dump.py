@@ -14,9 +14,9 @@ from ntbdbg.cli.options import lab_command
 from ntbdbg.cli.params import LENGTH
 from ntbdbg.errors import UsageError
 from ntbdbg.inspect.dump import chunks
-from ntbdbg.memory.number import parse_size
 from ntbdbg.render.hexdump import hexdump, offset_digits
 from ntbdbg.render.hexlines import HexLayout
+from ntbdbg.units import parse_size
 
 if TYPE_CHECKING:
     from ntbdbg.analysis.labels import Labels

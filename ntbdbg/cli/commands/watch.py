@@ -17,7 +17,7 @@ from ntbdbg.errors import UsageError
 from ntbdbg.inspect.changes import LinkProbe, MemoryProbe, Probe
 from ntbdbg.inspect.until import Until
 from ntbdbg.inspect.watch import Ended, Watcher
-from ntbdbg.memory.number import format_size, parse_size
+from ntbdbg.units import format_size, parse_size
 
 if TYPE_CHECKING:
     from ntbdbg.cli.context import AppContext

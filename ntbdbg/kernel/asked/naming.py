@@ -11,8 +11,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import FaultError, KernelError
-from ntbdbg.kernel.boot.vmcoreinfo import PAGE, START_KERNEL_MAP
+from ntbdbg.kernel.boot.vmcoreinfo import START_KERNEL_MAP
 from ntbdbg.kernel.modules.symbolizer import Symbolizer
+from ntbdbg.units import PAGE
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.image.image import KernelImage
@@ -152,4 +153,4 @@ class Naming:
         symbol = self._kernel.table.named(name)
         if not symbol:
             return otherwise
-        return int.from_bytes(self._kernel.virtual.read(symbol[0].address, 8), "little")
+        return self._kernel.virtual.word(symbol[0].address)

@@ -9,11 +9,12 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, KernelError
-from ntbdbg.kernel.boot.vmcoreinfo import FIRST_KEY, PAGE, Vmcoreinfo
+from ntbdbg.kernel.boot.vmcoreinfo import FIRST_KEY, Vmcoreinfo
 from ntbdbg.kernel.mmu.paging import PageTables
 from ntbdbg.kernel.mmu.virtual import VirtualMemory
 from ntbdbg.memory.architectures import of_vmcoreinfo
 from ntbdbg.memory.segments import AddressRange
+from ntbdbg.units import PAGE
 
 if TYPE_CHECKING:
     from ntbdbg.memory.base import PhysicalMemory

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ntbdbg.errors import KernelError
+from ntbdbg.units import PAGE
 
-PAGE = 4096
 FIRST_KEY = b"OSRELEASE="
 
 LONGEST_VALUE = 256

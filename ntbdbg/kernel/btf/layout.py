@@ -101,7 +101,7 @@ class Layout:
         :raises FaultError: it is not there
         """
         place = self.find_number(path)
-        return int.from_bytes(memory.read(address + place.offset, place.size), "little")
+        return memory.word(address + place.offset, place.size)
 
     def length(self, path: str, most: int) -> int:
         """Elements of the array at `path`: as many as its structure holds, at most `most`."""

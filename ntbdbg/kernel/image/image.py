@@ -135,7 +135,7 @@ class KernelImage:
     def _cpu_mask(self, name: str) -> list[int]:
         mask = self.symbol(name)
         size = min(mask.size or 8, MOST_CPUS // 8)
-        bits = int.from_bytes(self.virtual.read(mask.address, size), "little")
+        bits = self.virtual.word(mask.address, size)
         return [cpu for cpu in range(8 * size) if bits >> cpu & 1]
 
     def percpu(self, address: int, cpu: int) -> int:
@@ -151,7 +151,7 @@ class KernelImage:
                 hint=f"its CPUs: {', '.join(map(str, cpus))}",
             )
         offsets = self.symbol("__per_cpu_offset").address
-        offset = int.from_bytes(self.virtual.read(offsets + 8 * cpu, 8), "little")
+        offset = self.virtual.word(offsets + 8 * cpu)
         return (address + offset) & (1 << 64) - 1
 
     # -- symbols ---------------------------------------------------------------------------

@@ -66,7 +66,7 @@ class RingLayout:
 
     def ring_address(self, memory: PhysicalMemory) -> int:
         """VA of the ring in use: the kernel starts with one and may move to a larger one."""
-        return int.from_bytes(memory.read(self.prb, 8), "little")
+        return memory.word(self.prb)
 
     def part(self, raw: bytes, name: str) -> bytes:
         """The bytes of a field."""

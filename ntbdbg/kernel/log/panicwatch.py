@@ -81,4 +81,4 @@ class PanicWatch:
             self._places = None
 
     def _read(self, address: int, size: int) -> int:
-        return int.from_bytes(self._memory.read(address, size), "little", signed=True)
+        return self._memory.word(address, size, signed=True)

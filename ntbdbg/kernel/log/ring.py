@@ -205,7 +205,7 @@ class PrintkRing:
         return [raw[start : start + size] for start in range(0, len(raw), size)]
 
     def _number(self, address: int, size: int = 8) -> int:
-        return int.from_bytes(self._memory.read(address, size), "little")
+        return self._memory.word(address, size)
 
 
 def _decode(text: bytes) -> str:

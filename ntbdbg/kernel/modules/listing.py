@@ -39,7 +39,7 @@ def walk_list(
     while True:
         try:
             budget.take(items=1)
-            node = int.from_bytes(memory.read(node, 8), "little")
+            node = memory.word(node)
         except FaultError as error:
             nodes.partial = f"the list is broken: {error.message}"
             return nodes

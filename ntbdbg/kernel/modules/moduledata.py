@@ -131,7 +131,7 @@ def _attributes(virtual: PhysicalMemory, head: Record, size: int) -> Iterator[in
     # Since 6.14 the number is not kept; a null pointer ends the array of pointers to them.
     pointers = head.number("grp.bin_attrs")
     for index in range(MOST_NOTES):
-        address = int.from_bytes(virtual.read(pointers + 8 * index, 8), "little")
+        address = virtual.word(pointers + 8 * index)
         if not address:
             return
         yield address

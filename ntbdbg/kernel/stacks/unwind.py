@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError
 from ntbdbg.kernel.stacks.orc import BY_FRAME_POINTER, NULL_CALL, OrcEntry, OrcFinder
+from ntbdbg.units import PAGE
 
 if TYPE_CHECKING:
     from ntbdbg.memory.base import PhysicalMemory
 
 MOST_FRAMES = 256
-PAGE = 4096
 MASK = (1 << 64) - 1
 
 PT_REGS = (
@@ -225,7 +225,7 @@ class Stepper:
         """Eight bytes; each page is copied once, so that a stack is of one moment."""
         start = address & -PAGE
         if address - start > PAGE - 8:
-            return int.from_bytes(self._memory.read(address, 8), "little")
+            return self._memory.word(address)
         if start not in self._pages:
             self._pages[start] = self._memory.read(start, PAGE)
         word: int = struct.unpack_from("<Q", self._pages[start], address - start)[0]

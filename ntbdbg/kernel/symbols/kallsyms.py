@@ -161,7 +161,7 @@ def _with_names(
         tokens=_tokens(memory, places["token_table"], places["token_index"]),
         offsets=memory.read(places["offsets"], 4 * count),
         offsets_address=places["offsets"],
-        base=None if base is None else int.from_bytes(memory.read(base, 8), "little"),
+        base=None if base is None else memory.word(base),
     )
 
 

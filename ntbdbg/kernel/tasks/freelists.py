@@ -67,7 +67,7 @@ def _sets(kernel: KernelImage) -> Iterator[int]:
     for address in _nodes(kernel):
         for number in range(count):
             at = address + node.find(f"node_zones[{number}]").offset + place.offset
-            pointer = int.from_bytes(kernel.virtual.read(at, 8), "little")
+            pointer = kernel.virtual.word(at)
             if pointer:
                 yield from (kernel.percpu(pointer, cpu) for cpu in kernel.online_cpus())
 

@@ -93,7 +93,7 @@ def _count(kernel: KernelImage, pointer: int) -> int:
     cpus = kernel.cpus() if pointer else []
     kernel.step(len(cpus))
     places = (kernel.percpu(pointer, cpu) for cpu in cpus)
-    return sum(int.from_bytes(kernel.virtual.read(at, COUNTER), "little") for at in places)
+    return sum(kernel.virtual.word(at, COUNTER) for at in places)
 
 
 def _message(kernel: KernelImage, record: Record) -> MsiMessage | None:

@@ -11,9 +11,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import KernelError, NtbdbgError
-from ntbdbg.kernel.boot.vmcoreinfo import PAGE
 from ntbdbg.kernel.tasks.freelists import percpu_free
 from ntbdbg.kernel.tasks.structpage import PageTypes, StructPage
+from ntbdbg.units import PAGE
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.btf.reader import Btf

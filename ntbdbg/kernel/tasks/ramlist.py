@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.mmu.virtual import read_some
 from ntbdbg.memory.layout import ABOVE_4G
-from ntbdbg.memory.number import PAGE, format_size
 from ntbdbg.memory.segments import AddressRange, merged, without
+from ntbdbg.units import PAGE, format_size
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.btf.layout import Record
@@ -100,7 +100,7 @@ def _by_end(kernel: KernelImage) -> list[AddressRange]:
     """From the end of what is here to the end of all RAM, ``max_pfn``."""
     try:
         address = kernel.symbol("max_pfn").address
-        end = int.from_bytes(kernel.virtual.read(address, 8), "little") * PAGE
+        end = kernel.virtual.word(address) * PAGE
     except (KernelError, FaultError):
         return []
     last = max((run.end for run in kernel.memory.segments.runs()), default=0)

@@ -17,6 +17,7 @@ from ntbdbg.kernel.log.ring import PrintkRing
 from ntbdbg.kernel.log.troubles import Trouble, panic_lines, troubles
 from ntbdbg.kernel.modules.taints import taint_letters
 from ntbdbg.kernel.tasks.tasks import CpuTask, TaskWalker
+from ntbdbg.units import PAGE
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.boot.vmcoreinfo import Vmcoreinfo
@@ -29,7 +30,6 @@ LONGEST_TEXT = 4096
 UTS_FIELD = 65
 """Bytes of each of the six texts of ``struct new_utsname`` (__NEW_UTS_LEN + 1)."""
 
-PAGE = 4096
 BANNER = re.compile(r"(?=Linux version )")
 COMMAND_LINE = re.compile(r"Kernel command line: ")
 """How the log has them (``init/main.c``), in its first records."""
@@ -238,4 +238,4 @@ def _free_pages(kernel: KernelImage) -> int:
     """``global_zone_page_state(NR_FREE_PAGES)``: without what CPUs keep for themselves."""
     index = kernel.info.number("NR_FREE_PAGES") or 0
     address = kernel.symbol("vm_zone_stat").address + 8 * index
-    return max(0, int.from_bytes(kernel.virtual.read(address, 8), "little", signed=True))
+    return max(0, kernel.virtual.word(address, signed=True))

@@ -111,7 +111,7 @@ class TaskWalker:
         for cpu in numbers:
             try:
                 place = self.kernel.percpu(queues, cpu) + offset
-                address = int.from_bytes(self.kernel.virtual.read(place, 8), "little")
+                address = self.kernel.virtual.word(place)
                 task = self.layout.parse(self.kernel.virtual, address)
             except (FaultError, KernelError):
                 continue
@@ -177,7 +177,7 @@ class TaskWalker:
         """Addresses of all threads of a process."""
         virtual, signal = self.kernel.virtual, self.layout.find("signal").offset
         try:
-            head = int.from_bytes(virtual.read(leader + signal, 8), "little")
+            head = virtual.word(leader + signal)
         except FaultError:
             yield leader
             return

@@ -18,8 +18,8 @@ from ntbdbg.memory.formats.lime import HEADER_SIZE, Damage, RangeHeader
 from ntbdbg.memory.formats.snappyframes import IDENTIFIER, chunks
 from ntbdbg.memory.framed import FramedFile
 from ntbdbg.memory.image import ImageFacts, ImageMemory
-from ntbdbg.memory.number import format_size
 from ntbdbg.memory.packed import PackedMemory
+from ntbdbg.units import format_size
 
 if TYPE_CHECKING:
     from ntbdbg.memory.zstdframes import Sizes

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from ntbdbg.memory.base import AddressRange, Segment
 from ntbdbg.memory.image import ByteSource
-from ntbdbg.memory.number import format_size
 from ntbdbg.memory.segments import merged, without
+from ntbdbg.units import format_size
 
 
 class Settled(NamedTuple):

@@ -18,7 +18,7 @@ from ntbdbg.memory.formats.flattened import FlattenedFile
 from ntbdbg.memory.formats.notes import MAX_NOTES, read_notes
 from ntbdbg.memory.formats.stored import StoredMemory
 from ntbdbg.memory.image import ByteSource, ImageFacts
-from ntbdbg.memory.number import ADDRESS_LIMIT, format_size
+from ntbdbg.units import ADDRESS_LIMIT, format_size
 
 MAX_PROGRAM_HEADERS = 1 << 18
 

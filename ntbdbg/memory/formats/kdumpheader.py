@@ -12,7 +12,7 @@ from ntbdbg.memory.formats import kdumpformat as layout
 from ntbdbg.memory.formats.flattened import FlattenedFile
 from ntbdbg.memory.formats.notes import MAX_NOTES, NoteFacts, read_notes
 from ntbdbg.memory.image import ByteSource
-from ntbdbg.memory.number import format_size
+from ntbdbg.units import format_size
 
 MAX_PAGES = 1 << 36
 """256 TiB of 4 KiB pages: all that x86-64 kernels can use without five-level paging."""

@@ -11,8 +11,8 @@ from ntbdbg.memory.formats import kdumpformat as layout
 from ntbdbg.memory.formats.content import CHUNK, Content, Tell, held, padded
 from ntbdbg.memory.formats.notes import build_notes
 from ntbdbg.memory.formats.sink import Sink
+from ntbdbg.units import PAGE
 
-PAGE = 4096
 ZLIB_LEVEL = 1
 ZSTD_LEVEL = 1
 

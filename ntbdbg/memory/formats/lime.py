@@ -16,7 +16,7 @@ from ntbdbg.memory.file import CheckedFile
 from ntbdbg.memory.formats.claims import Claims
 from ntbdbg.memory.formats.stored import StoredMemory
 from ntbdbg.memory.image import ImageFacts
-from ntbdbg.memory.number import ADDRESS_LIMIT
+from ntbdbg.units import ADDRESS_LIMIT
 
 MAGIC = 0x4C694D45
 VERSION = 1

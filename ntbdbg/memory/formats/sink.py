@@ -9,7 +9,7 @@ from typing import BinaryIO, Protocol
 from ntbdbg.errors import TargetError
 from ntbdbg.memory.formats import flattened
 from ntbdbg.memory.newfile import NewFile
-from ntbdbg.memory.number import format_size
+from ntbdbg.units import format_size
 
 _ZEROS = bytes(1 << 16)
 

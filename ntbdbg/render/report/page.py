@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from ntbdbg.analysis.verdict import Severity, Verdict, about, heads
 from ntbdbg.inspect.pagemap import Usage
-from ntbdbg.memory.number import format_size
 from ntbdbg.ntb.regview import register_values
 from ntbdbg.render.hexdump import hexdump, offset_digits
 from ntbdbg.render.hexlines import HexLayout
@@ -19,6 +18,7 @@ from ntbdbg.render.report.heat import CHANGED, USAGE_COLORS, Heat, change_heat, 
 from ntbdbg.render.report.picture import draw
 from ntbdbg.render.text import printable
 from ntbdbg.render.verdicts import headline
+from ntbdbg.units import format_size
 
 if TYPE_CHECKING:
     from ntbdbg.analysis.postmortem import GuestStory, LinkStory, Postmortem

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ntbdbg.memory.number import format_size
 from ntbdbg.memory.segments import AddressRange
+from ntbdbg.units import format_size
 
 if TYPE_CHECKING:
     from ntbdbg.ntb.model import Link, MemoryWindow

@@ -214,6 +214,12 @@ def test_reads_up_to_the_last_byte(memory: PhysicalMemory) -> None:
     assert memory.read(GIB4, MIB) == content(GIB4, MIB)
 
 
+def test_words_are_little_endian(memory: PhysicalMemory) -> None:
+    assert memory.word(0x80) == 0x8786858483828180
+    assert memory.word(GIB4 + 0x80, 2) == 0x8180
+    assert memory.word(0xFE, 2, signed=True) == -2
+
+
 def test_reads_nothing(memory: PhysicalMemory) -> None:
     assert memory.read(0x1000, 0) == b""
 

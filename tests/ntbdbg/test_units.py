@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntbdbg.errors import UsageError
-from ntbdbg.memory.number import format_numbers, format_size, parse_number, parse_size, short_size
+from ntbdbg.units import counted, format_numbers, format_size, parse_number, parse_size, short_size
 
 
 @pytest.mark.parametrize(
@@ -120,3 +120,7 @@ def test_sizes_at_a_glance(size: int, text: str) -> None:
 )
 def test_lists_of_numbers(numbers: list[int], text: str) -> None:
     assert format_numbers(numbers) == text
+
+
+def test_counts_have_a_plural() -> None:
+    assert [counted(number, "page") for number in (0, 1, 2)] == ["0 pages", "1 page", "2 pages"]

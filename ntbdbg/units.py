@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Numbers and sizes as users write them: ``64``, ``0x40``, ``4K``, ``1M``, ``page``."""
+"""Numbers and sizes as users write them and read them: ``64``, ``0x40``, ``4K``, ``page``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from collections.abc import Iterable
 from ntbdbg.errors import UsageError
 
 PAGE = 4096
+"""Bytes: the unit in which memory is compared, shown and written. x86-64's own, too; others may
+have larger ones."""
+
 ADDRESS_LIMIT = 1 << 64
 EXAMPLES = "write it like 64, 0x40, 4K, 1M or page"
 
@@ -73,6 +76,11 @@ def short_size(size: int) -> str:
             text = f"{number:.{digits}f}"
             return f"{text.rstrip('0').rstrip('.') if digits else text} {unit}"
     return f"{size} B"
+
+
+def counted(number: int, what: str) -> str:
+    """``1 page``, ``3 pages``: of what has a plural in s."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def format_numbers(numbers: Iterable[int]) -> str:
