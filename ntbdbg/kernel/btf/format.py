@@ -107,6 +107,9 @@ COMPOUND = frozenset({Kind.STRUCT, Kind.UNION})
 SIZED = frozenset({Kind.INT, Kind.FLOAT, Kind.ENUM, Kind.ENUM64, Kind.DATASEC, *COMPOUND})
 """Kinds whose third word is a size in bytes; of the others it is a type."""
 
+NO_TARGET = frozenset({Kind.VOID, Kind.ARRAY, Kind.FWD, Kind.UNKNOWN})
+"""Kinds whose third word says nothing, or nothing that is known."""
+
 INT_SIGNED, INT_CHAR, INT_BOOL = 1, 2, 4
 
 

@@ -8,14 +8,16 @@ All bytes are taken for hostile: whatever they hold, a method returns or raises 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from ntbdbg.kernel.btf.format import (
     COMPOUND,
     INT_BOOL,
     INT_CHAR,
     INT_SIGNED,
+    NO_TARGET,
     QUALIFIERS,
+    SIZED,
     TYPE_WORDS,
     Kind,
     kind_of,
@@ -145,6 +147,24 @@ class Btf(TypeTable):
             raise self.error(number, f"is {self.kind_words(number)}, not a {wanted}")
         return entry
 
+    def references(self, number: int) -> Sequence[int]:
+        """Types that type `number` is made of: its target, members, parameters, and result."""
+        if number == 0:
+            return ()
+        _, information, value = self._take(number, TYPE_WORDS)
+        kind, length = kind_of(information), length_of(information)
+        if kind in COMPOUND:
+            return self._take(number, 3 * length, TYPE_WORDS)[1::3]
+        if kind is Kind.FUNC_PROTO:
+            return [value, *self._take(number, 2 * length, TYPE_WORDS)[1::2]]
+        if kind is Kind.ARRAY:
+            return self._take(number, 1, TYPE_WORDS)
+        return () if kind in SIZED or kind in NO_TARGET else (value,)
+
+    def is_named(self, number: int) -> bool:
+        """Whether type `number` has a name, which is not looked at."""
+        return number > 0 and bool(self._take(number, 1)[0])
+
     # -- chains of types -------------------------------------------------------------------
 
     def strip(self, number: int) -> int:
@@ -197,6 +217,7 @@ class Btf(TypeTable):
 
     def ids(self, *kinds: Kind) -> Iterator[int]:
         """Numbers of its own types, without the base's; of all kinds if none is named."""
-        for number in range(self.first_id, len(self)):
-            if not kinds or self.kind(number) in kinds:
+        words, wanted = self._words, frozenset(kinds or Kind)
+        for number, position in enumerate(self._index.positions, self.first_id):
+            if kind_of(words[position + 1]) in wanted:
                 yield number

@@ -76,6 +76,14 @@ class SymbolTable(Sequence[Symbol]):
         """A table without symbols."""
         return cls(array("Q"), [], module=module)
 
+    def moved(self, back: int) -> SymbolTable:
+        """The same symbols, those that are addresses lower by `back` bytes."""
+        end = self._end - back if self._end >= IMAGE_START else self._end
+        shift = self._shift - back
+        return SymbolTable(
+            self._unmoved, self.names, module=self.module, end=end, ordered=True, shift=shift
+        )
+
     def __len__(self) -> int:
         return len(self.names)
 
