@@ -9,7 +9,7 @@ are: sorted ``int`` offsets to addresses, and one ``struct orc_entry`` for each.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import FaultError, KernelError
@@ -94,6 +94,23 @@ class OrcTable:
                 high = middle
         return self._entry(low - 1) if low else None
 
+    def rows(self) -> Iterator[tuple[int, OrcEntry]]:
+        """VA and entry of each place from which on it holds; an entry that comes again is the same.
+
+        They ascend unless the guest lies.
+        """
+        size = self._layout.size
+        known: dict[bytes, OrcEntry] = {}
+        for index, offset in enumerate(self._offsets):
+            raw = self._entries[index * size : (index + 1) * size]
+            entry = known.get(raw)
+            if entry is None:
+                entry = known[raw] = self._entry(index)
+            yield self._base + 4 * index + offset, entry
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
     def _entry(self, index: int) -> OrcEntry:
         from ntbdbg.kernel.btf.layout import Record
 
@@ -152,6 +169,14 @@ class OrcFinder:
         module = next((one for one in self._symbolizer.modules if address in one), None)
         table = self._module(module) if module else None
         return table.find(address) if table else None
+
+    def tables(self) -> Iterator[OrcTable]:
+        """That of vmlinux, then those of the modules that have one."""
+        yield self._own
+        for module in self._symbolizer.modules:
+            table = self._module(module)
+            if table is not None:
+                yield table
 
     def is_text(self, address: int) -> bool:
         """Whether a VA lies in the kernel or in a module."""
