@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from ntbdbg.memory.base import PhysicalMemory
 
 FORMATS = ("elf", "kdump", "lime", "raw")
+KERNEL_FORMATS = ("isf", "vmlinux")
+"""Those that hold no memory, but what the kernel tells of itself; see `kernelfile`."""
+
 OF_A_MACHINE = ("elf", "kdump")
 """Those that name the architecture."""
 

@@ -51,6 +51,7 @@ FLOORS = {
         ["modules", "alive", "log"],
         ["tasks", "stacks", "asked"],
         ["program"],
+        ["debugfile"],
     ],
     "ntbdbg/capture": [["reading"], ["taking"]],
     "run": [

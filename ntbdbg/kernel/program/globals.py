@@ -16,6 +16,10 @@ from __future__ import annotations
 
 GLOBAL_TYPES: dict[str, str] = {
     # tasks and processors
+    "init_files": "struct files_struct",
+    "cap_last_cap": "int",
+    "idt_table": "gate_desc []",
+    "sys_call_table": "const sys_call_ptr_t []",
     "init_task": "struct task_struct",
     "init_pid_ns": "struct pid_namespace",
     "init_mm": "struct mm_struct",
@@ -89,8 +93,12 @@ GLOBAL_TYPES: dict[str, str] = {
     "modules": "struct list_head",
     "btf_modules": "struct list_head",
     "mod_tree": "struct mod_tree_root",
+    "module_kset": "struct kset *",
+    "taint_flags": "const struct taint_flag []",
     "modules_disabled": "int",
     # devices
+    "tty_drivers": "struct list_head",
+    "keyboard_notifier_list": "struct atomic_notifier_head",
     "pci_root_buses": "struct list_head",
     "pci_bus_type": "const struct bus_type",
     "platform_bus_type": "const struct bus_type",
@@ -106,6 +114,8 @@ GLOBAL_TYPES: dict[str, str] = {
     # files and network
     "super_blocks": "struct list_head",
     "init_net": "struct net",
+    "socket_file_ops": "const struct file_operations",
+    "sockfs_dentry_operations": "const struct dentry_operations",
     "net_namespace_list": "struct list_head",
     # work and events
     "workqueues": "struct list_head",
@@ -115,6 +125,8 @@ GLOBAL_TYPES: dict[str, str] = {
     "btf_idr": "struct idr",
     "link_idr": "struct idr",
     "ftrace_trace_arrays": "struct list_head",
+    "ftrace_mod_maps": "struct list_head",
+    "bpf_kallsyms": "struct list_head",
 }
 
 MODULE_GLOBAL_TYPES: dict[tuple[str, str], str] = {
