@@ -98,6 +98,14 @@ def format_numbers(numbers: Iterable[int]) -> str:
     return ", ".join(words) or "none"
 
 
+def label(name: str, offset: int) -> str:
+    """What lies `offset` bytes behind the start of something that has a name: ``jiffies``,
+    ``runqueues@1+0x8``, ``idt_thread_isr+0x10 [ntb_hw_idt]``, ``qemu1:mw0+0x40``.
+    """
+    start, space, owner = name.partition(" ")
+    return f"{start}+{offset:#x}{space}{owner}" if offset else name
+
+
 def _scaled(word: str) -> int | None:
     digits, shift = _split_suffix(word)
     if len(digits) > _MAX_DIGITS or not digits.isascii() or not digits[:1].isdigit():

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ntbdbg.lab.place import Place
+from ntbdbg.units import label
 
 if TYPE_CHECKING:
     from ntbdbg.lab.address import Window
@@ -23,7 +24,7 @@ def reach_window(guest: GuestLike, window: Window, offset: int, size: int) -> Pl
     partition = guest.partition
     link = guest.lab.read_link()
     name = f"{guest.name}:{window}"
-    via = f"{name}+{offset:#x}" if offset else name
+    via = label(name, offset)
     index = window.number
     if window.kind == "bar":
         found, offset = bar_window(

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ntbdbg.kernel.asked.naming import symbol_text
 from ntbdbg.render.text import printable
+from ntbdbg.units import label
 
 if TYPE_CHECKING:
     from ntbdbg.analysis.labels import Label
@@ -21,14 +21,14 @@ def label_text(labels: Sequence[Label]) -> str:
 
     :param labels: of the line; offsets are those of its first byte, and of what starts in it
     """
-    symbols = [symbol_text(label.symbol, label.offset) for label in labels if label.symbol]
-    owners = dict.fromkeys(label.owner for label in labels if label.owner)
-    windows = {window: offset for label in reversed(labels) for window, offset in label.windows}
+    symbols = [label(one.symbol, one.offset) for one in labels if one.symbol]
+    owners = dict.fromkeys(one.owner for one in labels if one.owner)
+    windows = {window: offset for one in reversed(labels) for window, offset in one.windows}
     more = ", …" if len(symbols) > MOST_SYMBOLS else ""
     parts = [
         ", ".join(symbols[:MOST_SYMBOLS]) + more,
         ", ".join(owner for owner in owners if owner),
-        *(f"{window}+{offset:#x}" if offset else window for window, offset in windows.items()),
+        *(label(window, offset) for window, offset in windows.items()),
     ]
     return printable("  ".join(part for part in parts if part))
 

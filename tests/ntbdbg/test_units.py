@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntbdbg.errors import UsageError
-from ntbdbg.units import counted, format_numbers, format_size, parse_number, parse_size, short_size
+from ntbdbg.units import (
+    counted,
+    format_numbers,
+    format_size,
+    label,
+    parse_number,
+    parse_size,
+    short_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -124,3 +132,17 @@ def test_lists_of_numbers(numbers: list[int], text: str) -> None:
 
 def test_counts_have_a_plural() -> None:
     assert [counted(number, "page") for number in (0, 1, 2)] == ["0 pages", "1 page", "2 pages"]
+
+
+@pytest.mark.parametrize(
+    ("name", "offset", "text"),
+    [
+        ("jiffies", 0, "jiffies"),
+        ("runqueues@1", 8, "runqueues@1+0x8"),
+        ("idt_thread_isr [ntb_hw_idt]", 0, "idt_thread_isr [ntb_hw_idt]"),
+        ("idt_thread_isr [ntb_hw_idt]", 0x10, "idt_thread_isr+0x10 [ntb_hw_idt]"),
+        ("qemu1:mw0", 0x40, "qemu1:mw0+0x40"),
+    ],
+)
+def test_what_lies_behind_the_start_of_a_name(name: str, offset: int, text: str) -> None:
+    assert label(name, offset) == text

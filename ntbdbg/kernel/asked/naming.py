@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.boot.vmcoreinfo import START_KERNEL_MAP
 from ntbdbg.kernel.modules.symbolizer import Symbolizer
-from ntbdbg.units import PAGE
+from ntbdbg.units import PAGE, label
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.image.image import KernelImage
@@ -38,13 +38,7 @@ class Name(NamedTuple):
     left: int
 
     def __str__(self) -> str:
-        return symbol_text(self.symbol, self.offset)
-
-
-def symbol_text(symbol: str, offset: int) -> str:
-    """``jiffies``, ``runqueues@1+0x8``, ``idt_thread_isr+0x10 [ntb_hw_idt]``."""
-    name, space, module = symbol.partition(" ")
-    return f"{name}+{offset:#x}{space}{module}" if offset else symbol
+        return label(self.symbol, self.offset)
 
 
 class Naming:
@@ -62,8 +56,7 @@ class Naming:
         symbol, offset = found
         if offset >= max(symbol.size, 1):
             return None
-        text = f"{symbol.name} [{symbol.module}]" if symbol.module else symbol.name
-        return Name(text, offset, max(symbol.size, 1) - offset)
+        return Name(symbol.title, offset, max(symbol.size, 1) - offset)
 
     def virtual(self, address: int) -> int | None:
         """The VA by which the kernel knows a GPA; None if it has none that is mapped.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.modules.listing import Listing
 from ntbdbg.kernel.symbols.symbols import IMAGE_START, Symbol, SymbolTable, no_such_symbol
+from ntbdbg.units import label
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.image.image import KernelImage
@@ -116,8 +117,7 @@ class Symbolizer:
         if found is None:
             return None
         symbol, offset = found
-        text = f"{symbol.name}+{offset:#x}" if offset else symbol.name
-        return f"{text} [{symbol.module}]" if symbol.module else text
+        return label(symbol.title, offset)
 
     def _unknown(self, name: str, module: str | None) -> KernelError:
         release = self._kernel.info.release

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ntbdbg.errors import FaultError
 from ntbdbg.kernel.stacks.unwind import Frame, Start, Unwound, is_user, unwind
+from ntbdbg.units import label
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.image.image import KernelImage
@@ -136,6 +137,4 @@ class Backtracer:
         if found is None:
             return None
         symbol, offset = found
-        offset += frame.address - frame.lookup
-        text = f"{symbol.name}+{offset:#x}" if offset else symbol.name
-        return f"{text} [{symbol.module}]" if symbol.module else text
+        return label(symbol.title, offset + frame.address - frame.lookup)

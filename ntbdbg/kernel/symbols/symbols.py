@@ -36,6 +36,11 @@ class Symbol(NamedTuple):
     letter: str = "?"
 
     @property
+    def title(self) -> str:
+        """With the module that has it: ``idt_thread_isr [ntb_hw_idt]``."""
+        return f"{self.name} [{self.module}]" if self.module else self.name
+
+    @property
     def is_global(self) -> bool:
         """Whether other files of the kernel see it."""
         return self.letter.isupper()
