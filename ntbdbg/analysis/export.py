@@ -94,7 +94,7 @@ _WRITERS: dict[str, Callable[[Content, Sink, Tell], int]] = {
 }
 
 
-def prepare(guest: Guest, *, now: float | None = None) -> Export:
+def prepare_export(guest: Guest, *, now: float | None = None) -> Export:
     """Gather what a dump of `guest` says: memory, registers, and of its kernel what is known.
 
     :param now: seconds since the epoch

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,16 +13,20 @@ import pytest
 
 import ntbdbg
 from tests.support.fakelab import FakeLab
+from tests.support.fakelinux import furnish
+from tests.support.linuxlab import LinuxLab
 
-DOCS = Path(__file__).parents[2] / "docs"
+GUIDE = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+EXAMPLES = [part.split("```")[0] for part in GUIDE.split("```python\n")[1:]]
 
 
-def test_the_example_of_the_documentation_runs(
-    lab: FakeLab, capsys: pytest.CaptureFixture[str]
-) -> None:
+def run_example(number: int) -> None:
+    exec(compile(EXAMPLES[number], f"docs/api.md, example {number}", "exec"), {})
+
+
+def test_the_first_example_runs(lab: FakeLab, capsys: pytest.CaptureFixture[str]) -> None:
     lab.poke("qemu1", 0x2000, b"hello")
-    example = (DOCS / "api.md").read_text().split("```python\n")[1].split("```")[0]
-    exec(compile(example, "docs/api.md", "exec"), {})
+    run_example(0)
     assert capsys.readouterr().out.splitlines() == [
         "('qemu1', 'qemu2') running",
         " ".join(["00"] * 16),
@@ -30,12 +36,50 @@ def test_the_example_of_the_documentation_runs(
     ]
 
 
-def test_every_name_is_there_and_documented_names_exist() -> None:
+def test_the_example_of_the_linux_inside_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with LinuxLab(tmp_path / "run", furnish=furnish) as made:
+        made.monkeypatch(monkeypatch)
+        run_example(1)
+    assert capsys.readouterr().out.splitlines() == [
+        "qemu1",
+        "Linux version 6.1.0-56-amd64",
+        "['init', 'ba\\x1bsh']",
+        "['ntb_hw_idt', 'ntb']",
+        "['0000:00:00.0', '0000:00:02.0']",
+        "qemu1",
+        "0x0",
+        *("qemu1 warned", "qemu2 warned", "qemu1 fine", "qemu2 fine", "link fine"),
+    ]
+
+
+def test_all_examples_are_run_and_import_nothing_else() -> None:
+    assert len(EXAMPLES) == 2
+    for example in EXAMPLES:
+        for node in ast.walk(ast.parse(example)):
+            if isinstance(node, ast.Import):
+                assert [alias.name for alias in node.names] == ["ntbdbg"]
+            assert not isinstance(node, ast.ImportFrom)
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "ntbdbg":
+                assert node.attr in ntbdbg.__all__
+
+
+def test_every_name_is_there_and_told() -> None:
     for name in ntbdbg.__all__:
         assert getattr(ntbdbg, name) is not None
+        assert re.search(rf"\b{name}\b", GUIDE), f"docs/api.md does not tell of {name}"
     assert set(ntbdbg.__all__) <= set(dir(ntbdbg))
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         ntbdbg.nonsense  # noqa: B018
+
+
+def test_type_checkers_see_the_names_that_are_there() -> None:
+    tree = ast.parse(Path(ntbdbg.__file__).read_text(encoding="utf-8"))
+    [block] = [node for node in tree.body if isinstance(node, ast.If)]
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    seen = {alias.asname: node.module for node in imports for alias in node.names if alias.asname}
+    assert seen == ntbdbg._HOMES
 
 
 def test_importing_it_is_light() -> None:

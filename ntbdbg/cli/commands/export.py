@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ntbdbg import __version__
-from ntbdbg.analysis.export import FORMATS, KERNEL_FORMATS, METHOD_NAMES, Export, prepare
+from ntbdbg.analysis.export import FORMATS, KERNEL_FORMATS, METHOD_NAMES, Export, prepare_export
 from ntbdbg.cli.options import lab_command, target_argument
 from ntbdbg.errors import UsageError
 from ntbdbg.lab.signals import ending_by_exception
@@ -90,7 +90,7 @@ def command(
     started = time.monotonic()
     progress = Progress("export", app.is_terminal or output != "-")
     with ending_by_exception(), app.stillness(), progress:
-        export = prepare(guest)
+        export = prepare_export(guest)
         for text in export.notes:
             app.note(text)
         with _sink(app, export, form, output, force) as sink:
