@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from ntbdbg.ntb.driver import read_driver as read_driver
     from ntbdbg.ntb.model import Link as Link
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "AddressRange": "ntbdbg.memory.segments",

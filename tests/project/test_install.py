@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 from importlib import metadata
 from pathlib import Path
@@ -14,6 +16,7 @@ from zipfile import ZipFile
 
 import pytest
 
+import ntbdbg
 from run.base.config import CHECKOUT
 
 IMPORT_ALL = """
@@ -25,13 +28,23 @@ for module in pkgutil.walk_packages(ntbdbg.__path__, "ntbdbg."):
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    argv = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    done = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (made,) = folder.glob("*.whl")
-    return made
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel and the source distribution."""
+    folder = tmp_path_factory.mktemp("made")
+    run(Path(sys.executable), "-m", "hatchling", "build", "-d", str(folder), folder=CHECKOUT)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(made: Path) -> Path:
+    (wheel,) = made.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def source(made: Path) -> Path:
+    (source,) = made.glob("*.tar.gz")
+    return source
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +70,35 @@ def test_the_wheel_has_the_toolkit_and_nothing_of_the_launcher(wheel: Path) -> N
     assert {name for name in ours if "__pycache__" not in name} == {
         name for name in names if name.startswith("ntbdbg/")
     }
+
+
+def test_wheel_and_source_are_fit_for_an_index(wheel: Path, source: Path, tmp_path: Path) -> None:
+    words = ["-m", "twine", "check", "--strict", str(wheel), str(source)]
+    said = run(Path(sys.executable), *words, folder=tmp_path)
+    assert said.count("PASSED") == 2
+    run(Path(sys.executable), "-m", "check_wheel_contents", str(wheel), folder=tmp_path)
+
+
+def test_a_wheel_comes_from_the_source_alone(wheel: Path, source: Path, tmp_path: Path) -> None:
+    with tarfile.open(source) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (folder,) = tmp_path.iterdir()
+    words = ["-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "again")]
+    run(Path(sys.executable), *words, folder=folder)
+    (again,) = (tmp_path / "again").iterdir()
+    assert again.name == wheel.name
+    assert sorted(ZipFile(again).namelist()) == sorted(ZipFile(wheel).namelist())
+
+
+def test_the_version_is_that_of_the_newest_entry_in_the_changelog(wheel: Path) -> None:
+    text = (CHECKOUT / "CHANGELOG.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    released = [heading for heading in headings if heading != "Unreleased"]
+    assert headings.index(released[0]) <= 1, "what is not released comes first"
+    versions = [re.fullmatch(r"(\d+\.\d+\.\d+), (\d{4}-\d\d-\d\d)", one) for one in released]
+    assert all(versions), released
+    assert [ntbdbg.__version__] == [match[1] for match in versions[:1] if match]
+    assert f"-{ntbdbg.__version__}-" in wheel.name
 
 
 def test_it_runs_from_the_wheel(installed: Path, tmp_path: Path) -> None:
