@@ -11,12 +11,19 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import NtbdbgError
+from ntbdbg.memory.segments import AddressRange
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.mmu.paging import Walk
     from ntbdbg.lab.place import GuestLike, Place
 
 EMULATED = "tcg"
+
+CODE = AddressRange(0xFFFF_FFFF_8000_0000, 0xFFFF_FFFF_FF00_0000)
+"""Where x86-64's kernel image and its modules are (``Documentation/arch/x86/x86_64/mm.rst``)."""
+
+MOST_TABLES = 1 << 10
+"""As many as map these 2 GiB by pages; hostile ones lead to themselves."""
 
 
 def note_translated(place: Place) -> None:
@@ -25,7 +32,7 @@ def note_translated(place: Place) -> None:
     if guest.record is None or guest.record.accelerator != EMULATED or not guest.is_live:
         return
     with contextlib.suppress(NtbdbgError):
-        virtual = place.address if place.is_virtual else _virtual(guest, place.address)
+        virtual = place.address if place.is_virtual else _code_at(guest, place.address)
         if virtual is not None and _is_code(guest.kernel.tables.walk(virtual)):
             guest.lab.note(
                 f"{guest.name}: {virtual:#x} is executable, and this guest is emulated (TCG): what "
@@ -34,10 +41,18 @@ def note_translated(place: Place) -> None:
             )
 
 
-def _virtual(guest: GuestLike, address: int) -> int | None:
-    from ntbdbg.kernel.asked.naming import Naming
+def _code_at(guest: GuestLike, address: int) -> int | None:
+    """The VA by which the kernel can run what lies at a GPA; None if there is none.
 
-    return Naming(guest.kernel).virtual(address)
+    By page tables alone: symbols and modules would take longer than the patch.
+    """
+    tables = guest.kernel.tables
+    for run in tables.mapped(CODE.start, CODE.size, most_tables=MOST_TABLES):
+        if run.address <= address < run.address + run.size:
+            virtual = run.virtual + address - run.address
+            if _is_code(tables.walk(virtual)):
+                return virtual
+    return None
 
 
 def _is_code(walk: Walk) -> bool:

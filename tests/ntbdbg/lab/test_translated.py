@@ -21,6 +21,9 @@ CODE, DATA = 0xFFFF_FFFF_C080_0000, 0xFFFF_FFFF_C080_1000
     [
         ("tcg", f"{CODE + 16:#x}", True),
         ("tcg", f"{DATA + 16:#x}", False),
+        ("tcg", f"{GPA + 16:#x}", True),
+        ("tcg", f"{GPA + PAGE + 16:#x}", False),
+        ("tcg", "0x1000", False),
         ("tcg", "jiffies_64", False),
         ("kvm", f"{CODE + 16:#x}", False),
     ],
