@@ -68,6 +68,20 @@ def joined(ranges: Iterable[AddressRange]) -> Iterator[AddressRange]:
         yield AddressRange(start, end)
 
 
+def joined_segments(segments: Iterable[Segment]) -> Iterator[Segment]:
+    """Segments that go on where the one before ends, in memory and in the file, become one."""
+    last: Segment | None = None
+    for segment in segments:
+        if last and (last.end, last.offset + last.size) == (segment.start, segment.offset):
+            last = last._replace(size=last.size + segment.size)
+            continue
+        if last:
+            yield last
+        last = segment
+    if last:
+        yield last
+
+
 def overlaps(
     mine: Iterator[AddressRange], theirs: Iterator[AddressRange]
 ) -> Iterator[AddressRange]:

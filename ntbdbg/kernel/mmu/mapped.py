@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from ntbdbg.errors import UsageError
 from ntbdbg.kernel.mmu.virtual import VirtualMemory
 from ntbdbg.memory.base import PhysicalMemory
-from ntbdbg.memory.segments import AddressRange, Segment, SegmentMap, joined
+from ntbdbg.memory.segments import AddressRange, Segment, SegmentMap, joined, joined_segments
 
 if TYPE_CHECKING:
-    from ntbdbg.kernel.mmu.paging import PageTables, Run
+    from ntbdbg.kernel.mmu.paging import PageTables
 
 MOST_PIECES = 1 << 16
 MOST_TABLES = 1 << 13
@@ -57,22 +57,11 @@ class MappedRange(VirtualMemory):
 
     def _mapped(self, within: AddressRange) -> Iterator[Segment]:
         """Stretches of the range that are RAM, holes and devices left out."""
-        for run in _joined(self.tables.mapped(within.start, within.size, most_tables=MOST_TABLES)):
+        runs = self.tables.mapped(within.start, within.size, most_tables=MOST_TABLES)
+        for start, size, address in joined_segments(
+            Segment(run.virtual, run.size, run.address) for run in runs
+        ):
             for ram in self.physical.segments:
-                part = ram.range.overlap(AddressRange(run.address, run.address + run.size))
+                part = ram.range.overlap(AddressRange(address, address + size))
                 if part is not None:
-                    yield Segment(run.virtual + part.start - run.address, part.size, part.start)
-
-
-def _joined(runs: Iterator[Run]) -> Iterator[Run]:
-    """Runs that adjoin in both kinds of addresses, as one."""
-    last: Run | None = None
-    for run in runs:
-        if last and (run.virtual - last.virtual, run.address - last.address) == (last.size,) * 2:
-            last = last._replace(size=last.size + run.size)
-            continue
-        if last:
-            yield last
-        last = run
-    if last:
-        yield last
+                    yield Segment(start + part.start - address, part.size, part.start)

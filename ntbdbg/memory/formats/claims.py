@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ntbdbg.memory.base import AddressRange, Segment
 from ntbdbg.memory.image import ByteSource
-from ntbdbg.memory.segments import merged, without
+from ntbdbg.memory.segments import joined_segments, merged, without
 from ntbdbg.units import format_size
 
 
@@ -57,7 +57,7 @@ class Claims:
 
     def settle(self) -> Settled:
         """All claims, those that have bytes first."""
-        stored = list(_joined(_disjoint(self._stored)))
+        stored = list(joined_segments(_disjoint(self._stored)))
         there = [segment.range for segment in stored]
         missing = list(without(merged(self._promised), there))
         known = list(merged([*there, *missing]))
@@ -72,17 +72,3 @@ def _disjoint(pieces: Iterable[Segment]) -> Iterator[Segment]:
         if cut < size:
             yield Segment(start + cut, size - cut, offset + cut)
             end = start + size
-
-
-def _joined(segments: Iterable[Segment]) -> Iterator[Segment]:
-    """Segments that go on where the one before ends, in memory and in the file, become one."""
-    last: Segment | None = None
-    for segment in segments:
-        if last and (last.end, last.offset + last.size) == (segment.start, segment.offset):
-            last = last._replace(size=last.size + segment.size)
-            continue
-        if last:
-            yield last
-        last = segment
-    if last:
-        yield last

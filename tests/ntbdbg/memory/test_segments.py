@@ -8,7 +8,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ntbdbg.memory.segments import AddressRange, joined, overlaps
+from ntbdbg.memory.segments import AddressRange, Segment, joined, joined_segments, overlaps
 
 Sequence = list[AddressRange]
 
@@ -39,3 +39,10 @@ def test_overlaps(mine: Sequence, theirs: Sequence) -> None:
     found = list(overlaps(iter(mine), iter(theirs)))
     assert members(found) == members(mine) & members(theirs)
     assert sorted(found) == found
+
+
+def test_segments_that_go_on_in_memory_and_in_the_file_are_one() -> None:
+    parts = [Segment(0, 2, 10), Segment(2, 3, 12), Segment(5, 1, 20), Segment(7, 1, 21)]
+    expected = [Segment(0, 5, 10), Segment(5, 1, 20), Segment(7, 1, 21)]
+    assert list(joined_segments(parts)) == expected
+    assert list(joined_segments([])) == []
