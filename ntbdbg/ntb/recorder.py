@@ -83,7 +83,9 @@ def rings_end(header: PageHeader) -> int:
 def why_no_rings(header: PageHeader, size: int) -> str | None:
     """Why a page of `size` bytes has no rings that can be read, or None."""
     if not header.ring_off:
-        return "its port blocks fill the page" if header.major > 1 else "layout 1 has no rings"
+        return (
+            "the page has no event rings" if header.major > 1 else "its layout has no event rings"
+        )
     end = header.port_off + header.nports * header.port_stride
     least = page.RING_FIRST + header.ring_entries * ENTRY_SIZE
     corrupt = "the header is corrupt"

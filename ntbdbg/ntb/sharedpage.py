@@ -6,8 +6,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+from ntbdbg.errors import NtbError
 from ntbdbg.ntb import page
-from ntbdbg.ntb.decode import check_whole, decode_header, decode_page, page_size
+from ntbdbg.ntb.decode import MAX_PAGE, check_whole, decode_header, decode_page, page_size
 from ntbdbg.ntb.model import PortState
 
 if TYPE_CHECKING:
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
     from typing import Self
 
     from ntbdbg.ntb.model import Link, PageHeader
+    from ntbdbg.ntb.recorder import PortRecord
 
 HEADER_SIZE = 0x60
+_NO_RINGS = "ivshmem-server needs -l 1M, and QEMU a device of this version"
 RETRIES = 8
 """Reads of the page before a RAM table that is always being rewritten is given up."""
 
@@ -80,6 +83,28 @@ class SharedPage(ABC):
             data = self.read()
             torn = self._torn(data)
         return decode_page(data, self.name, alive=self.alive(data), torn=torn)
+
+    def records(self) -> tuple[PortRecord, ...]:
+        """The flight recorders of all ports.
+
+        :raises NtbError: the page has none, or its header makes no sense
+        :raises TargetError: the file vanished, shrank or was replaced
+        """
+        from ntbdbg.ntb import recorder
+
+        self.check()
+        header = decode_header(self._pread(HEADER_SIZE), self.name)
+        data = self._pread(min(recorder.rings_end(header), MAX_PAGE))
+        why = recorder.why_no_rings(header, len(data))
+        if why is not None:
+            raise NtbError(f"{self.name}: nothing is recorded here: {why}", hint=_NO_RINGS)
+        for _ in range(RETRIES):
+            later = self._pread(len(data))
+            if not recorder.unsettled(data, later, header):
+                break
+            self._pause()
+            data = self._pread(len(data))
+        return recorder.decode_rings(data, later, header)
 
     def _pause(self) -> None:  # noqa: B027 - nobody is writing to a copy
         """Let a port finish what it is writing."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ntbdbg.memory.base import Segment
 from ntbdbg.ntb import page
+from tests.support.fakerings import FakeRings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,6 +65,7 @@ class FakeSwitch:
             barsetup=list(barsetup),
         )
         self.ports = [self._new_port(part) for part in range(nports)]
+        self.rings: FakeRings | None = None
 
     def _blank(self, struct: Any) -> Any:
         return struct.parse(bytes(struct.sizeof()))
@@ -99,6 +101,11 @@ class FakeSwitch:
     def port(self, part: int) -> Any:
         """The block of `part`; change any word by its C name."""
         return self.ports[part]
+
+    def record(self) -> FakeRings:
+        """Give the page event rings, empty at first; write events into them."""
+        self.rings = self.rings or FakeRings(self.endian)
+        return self.rings
 
     def publish_ram(
         self,
@@ -212,7 +219,7 @@ class FakeSwitch:
             start = self.header.port_off + part * self.header.port_stride
             block = self.layout.port.build(port)
             data[start : start + len(block)] = block
-        return bytes(data)
+        return bytes(data) if self.rings is None else self.rings.into(bytes(data))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the page into `path`, in place if it exists, as the ports do."""
