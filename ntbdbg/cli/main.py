@@ -44,6 +44,7 @@ COMMANDS = {
     "postmortem": ("postmortem", "Tell what every guest was doing, and how the link was."),
     "report": ("report", "Write what postmortem tells, and more, as one HTML page."),
     "ntb": ("ntb", "Show the NTB as its driver sees it, and where the device disagrees."),
+    "events": ("events", "Tell what has happened on the link, in the order of time."),
     "bt": ("bt", "Show backtraces of CPUs and tasks."),
     "export": ("export", "Write a guest as a dump that other tools open."),
     "freeze": ("freeze", "Stop all guests of the lab."),
