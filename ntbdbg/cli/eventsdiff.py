@@ -36,7 +36,7 @@ def compare(
         count += 1
         story = stories[side]
         if app.json:
-            app.emit("event-diff", {"side": "ab"[side], **event_facts(event, story)})
+            app.emit("events-diff", {"side": "ab"[side], **event_facts(event, story)})
         else:
             write_line(app, event_line(event, story), "-+"[side])
     if not count and not app.json:

@@ -153,7 +153,7 @@ def _show(app: AppContext, story: Recorded, events: Iterable[Event]) -> int:
     for event in events:
         count += 1
         if app.json:
-            app.emit("event", event_facts(event, story))
+            app.emit("events", event_facts(event, story))
         else:
             write_line(app, event_line(event, story))
     return count
@@ -175,14 +175,14 @@ def _merged(app: AppContext, story: Recorded, look: Look) -> int:
     found: list[tuple[int, str, dict[str, object], list[Line]]] = []
     for event in look.of(story):
         lines = [event_line(event, story)]
-        found.append((event.first_ns, "event", event_facts(event, story), lines))
+        found.append((event.first_ns, "events", event_facts(event, story), lines))
     for log in guest_logs(app.lab, story, look.partitions or frozenset(story.names)):
         app.note(log.note())
         error = log.correlation.error_ns if log.correlation else None
         for ns, record in log.placed():
             if ns >= look.since_ns:
                 facts = log_facts(record, log.guest, ns, error)
-                found.append((ns, "event-log", facts, log_lines(record, log.guest, ns)))
+                found.append((ns, "events-log", facts, log_lines(record, log.guest, ns)))
     for _, kind, facts, lines in sorted(found, key=lambda one: one[0]):
         if app.json:
             app.emit(kind, facts)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ntbdbg.cli.main import main
+from ntbdbg.ntb.kinds import Kind
 from tests.support.linkedlab import LinkedLab
 
 PAGE = Path(__file__).parents[3] / "docs/json.md"
@@ -32,6 +33,7 @@ CALLS = [
     "diff --window qemu1:mw0",
     "watch qemu1 0x1000 4 --timeout 0",
     "watch --link --timeout 0",
+    "events",
     "patch qemu1 0x1000 u8:1 --dry-run",
     "patch qemu1 0x1000 u8:1",
     "patch --list",
@@ -49,6 +51,8 @@ def linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LinkedLa
     with LinkedLab(tmp_path / "run") as lab:
         lab.monkeypatch(monkeypatch)
         lab.poke("qemu1", 0x3000, b"hello")
+        lab.switch.record().record(0, 1000, Kind.DB_SENT, num=2, a=1)
+        lab.publish()
         yield lab
 
 
