@@ -59,7 +59,7 @@ def _log(lab: Lab, story: Recorded, partition: int) -> GuestLog:
     name = story.name(partition)
     try:
         guest = lab.guest_of_partition(partition)
-        runs = guest.is_live and lab.still is None and state_of(guest) == RUNNING
+        runs = guest.is_live and lab.stillness() is None and state_of(guest) == RUNNING
         found = correlate(guest.kernel, story.story.events, partition, runs=runs)
         return GuestLog(name, LogTail(guest.find_kernel).poll().records, found)
     except NtbdbgError as error:
