@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ntbdbg.cli.status import ExitStatus
+from ntbdbg.cli.storylines import write_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,6 @@ def compare(
     """Show it, by lines with - and + as diff(1) has them; times are of each one's own host."""
     from ntbdbg.analysis.recorded import recorded
     from ntbdbg.analysis.storydiff import differing
-    from ntbdbg.cli.commands.events import write_line
     from ntbdbg.lab.lab import Lab
     from ntbdbg.render.events import event_facts, event_line
 

@@ -13,6 +13,7 @@ from ntbdbg.cli.linkpage import open_page, page_option, partition_of
 from ntbdbg.cli.options import lab_command
 from ntbdbg.cli.params import Parsed
 from ntbdbg.cli.status import ExitStatus
+from ntbdbg.cli.storylines import write_line
 from ntbdbg.errors import UsageError
 from ntbdbg.ntb.kindwords import parse_kinds
 from ntbdbg.ntb.spans import parse_span
@@ -157,14 +158,6 @@ def _show(app: AppContext, story: Recorded, events: Iterable[Event]) -> int:
         else:
             write_line(app, event_line(event, story))
     return count
-
-
-def write_line(app: AppContext, line: Line, mark: str = "") -> None:
-    """Print a line of the story, coloured where that is wanted."""
-    if app.color:
-        app.console().print(line.styled(mark))
-    else:
-        app.write(line.plain(mark))
 
 
 def _merged(app: AppContext, story: Recorded, look: Look) -> int:
