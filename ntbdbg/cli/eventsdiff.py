@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import ntbdbg
 from ntbdbg.cli.status import ExitStatus
 from ntbdbg.cli.storylines import write_line
 
@@ -22,10 +23,9 @@ def compare(
     """Show it, by lines with - and + as diff(1) has them; times are of each one's own host."""
     from ntbdbg.analysis.recorded import recorded
     from ntbdbg.analysis.storydiff import differing
-    from ntbdbg.lab.lab import Lab
     from ntbdbg.render.events import event_facts, event_line
 
-    with Lab.open(a, notify=app.note) as first, Lab.open(b, notify=app.note) as second:
+    with ntbdbg.open(a, notify=app.note) as first, ntbdbg.open(b, notify=app.note) as second:
         stories = [recorded(first), recorded(second)]
     for path, story in zip((a, b), stories, strict=True):
         for note in story.story.notes(story.names):

@@ -201,7 +201,7 @@ def test_two_stories(linked: LinkedLab, run: Run, tmp_path: Path) -> None:
     linked.publish()
     bad = captured(linked, run, tmp_path / "bad.cap")
     code, out, err = run("events", good, bad)
-    assert code == 1
+    assert code == 1, err
     assert out.splitlines() == [
         "-    102.000000 qemu2  INDBELLMSK 0x0 → 0x1",
         "+    102.000000 qemu2  INDBELLMSK 0x0 → 0x3",
