@@ -51,6 +51,7 @@ COMMANDS = {
     "resume": ("resume", "Let all guests of the lab go on."),
     "capture": ("capture", "Preserve guests and link at one moment, for later."),
     "verify": ("verify", "Check a capture against its checksums."),
+    "guests": ("guests", "Show the guests that QEMU runs on this host."),
     "shell": ("shell", "A Python shell with the lab and its guests."),
 }
 

@@ -16,6 +16,7 @@ from ntbdbg.lab.holders import Holder, holders, numa_node
 from ntbdbg.lab.qemus import qemu_processes
 from ntbdbg.memory.file import CheckedFile
 from tests.ntbdbg.conftest import Run
+from tests.support.fakeproc import FakeProc, mapped_file
 
 MIB = 1 << 20
 
@@ -27,39 +28,19 @@ def ram(tmp_path: Path) -> Path:
     return path
 
 
-class FakeProc:
-    """A folder as /proc is."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def add(self, pid: int, program: str, maps: str, *argv: str) -> None:
-        folder = self.root / str(pid)
-        folder.mkdir(parents=True)
-        (folder / "exe").symlink_to(program)
-        (folder / "maps").write_text(maps)
-        (folder / "cmdline").write_bytes(b"".join(a.encode() + b"\0" for a in argv))
-
-
-def line(path: Path, flags: str, *, device: str | None = None, name: str | None = None) -> str:
-    status = path.stat()
-    device = device or f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
-    name = str(path) if name is None else name
-    return f"7f0000000000-7f0000100000 {flags} 00000000 {device} {status.st_ino}   {name}\n"
-
-
 def test_only_qemus_that_have_the_file_are_told(ram: Path, tmp_path: Path) -> None:
     proc = FakeProc(tmp_path / "proc")
     other = tmp_path / "other"
     other.write_bytes(b"x")
     qemu = "/usr/bin/qemu-system-x86_64"
-    proc.add(1, qemu, line(other, "rw-p"))
-    proc.add(2, "/usr/bin/less", line(ram, "rw-p"))
-    proc.add(3, qemu, "garbage\n\n" + line(other, "rw-s") + line(ram, "rw-p"), "qemu", "-S")
-    proc.add(4, f"{qemu} (deleted)", line(ram, "rw-s"))
-    proc.add(5, "/usr/bin/kvm", line(ram, "r--p") + line(ram, "rw-s"))
-    proc.add(6, "/usr/libexec/qemu-kvm", line(ram, "rw-p", device="00:99"))
-    proc.add(7, qemu, line(ram, "rw-p", device="00:99", name="/elsewhere"))
+    proc.add(1, qemu, mapped_file(other, "rw-p"))
+    proc.add(2, "/usr/bin/less", mapped_file(ram, "rw-p"))
+    both = mapped_file(other, "rw-s") + mapped_file(ram, "rw-p")
+    proc.add(3, qemu, f"garbage\n\n{both}", "qemu", "-S")
+    proc.add(4, f"{qemu} (deleted)", mapped_file(ram, "rw-s"))
+    proc.add(5, "/usr/bin/kvm", mapped_file(ram, "r--p") + mapped_file(ram, "rw-s"))
+    proc.add(6, "/usr/libexec/qemu-kvm", mapped_file(ram, "rw-p", device="00:99"))
+    proc.add(7, qemu, mapped_file(ram, "rw-p", device="00:99", path="/elsewhere"))
     (proc.root / "8").mkdir()
     (proc.root / "self").mkdir()
     root = str(proc.root)
