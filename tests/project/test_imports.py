@@ -33,6 +33,7 @@ SHARED = {"ntbdbg.errors", "ntbdbg.lab.manifest", "ntbdbg.lab.qmp", "ntbdbg.lab.
 
 #: import statements of these libraries belong in these places only
 HEAVY = {
+    "capstone": ["ntbdbg/inspect/disassembly.py"],
     "drgn": ["ntbdbg/kernel/program/"],
     "click": ["ntbdbg/cli/", "run/cli/"],
     "rich": ["ntbdbg/render/", "ntbdbg/cli/", "run/"],
