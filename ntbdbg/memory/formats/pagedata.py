@@ -61,9 +61,9 @@ class PageData:
         if self._in_pieces:
             self._check_present(page)
         data = self._source.read(page.offset, page.size)
-        method = next((flag for flag in METHODS if page.flags & flag), 0)
-        if method:
-            data = self._decompressed(data, method)
+        flags = page.flags & _KNOWN  # of the others nobody knows, and there may be many
+        if flags:
+            data = self._decompressed(data, flags)
         if len(data) != self._page:
             raise PageError(
                 f"its data in the dump is damaged: it makes {len(data)} bytes, not {self._page}"
@@ -75,13 +75,24 @@ class PageData:
         if list(self._source.present(page.offset, end)) != [(page.offset, end)] and page.size:
             raise PageError(CUT)
 
-    def _decompressed(self, data: bytes, method: int) -> bytes:
-        if method not in self._codecs:
-            self._codecs[method] = decompressor(method)
+    def _decompressed(self, data: bytes, flags: int) -> bytes:
+        codec = self._codecs.get(flags)
         try:
-            return self._codecs[method](data, self._page)
+            return (codec or self._codec(flags))(data, self._page)
         except ValueError as error:
             raise PageError(
                 f"its data in the dump is damaged and cannot be decompressed "
-                f"({METHODS[method]}): {error}"
+                f"({METHODS[_method(flags)]}): {error}"
             ) from None
+
+    def _codec(self, flags: int) -> Decompress:
+        """What undoes these flags, looked up once."""
+        self._codecs[flags] = decompressor(_method(flags))
+        return self._codecs[flags]
+
+
+_KNOWN = sum(METHODS)
+
+
+def _method(flags: int) -> int:
+    return next(flag for flag in METHODS if flags & flag)
