@@ -52,8 +52,8 @@ def load(path: Path) -> list[dict[str, Any]]:
 def table(results: Iterable[Mapping[str, Any]]) -> str:
     """Results as a Markdown table."""
     rows = [
-        "| what | against | ours | theirs | ratio | budget | |",
-        "|---|---|---|---|---|---|---|",
+        "| what | against | time | ours | theirs | ratio | budget | |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     rows += [_row(result) for result in results]
     return "\n".join(rows) + "\n"
@@ -62,6 +62,6 @@ def table(results: Iterable[Mapping[str, Any]]) -> str:
 def _row(result: Mapping[str, Any]) -> str:
     ratio = "" if result["ratio"] is None else f"{result['ratio']:.2f}"
     verdict = "" if not result["budget"] else "ok" if result["holds"] else "over"
-    cells = [result[name] for name in ("what", "against", "ours", "theirs")]
+    cells = [result[name] for name in ("what", "against", "clock", "ours", "theirs")]
     cells += [ratio, result["budget"], verdict]
     return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"

@@ -17,9 +17,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.bench import lab as guests
+from tests.bench.memory import in_use
 from tests.bench.ratio import CHECKOUT, Contest, ntbdbg, process, run
+from tests.bench.result import PROCESSOR
 
 RAM = "NTBDBG_BENCH_RAM"
+DRGN_DOES = "drgn on the same RAM, symbols only"
 
 OURS = """
 import sys
@@ -72,14 +75,31 @@ def contests(ram: Path, cache: Path) -> list[Contest]:
     def python(code: str, *words: str | Path):
         return process(sys.executable, "-c", code, *words, env=env)
 
+    size = in_use(ram)
     theirs = python(DRGN, ram)
     decode = process(*ntbdbg(), "decode", ram, "struct uts_namespace", "init_uts_ns", env=env)
     return [
         Contest(
-            "symbols and types, nothing kept : drgn, symbols", python(OURS, ram, "no"), theirs, 2
+            f"symbols and types of a kernel in {size}, nothing kept : {DRGN_DOES}",
+            python(OURS, ram, "no"),
+            theirs,
+            1,
+            PROCESSOR,
         ),
-        Contest("the same, index kept : drgn, symbols", python(OURS, ram, "cache"), theirs, 2),
-        Contest("decode of one structure : import drgn", decode, python("import drgn"), 3),
+        Contest(
+            f"the same, index kept : {DRGN_DOES}",
+            python(OURS, ram, "cache"),
+            theirs,
+            0.5,
+            PROCESSOR,
+        ),
+        Contest(
+            f"decode of one structure in {size} : import drgn",
+            decode,
+            python("import drgn"),
+            2.5,
+            PROCESSOR,
+        ),
     ]
 
 

@@ -38,6 +38,12 @@ def fill(path: Path, size: int, *, zeros: float = 0.2, holes: float = 0) -> None
         file.write(NEEDLE)
 
 
+def in_use(path: Path) -> str:
+    """How large the file is, and how much of it a guest has touched."""
+    status = path.stat()
+    return f"{status.st_size // MIB} MiB, {status.st_blocks * 512 // MIB} of them in use"
+
+
 def _touched(pages: int, holes: float) -> Iterator[bool]:
     """Whether each page is; touched pages and others come in stretches of 4 KiB to 4 MiB."""
     chance = random.Random(11)

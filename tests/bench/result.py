@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from run.suites.bench import RESULTS
 
+WALL, PROCESSOR = "wall", "processor"
+
 
 class Result(NamedTuple):
     """What was measured.
@@ -20,6 +22,7 @@ class Result(NamedTuple):
     :param ratio: of the two, None where there is nothing to compare
     :param budget: ``at most 1.3``, ``at least 0.95``; empty where none was promised
     :param holds: whether the budget is kept
+    :param clock: what was compared: `WALL` or `PROCESSOR` time, empty where it is neither
     """
 
     what: str
@@ -29,12 +32,14 @@ class Result(NamedTuple):
     ratio: float | None = None
     budget: str = ""
     holds: bool = True
+    clock: str = ""
 
     def line(self) -> str:
         name = f"{self.what} : {self.against}" if self.against else self.what
         values = self.ours
         if self.ratio is not None:
             values += f" / {self.theirs} = {self.ratio:5.2f}"
+        values += f" {self.clock}" if self.clock else ""
         verdict = (
             f" ({self.budget})  {'ok' if self.holds else 'OVER BUDGET'}" if self.budget else ""
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,9 +14,11 @@ import pytest
 from run.cli.commands import bench as the_command
 from run.cli.main import main
 from run.suites import bench
-from tests.bench.result import Result, at_least, at_most, tell
+from tests.bench import ratio
+from tests.bench.ratio import Contest, run
+from tests.bench.result import PROCESSOR, WALL, Result, at_least, at_most, tell
 
-RATIO = Result("dump", "80.0 ms", "xxd | cat", "100.0 ms", 0.8, *at_most(0.75, 0.8))
+RATIO = Result("dump", "80.0 ms", "xxd | cat", "100.0 ms", 0.8, *at_most(0.75, 0.8), WALL)
 RATE = Result("watch", "9000 samples/s", budget="at least 1000")
 
 
@@ -46,7 +49,7 @@ def test_named_programs_run_and_make_a_table(ran, tmp_path: Path, capsys) -> Non
     assert ran.programs == ["bench_watch", "bench_dump"]
     assert not ran.built
     assert ran.purposes == ("bench",)
-    row = "| watch |  | 9000 samples/s |  |  | at least 1000 | ok |"
+    row = "| watch |  |  | 9000 samples/s |  |  | at least 1000 | ok |"
     assert (tmp_path / "bench.md").read_text().splitlines()[2:] == [row, row]
     assert row in capsys.readouterr().out
 
@@ -98,14 +101,30 @@ def test_a_result_is_a_line_and_a_record(
     assert (tell(RATIO), tell(RATE)) == (1, 0)
     first, second = capsys.readouterr().out.splitlines()
     assert " ".join(first.split()) == (
-        "dump : xxd | cat 80.0 ms / 100.0 ms = 0.80 (at most 0.75) OVER BUDGET"
+        "dump : xxd | cat 80.0 ms / 100.0 ms = 0.80 wall (at most 0.75) OVER BUDGET"
     )
     assert " ".join(second.split()) == "watch 9000 samples/s (at least 1000) ok"
     records = bench.load(file)
     assert records == [json.loads(json.dumps(r._asdict())) for r in (RATIO, RATE)]
-    row = "| dump | xxd \\| cat | 80.0 ms | 100.0 ms | 0.80 | at most 0.75 | over |"
+    row = "| dump | xxd \\| cat | wall | 80.0 ms | 100.0 ms | 0.80 | at most 0.75 | over |"
     assert bench.table(records).splitlines()[2] == row
     assert bench.load(tmp_path / "absent") == []
+
+
+def test_processor_time_is_that_of_the_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both take turns; who waits takes none of it, and the ratio is that of the rounds."""
+    monkeypatch.setenv(bench.RESULTS, str(tmp_path / "results"))
+    monkeypatch.setattr(sys, "argv", ["bench"])
+    order: list[str] = []
+    clock = iter(range(100))
+    monkeypatch.setattr(ratio, "_processor_time", lambda: float(next(clock)))
+    contest = Contest("a : b", lambda: order.append("a"), lambda: order.append("b"), 1.0, PROCESSOR)
+    assert run([contest], 2) == 0
+    assert order == ["a", "b", "b", "a", "a", "b"]
+    (record,) = bench.load(tmp_path / "results")
+    assert (record["clock"], record["ratio"], record["holds"]) == (PROCESSOR, 1.0, True)
 
 
 @pytest.mark.parametrize(("value", "least", "most"), [(1.0, True, True), (2.0, True, False)])
