@@ -13,7 +13,7 @@ RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-ins
     # the launcher, and logging in to guests
     python3 python3-venv openssh-client telnet xxd procps \
     # QEMU and its source
-    apt debian-archive-keyring xz-utils gcc libc6-dev make bison dpkg-dev flex git libfdt-dev \
+    apt debian-archive-keyring xz-utils gcc libc6-dev make bison dpkg-dev flex git libattr1-dev libfdt-dev \
     libglib2.0-dev libpixman-1-dev libslirp-dev ninja-build patch pkg-config \
     # the quick guest
     binutils kmod libelf1 dwarves \

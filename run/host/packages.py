@@ -50,6 +50,7 @@ NEEDS: dict[str, tuple[Need, ...]] = {
         Need("bison", "bison"),
         Need("dpkg-dev", "dpkg-source"),
         Need("flex", "flex"),
+        Need("libattr1-dev", "pkg-config:libattr"),
         Need("libfdt-dev", "pkg-config:libfdt"),
         Need("libglib2.0-dev", "pkg-config:glib-2.0"),
         Need("libpixman-1-dev", "pkg-config:pixman-1"),

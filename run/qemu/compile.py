@@ -11,18 +11,23 @@ from pathlib import Path
 from run.base.config import Paths
 from run.base.locks import exclusive
 from run.debian.apt import Apt, Package
-from run.qemu import overlay, sanitize, tools
+from run.qemu import boards, overlay, sanitize, tools
+from run.qemu.source import SOURCES, QemuSource, pristine
 from run.qemu.source import SOURCES, QemuSource, pristine
 from run.steps.steps import Steps
 from run.steps.store import Store, digest, digest_tree
 
 CONFIGURE = (
-    "--target-list=x86_64-softmmu",
+    # All that there may be guests of; ninja compiles only what is asked for, which shares the most.
+    "--target-list=x86_64-softmmu,aarch64-softmmu,riscv64-softmmu",
+    *boards.FLAGS,
     "--without-default-features",
     "--enable-kvm",
     "--enable-tcg",
     "--enable-slirp",
     "--enable-tools",  # ivshmem-server is one
+    "--enable-virtfs",  # folders of the host in guests
+    "--enable-attr",  # without which there is no virtfs
     "--disable-docs",
     "--disable-install-blobs",
 )
@@ -132,6 +137,7 @@ class Compilation:
         untouched = self.fetch_source()
         with self.steps.step("qemu: overlay") as step, tempfile.TemporaryDirectory() as scratch:
             names = overlay.stage(step, self.inputs.overlay, untouched, Path(scratch))
+            names |= boards.stage(untouched, Path(scratch))
             living = self.inputs.source.folder is not None
             overlay.plant(untouched, self._tree, link=not living)
             changed = overlay.sync(untouched, Path(scratch), names, self._tree)

@@ -31,7 +31,7 @@ FIRMWARE = {
     "ipxe-qemu": (("./usr/share/qemu/*.rom",), "ipxe"),
 }
 
-_LIBRARIES = ("glib-2.0", "pixman-1", "slirp", "libfdt")
+_LIBRARIES = ("glib-2.0", "pixman-1", "slirp", "libfdt", "libattr")
 
 
 def toolchain() -> list[str]:
