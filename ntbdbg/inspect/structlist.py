@@ -35,9 +35,10 @@ def _state(value: int) -> str:
 
 
 def _flags(value: int) -> str:
-    names = ("RAM_SHARED", "IOMMU", "SERVER_LOST")
+    names = ("RAM_SHARED", "IOMMU", "SERVER_LOST", "UNPLUGGED")
     words = [name for bit, name in enumerate(names) if value >> bit & 1]
-    return " ".join(words + ([f"unknown {value & ~7:#x}"] if value & ~7 else [])) or "none"
+    unknown = value >> len(names) << len(names)
+    return " ".join(words + ([f"unknown {unknown:#x}"] if unknown else [])) or "none"
 
 
 def _protocol(value: int) -> str:

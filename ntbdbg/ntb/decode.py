@@ -176,7 +176,7 @@ def _decode_port(
         incarnation=raw.incarnation,
         pid=raw.pid,
         started_ns=raw.start_ns,
-        flags=PortFlags(raw.flags & 7),
+        flags=PortFlags(raw.flags & int(~PortFlags(0))),
         linkup=bool(raw.linkup & 1),
         pcicmd=raw.pcicmd,
         ntctl=raw.ntctl,

@@ -22,7 +22,9 @@ def owner_closed(port: NtPort) -> Iterator[Closed]:
         return
     if port.alive is False:
         yield Closed(Why.OWNER_DEAD, f"QEMU of port {port.number} (pid {port.pid}) is gone")
-    if not port.linkup:
+    if PortFlags.UNPLUGGED in port.flags:
+        yield Closed(Why.OWNER_UNPLUGGED, "its own port's cable is out (flag UNPLUGGED)")
+    elif not port.linkup:
         yield Closed(Why.OWNER_LINKUP, "its own port is off the link or in reset (LINKUP=0)")
     if not port.bus_master:
         yield Closed(Why.OWNER_BME, "its own guest has not enabled bus mastering (PCICMD.BME=0)")
@@ -41,7 +43,9 @@ def peer_closed(peer: NtPort) -> Iterator[Closed]:
     if peer.alive is False:
         text = f"peer's QEMU (port {peer.number}, pid {peer.pid}) is gone"
         yield Closed(Why.PEER_DEAD, text)
-    if not peer.linkup:
+    if PortFlags.UNPLUGGED in peer.flags:
+        yield Closed(Why.PEER_UNPLUGGED, "peer's cable is out (flag UNPLUGGED)")
+    elif not peer.linkup:
         yield Closed(Why.PEER_LINKUP, "peer is off the link or in reset (SWPORTSTS.LINKUP=0)")
     if not peer.bus_master:
         yield Closed(Why.PEER_BME, "peer has not enabled bus mastering (PCICMD.BME=0)")

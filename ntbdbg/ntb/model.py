@@ -43,6 +43,7 @@ class PortFlags(enum.IntFlag):
     RAM_SHARED = 1 << 0
     IOMMU = 1 << 1
     SERVER_LOST = 1 << 2
+    UNPLUGGED = 1 << 3
 
 
 class WindowType(enum.Enum):
@@ -66,12 +67,14 @@ class Why(enum.Enum):
     NO_PARTITION = "the target partition is not configured"
     OWNER_ABSENT = "the port is not attached"
     OWNER_DEAD = "the port's QEMU is gone"
+    OWNER_UNPLUGGED = "its own port's cable is out"
     OWNER_LINKUP = "its own port is off the link or in reset"
     OWNER_BME = "its own guest has not enabled bus mastering"
     OWNER_CPEN = "its own guest has not enabled the link"
     OWNER_MTBL = "its own mapping-table entry is not valid"
     PEER_ABSENT = "the peer is not attached"
     PEER_DEAD = "the peer's QEMU is gone"
+    PEER_UNPLUGGED = "the peer's cable is out"
     PEER_LINKUP = "the peer is off the link or in reset"
     PEER_BME = "the peer has not enabled bus mastering"
     PEER_CPEN = "the peer has not enabled the link"

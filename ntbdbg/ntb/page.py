@@ -147,7 +147,7 @@ def _common(u32: Any, u64: Any, segment: Any) -> Any:
         "incarnation" / u64 * "random, new at each attach",
         "pid" / u64 * "of the QEMU that owns the port",
         "start_ns" / u64 * "CLOCK_REALTIME at attach, ns",
-        "flags" / u32 * "bit 0 RAM_SHARED, 1 IOMMU, 2 SERVER_LOST",
+        "flags" / u32 * "bit 0 RAM_SHARED, 1 IOMMU, 2 SERVER_LOST, 3 UNPLUGGED",
         "server_pid" / u32 * "pid of ivshmem-server; ivshmem_id is of this one",
         "rsvd_030" / u32[4],
         "linkup" / u32 * "1: on the link and out of reset",

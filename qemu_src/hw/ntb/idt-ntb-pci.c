@@ -369,6 +369,16 @@ static void instance_init(Object *obj)
     PCI_DEVICE(obj)->cap_present |= QEMU_PCI_CAP_EXPRESS;
 }
 
+static bool get_link(Object *obj, Error **errp)
+{
+    return !IDT_NTB(obj)->port.unplugged;
+}
+
+static void set_link(Object *obj, bool plugged, Error **errp)
+{
+    ntb_link_plug(&IDT_NTB(obj)->port, plugged);
+}
+
 /* The other ports cannot follow a guest to another host */
 static const VMStateDescription vmstate = {
     .name = TYPE_IDT_NTB,
@@ -395,6 +405,9 @@ static void class_init(ObjectClass *klass, NTB_CONST void *data)
     dc->desc = "IDT 89HPES24NT6AG2 non-transparent bridge port";
     dc->vmsd = &vmstate;
     device_class_set_props(dc, properties);
+    object_class_property_add_bool(klass, "link", get_link, set_link);
+    object_class_property_set_description(klass, "link",
+                                          "whether the cable is in");
     idt_ntb_temp_class_init(klass);
     idt_ntb_nt_init();
     idt_ntb_gasa_init();

@@ -47,6 +47,13 @@ void ntb_link_changed(NTBPort *s)
     }
 }
 
+static void tell_up(NTBPort *s)
+{
+    if (s->linkup) {
+        ntb_kick_link(s, true);
+    }
+}
+
 void ntb_link_try_attach(NTBPort *s)
 {
     NTBShmPort *own = s->own;
@@ -61,12 +68,12 @@ void ntb_link_try_attach(NTBPort *s)
     ntb_shm_set64(&own->start_ns, g_get_real_time() * 1000);
     qatomic_set(&own->down_epoch, s->down_epoch);
     s->attached = true;
-    s->linkup = true;
+    s->linkup = !s->unplugged;
     ntb_record(s, NTB_SHM_EV_ATTACH, NTB_SHM_NOBODY, 0, incarnation, 0);
     ntb_level_update(s);
     ntb_level_publish(s);
     qatomic_store_release(&own->state, NTB_SHM_ATTACHED);
-    ntb_kick_link(s, true);
+    tell_up(s);
     ntb_kick_all(s);
     ntb_poll(s);
 }
@@ -110,9 +117,46 @@ void ntb_link_reset_exit(NTBPort *s)
         return;
     }
     ntb_link_reset_hold(s);     /* what came meanwhile went nowhere */
-    s->linkup = true;
+    s->linkup = !s->unplugged;
     ntb_link_changed(s);
-    ntb_kick_link(s, true);
+    tell_up(s);
+    ntb_poll(s);
+}
+
+/* The other ports count as down for this one, as it does for them */
+static void pull(NTBPort *s)
+{
+    s->linkup = false;
+    ntb_level_publish(s);
+    ntb_kick_link(s, false);
+    ntb_link_changed(s);
+    for (unsigned part = 0; part < s->nports; part++) {
+        if (s->peer[part].linkup) {
+            ntb_tell(s, NTB_EVENT_LINK_DOWN, 1u << part);
+        }
+    }
+}
+
+void ntb_link_plug(NTBPort *s, bool plugged)
+{
+    if (s->unplugged == !plugged) {
+        return;
+    }
+    s->unplugged = !plugged;
+    s->flags ^= NTB_SHM_F_UNPLUGGED;
+    trace_ntb_cable(s->part, plugged);
+    if (!s->own) {
+        return;
+    }
+    if (!s->attached || s->in_reset) {
+        ntb_level_publish(s);
+    } else if (plugged) {
+        s->linkup = true;
+        ntb_link_changed(s);
+        ntb_kick_link(s, true);
+    } else {
+        pull(s);
+    }
     ntb_poll(s);
 }
 

@@ -21,6 +21,8 @@ bool ntb_link_change_switch(NTBPort *s, int shm_fd);
 void ntb_link_reset_enter(NTBPort *s);
 void ntb_link_reset_hold(NTBPort *s);
 void ntb_link_reset_exit(NTBPort *s);
+/* Plug the cable in, or pull it: both sides lose sight of each other */
+void ntb_link_plug(NTBPort *s, bool plugged);
 /* After a change of anything that may_send() or admits() rests on */
 void ntb_link_changed(NTBPort *s);
 

@@ -133,13 +133,14 @@ void ntb_peer_look_again(NTBPort *s, unsigned ms)
     }
 }
 
-/* A port that no eventfd joins with us counts as down, whatever it says */
+/* A port that no cable or eventfd joins with us is down, whatever it says */
 static void judge_reach(NTBPort *s, NTBPeer *peer)
 {
     bool was_hidden = peer->hidden;
 
-    peer->hidden = peer->attached && out_of_touch(s, peer->flags) &&
-                   !peer->client;
+    peer->hidden = peer->attached &&
+                   (s->unplugged ||
+                    (out_of_touch(s, peer->flags) && !peer->client));
     if (peer->hidden) {
         peer->linkup = false;
     } else if (was_hidden && peer->linkup) {

@@ -236,6 +236,7 @@ struct NTBPort {
     /* life cycle */
     bool ram_published;
     bool in_reset;
+    bool unplugged;             /* the cable: no other port is reached */
     bool attached;
     bool linkup;
     bool admits;                /* peers may write into this guest's RAM */

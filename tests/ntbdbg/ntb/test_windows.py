@@ -48,6 +48,9 @@ def image(switch: FakeSwitch, part: int, offset: int, value: int) -> None:
     switch.port(part).image[(offset - 0x400) // 4] = value
 
 
+OUT = {"linkup": 0, "flags": 0b1001}
+"""What a port shows whose cable is out."""
+
 CLOSED: dict[Why, tuple[Callable[[FakeSwitch], object], str]] = {
     Why.BAR_UNMAPPED: (
         lambda s: s.port(0).bar_addr.__setitem__(2, 2**64 - 1),
@@ -64,11 +67,13 @@ CLOSED: dict[Why, tuple[Callable[[FakeSwitch], object], str]] = {
         "target partition 7 is not configured",
     ),
     Why.OWNER_ABSENT: (lambda s: s.port(0).update({"state": 1}), "port 0 is not attached"),
+    Why.OWNER_UNPLUGGED: (lambda s: s.port(0).update(OUT), "own port's cable is out"),
     Why.OWNER_LINKUP: (lambda s: s.port(0).update({"linkup": 0}), r"own port .*\(LINKUP=0\)"),
     Why.OWNER_BME: (lambda s: s.port(0).update({"pcicmd": 2}), "own guest .*PCICMD.BME=0"),
     Why.OWNER_CPEN: (lambda s: s.port(0).update({"ntctl": 0}), "own guest .*NTCTL.CPEN=0"),
     Why.OWNER_MTBL: (lambda s: s.port(0).update({"mtbl": 0}), "own mapping-table entry"),
     Why.PEER_ABSENT: (lambda s: s.port(1).update({"state": 0}), r"peer \(port 2\) is not attached"),
+    Why.PEER_UNPLUGGED: (lambda s: s.port(1).update(OUT), "peer's cable is out"),
     Why.PEER_LINKUP: (lambda s: s.port(1).update({"linkup": 0}), "SWPORTSTS.LINKUP=0"),
     Why.PEER_BME: (lambda s: s.port(1).update({"pcicmd": 0}), "peer .*PCICMD.BME=0"),
     Why.PEER_CPEN: (

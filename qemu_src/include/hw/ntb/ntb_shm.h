@@ -74,6 +74,8 @@
 #define NTB_SHM_F_IOMMU      0x00000002
 /* ivshmem-server closed the connection */
 #define NTB_SHM_F_SERVER_LOST 0x00000004
+/* somebody pulled this port's cable */
+#define NTB_SHM_F_UNPLUGGED  0x00000008
 
 /* ntb_shm_port.inmsg[] */
 #define NTB_SHM_INMSG_FULL      0x8000000000000000ULL
