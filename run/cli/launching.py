@@ -18,7 +18,7 @@ from run.base.config import DEFAULT_BUILD_DIR, DEFAULT_FLAVOUR, Paths
 from run.base.errors import RunError, UsageError
 from run.base.interrupts import Interrupts
 from run.cli.building import IMAGES, flavour_option, image_option
-from run.cli.params import Seconds
+from run.cli.params import LAB_OPTIONS, LAB_VARIABLE, Seconds
 from run.lab.choose import paths_of
 from run.lab.lab import Commands, Lab, Say, commands
 from run.lab.supervise import in_background, in_foreground
@@ -183,7 +183,15 @@ def _options() -> list[Callable[[F], F]]:
         *extras,
         image_option,
         flavour_option,
-        option("--name", default="default", show_default=True, help="Name of the lab."),
+        option(
+            *reversed(LAB_OPTIONS),
+            "name",
+            default="default",
+            show_default=True,
+            envvar=LAB_VARIABLE,
+            metavar="NAME",
+            help="Name of the lab.",
+        ),
         option("--detach", is_flag=True, help="Return once the guests accept ssh."),
         option("--dry-run", is_flag=True, help="Print the command lines, start nothing."),
         option("--keep-ram", is_flag=True, help="Leave the RAM files when the lab is stopped."),

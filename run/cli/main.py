@@ -26,6 +26,7 @@ COMMANDS = {
     "start": ("run.cli.commands.start", "Start a VM again that ended."),
     "status": ("run.cli.commands.status", "Show what runs, and how what ended ended."),
     "ssh": ("run.cli.commands.ssh", "A shell, or one command, in a guest."),
+    "cp": ("run.cli.commands.cp", "Copy files into a guest, or out of it."),
     "console": ("run.cli.commands.console", "The serial console of a guest."),
     "stop": ("run.cli.commands.stop", "Stop a lab and clean up after it."),
     "shell": ("run.cli.commands.shell", "A shell with ntbdbg in it."),

@@ -101,6 +101,18 @@ def running_guest(name: str | None, which: str) -> GuestRecord:
     return record
 
 
+def reachable_guest(name: str | None, which: str) -> tuple[GuestRecord, int]:
+    """A guest that runs, and the port of its ssh; raises RunError if it cannot answer there."""
+    record = running_guest(name, which)
+    refuse_paused(record)
+    if record.ssh_port is None:
+        raise RunError(
+            f"{record.name} has no port forwarded to its ssh",
+            hint=f"'python3 run console {which}' reaches it without network",
+        )
+    return record, record.ssh_port
+
+
 def refuse_paused(record: GuestRecord) -> None:
     """Raise RunError if the guest stands still, so that nothing in it would answer."""
     state = ask_qemu(record)

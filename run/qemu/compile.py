@@ -13,7 +13,6 @@ from run.base.locks import exclusive
 from run.debian.apt import Apt, Package
 from run.qemu import boards, overlay, sanitize, tools
 from run.qemu.source import SOURCES, QemuSource, pristine
-from run.qemu.source import SOURCES, QemuSource, pristine
 from run.steps.steps import Steps
 from run.steps.store import Store, digest, digest_tree
 

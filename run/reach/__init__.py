@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Into a guest: its ssh and its serial console."""
+"""Into a guest: its ssh, files, and its serial console."""

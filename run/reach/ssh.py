@@ -41,11 +41,17 @@ def client() -> str:
     return program
 
 
-def argv(port: int, command: Sequence[str] = (), *, tty: bool = False) -> list[str]:
-    """The command line for a shell, or for `command`, which the guest's shell reads."""
+def argv(
+    port: int, command: Sequence[str] = (), *, tty: bool = False, agent: bool = False
+) -> list[str]:
+    """The command line for a shell, or for `command`, which the guest's shell reads.
+
+    :param tty: the command has a terminal of the guest's
+    :param agent: what runs in the guest may use the keys of this user's ssh-agent
+    """
     words = [word for option in _OPTIONS for word in option]
-    terminal = ["-t"] if tty else []
-    return [client(), *words, *terminal, "-p", str(port), "root@127.0.0.1", *command]
+    flags = [*(["-t"] if tty else []), *(["-A"] if agent else [])]
+    return [client(), *words, *flags, "-p", str(port), "root@127.0.0.1", *command]
 
 
 def greets(port: int) -> bool:

@@ -8,12 +8,12 @@ import sys
 import click
 
 from run.base.errors import RunError
-from run.cli.params import Seconds
+from run.cli.params import Seconds, lab_option
 from run.lab import choose as labs
 
 
 @click.command("console")
-@click.option("--name", metavar="LAB", help="The lab; default: the only one that runs.")
+@lab_option
 @click.option(
     "--linger",
     type=Seconds(min=0),

@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from run.base.errors import RunError
+from run.cli.params import LAB_OPTIONS, lab_option
 from run.lab import choose as labs
 from run.reach import ssh
 
@@ -38,39 +38,41 @@ def _command_begins(args: list[str]) -> int:
             if guest:
                 return at
             guest = True
-        at += 2 if word == "--name" else 1
+        at += 2 if word in LAB_OPTIONS else 1
     return len(args)
 
 
 @click.command("ssh", cls=_Ssh)
-@click.option("--name", metavar="LAB", help="The lab; default: the only one that runs.")
+@lab_option
+@click.option(
+    "-A", "--agent", is_flag=True, help="Let the guest use the keys of this user's ssh-agent."
+)
 @click.argument("guest", metavar="N")
 @click.argument("words", metavar="[CMD...]", nargs=-1, type=click.UNPROCESSED)
-def command(name: str | None, guest: str, words: tuple[str, ...]) -> int:
+def command(name: str | None, agent: bool, guest: str, words: tuple[str, ...]) -> int:
     """A root shell in guest N (1, 2, or its name), or one command there.
 
     The command's words are joined by spaces and read by the guest's shell, as ssh does; -- may
-    stand before them. Standard input passes through.
+    stand before them. On a terminal the command has one, too; else standard input passes through.
 
     \b
     Examples:
       python3 run ssh 1
       python3 run ssh 1 uname -r
+      python3 run ssh 1 top
       python3 run ssh 2 -- 'cat /sys/kernel/debug/ntb_pingpong/*/count'
       python3 run ssh 1 -- 'cat > /tmp/file' < file
+      python3 run ssh -A 1                    to go on from there by one's own keys
 
     Exit code: that of the command; 255 if the connection fails; 1 if the guest does not run
     or is paused.
     """
-    record = labs.running_guest(name, guest)
-    labs.refuse_paused(record)
-    if record.ssh_port is None:
-        raise RunError(
-            f"{record.name} has no port forwarded to its ssh",
-            hint=f"'python3 run console {guest}' reaches it without network",
-        )
-    argv = ssh.argv(record.ssh_port, words)
-    if not words and sys.stdin.isatty():
+    if agent and not os.environ.get("SSH_AUTH_SOCK"):
+        raise UsageError("there is no ssh-agent here", hint="eval $(ssh-agent); ssh-add")
+    _, port = labs.reachable_guest(name, guest)
+    terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    argv = ssh.argv(port, words, tty=bool(words) and terminal, agent=agent)
+    if sys.stdin.isatty() and (terminal or not words):
         os.execv(argv[0], argv)
     code = subprocess.run(argv, check=False).returncode
     return code if code >= 0 else 128 - code

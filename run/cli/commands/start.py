@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import click
 
-from run.cli.params import Seconds
+from run.cli.params import Seconds, lab_option
 from run.vm.options import LaunchOptions
 
 
 @click.command("start")
 @click.argument("guest")
-@click.option("--name", metavar="LAB", help="The lab; default: the only one that runs.")
+@lab_option
 @click.option(
     "--boot-timeout",
     type=Seconds(min=0, min_open=True),

@@ -9,11 +9,12 @@ import time
 import click
 
 from run.base.errors import RunError
+from run.cli.params import LAB_OPTIONS, LAB_VARIABLE
 from run.lab import choose as labs
 
 
 @click.command("status")
-@click.option("--name", metavar="LAB", help="Only this lab.")
+@click.option(*LAB_OPTIONS, "name", metavar="LAB", envvar=LAB_VARIABLE, help="Only this lab.")
 @click.option("--json", "as_json", is_flag=True, help='Print {"labs": […]}.')
 def command(name: str | None, as_json: bool) -> int:
     """Show what runs, and how what ended ended.

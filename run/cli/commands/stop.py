@@ -7,12 +7,13 @@ import click
 
 from ntbdbg.lab.manifest import DEFAULT_LAB
 from run.base.errors import UsageError
+from run.cli.params import lab_option
 from run.lab import choose as labs
 
 
 @click.command("stop")
 @click.argument("words", nargs=-1, metavar="")
-@click.option("--name", metavar="LAB", help="The lab; default: the only one there is.")
+@lab_option
 @click.option("--all", "everything", is_flag=True, help="All labs of this user.")
 @click.option(
     "--keep-ram/--no-keep-ram", default=None, help="RAM files stay; default: as the start said."
