@@ -105,9 +105,10 @@ class AppContext:
     @property
     def _is_named(self) -> bool:
         """Whether somebody said which lab is meant."""
-        from ntbdbg.lab.where import FROM_VARIABLE
+        from ntbdbg.lab.where import FROM_VARIABLE, LAB_VARIABLE
 
-        return bool(self.where or self.lab_name or self.environ.get(FROM_VARIABLE))
+        named = self.environ.get(FROM_VARIABLE) or self.environ.get(LAB_VARIABLE)
+        return bool(self.where or self.lab_name or named)
 
     def patched_lab(self) -> Lab:
         """The lab whose patches are meant; while that is open, those of bare RAM files alone."""

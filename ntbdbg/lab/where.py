@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Where the lab is: ``--from`` › ``$NTBDBG_FROM`` › ``--lab`` or the only one › bare RAM files."""
+"""Where the lab is: ``--from`` or ``--lab`` › ``$NTBDBG_FROM`` › ``$NTBDBG_LAB`` › the only one that
+runs › bare RAM files."""
 
 from __future__ import annotations
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from ntbdbg.lab.preserved import Captures, Preserved
 
 FROM_VARIABLE = "NTBDBG_FROM"
+LAB_VARIABLE = "NTBDBG_LAB"
+"""Names a lab to the launcher, too."""
 BARE_FOLDER = "/dev/shm"
 BARE_NAMES = ("qemu", "qemu1", "qemu2")
 NO_LAB_HINT = "start one ('python3 run vms'), or give the path of a guest's RAM file or dump"
@@ -68,9 +71,11 @@ def find(
     if where is not None:
         return _named(where, "--from", captures)
     if lab is not None:
-        return _by_name(lab)
+        return _by_name(lab, f"--lab {lab}")
     if environ.get(FROM_VARIABLE):
         return _named(environ[FROM_VARIABLE], f"${FROM_VARIABLE}", captures)
+    if environ.get(LAB_VARIABLE):
+        return _by_name(environ[LAB_VARIABLE], f"${LAB_VARIABLE}")
     return _only_one()
 
 
@@ -198,13 +203,13 @@ def _file(path: str, how: str, captures: Captures | None) -> Found:
     return Found(None, None, f"{how}, a file with one guest's memory", image=path)
 
 
-def _by_name(lab: str) -> Found:
+def _by_name(lab: str, how: str) -> Found:
     path = os.path.join(lab_dir(lab), FILE_NAME)
     known = lab_files()
     if not os.path.exists(path):
         names = ", ".join(known) or "none"
         raise TargetError(f"no lab {lab!r}", hint=f"this user's labs: {names}")
-    return lab_at(path, f"--lab {lab}")
+    return lab_at(path, how)
 
 
 def _only_one() -> Found:

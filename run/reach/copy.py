@@ -29,6 +29,7 @@ in=$(dirname "$to"); [ -d "$in" ] || { echo "there is no folder $in" >&2; exit 1
 part=$(mktemp -d "$in/.copy.XXXXXX") || exit 1
 trap 'rm -rf "$part"' EXIT
 if [ "$3" = d ]; then
+    [ -e "$to" ] && [ ! -d "$to" ] && { echo "$to is no folder" >&2; exit 1; }
     mkdir "$part/new" && tar -x -f - -C "$part/new" || exit 1
     if [ -d "$to" ]; then cp -a "$part/new/." "$to/"; else mv "$part/new" "$to"; fi
 else

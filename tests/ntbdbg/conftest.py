@@ -25,6 +25,7 @@ def nobody(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _alone(nobody: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the labs of whoever runs it, or writes to their cache."""
     monkeypatch.delenv("NTBDBG_FROM", raising=False)
+    monkeypatch.delenv("NTBDBG_LAB", raising=False)
     for variable in ("XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
         monkeypatch.setenv(variable, str(nobody))
 

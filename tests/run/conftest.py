@@ -39,7 +39,8 @@ class Launcher:
 
     @property
     def environ(self) -> dict[str, str]:
-        return {**os.environ, "XDG_RUNTIME_DIR": str(self.runtime)}
+        kept = {key: value for key, value in os.environ.items() if key != "NTBDBG_LAB"}
+        return {**kept, "XDG_RUNTIME_DIR": str(self.runtime)}
 
     def argv(self, *words: str) -> list[str]:
         # The second word is what the launcher's own process is recognised by.

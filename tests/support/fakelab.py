@@ -95,6 +95,7 @@ class FakeLab:
     def monkeypatch(self, monkeypatch: Any) -> None:
         """Make ntbdbg in this very process find the lab (a pytest MonkeyPatch)."""
         monkeypatch.delenv("NTBDBG_FROM", raising=False)
+        monkeypatch.delenv("NTBDBG_LAB", raising=False)
         for key, value in self._variables().items():
             monkeypatch.setenv(key, value)
 

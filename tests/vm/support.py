@@ -84,7 +84,8 @@ class Lab:
 
     @property
     def environ(self) -> dict[str, str]:
-        kept = {key: value for key, value in os.environ.items() if key != "NTBDBG_FROM"}
+        ours = ("NTBDBG_FROM", "NTBDBG_LAB")
+        kept = {key: value for key, value in os.environ.items() if key not in ours}
         return {**kept, "XDG_RUNTIME_DIR": str(self.runtime)}
 
     # -- where things are ----------------------------------------------------------------

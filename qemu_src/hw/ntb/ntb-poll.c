@@ -29,8 +29,10 @@ static void take_events(NTBPort *s)
     uint32_t down = qatomic_xchg(&s->own->ev_linkdn, 0);
     uint32_t signals = qatomic_xchg(&s->own->ev_gsig, 0);
 
-    /* What came up while the cable was out is told when it is in again */
-    take(s, NTB_EVENT_LINK_UP, NTB_SHM_NEWS_LINK_UP, s->unplugged ? 0 : up & all);
+    if (s->unplugged) {
+        up = 0;                 /* is told when the cable is in again */
+    }
+    take(s, NTB_EVENT_LINK_UP, NTB_SHM_NEWS_LINK_UP, up & all);
     take(s, NTB_EVENT_LINK_DOWN, NTB_SHM_NEWS_LINK_DOWN, down & all);
     take(s, NTB_EVENT_SIGNAL, NTB_SHM_NEWS_SIGNAL, signals & all);
 }

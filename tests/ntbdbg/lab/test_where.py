@@ -32,6 +32,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeL
 
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
     monkeypatch.delenv("NTBDBG_FROM", raising=False)
+    monkeypatch.delenv("NTBDBG_LAB", raising=False)
     shm = tmp_path / "shm"
     shm.mkdir()
     monkeypatch.setattr(where, "BARE_FOLDER", str(shm))
@@ -69,6 +70,23 @@ def test_from_wins_over_the_variable_and_that_over_all(
     assert find(lab="one").path == str(one.path)
     with pytest.raises(UsageError, match="--from and --lab exclude each other"):
         find(str(three.path), "one")
+
+
+def test_a_lab_may_be_named_by_its_variable(
+    make: Callable[..., FakeLab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two, three = make("one"), make("two"), make("three")
+    monkeypatch.setenv("NTBDBG_LAB", "two")
+    found = find()
+    assert (found.path, found.how) == (str(two.path), "$NTBDBG_LAB")
+    assert find(lab="one").path == str(one.path)
+    assert find(str(three.path)).path == str(three.path)
+    monkeypatch.setenv("NTBDBG_FROM", str(three.folder))
+    assert find().path == str(three.path)
+    monkeypatch.delenv("NTBDBG_FROM")
+    monkeypatch.setenv("NTBDBG_LAB", "none")
+    with pytest.raises(TargetError, match="no lab 'none'; this user's labs: one, three, two"):
+        find()
 
 
 def test_a_dead_lab_whose_ram_is_there_can_be_read(make: Callable[..., FakeLab]) -> None:
