@@ -107,7 +107,9 @@ _LAB_OPTIONS = (
         type=click.Path(),
         help="run.json of a lab, its folder, or a dump of one guest.  [env: NTBDBG_FROM]",
     ),
-    _shared("--lab", "lab_name", metavar="NAME", help="Lab by name, if several run.  [env: NTBDBG_LAB]"),
+    _shared(
+        "--lab", "lab_name", metavar="NAME", help="Lab by name, if several run.  [env: NTBDBG_LAB]"
+    ),
     _shared(
         "--machine",
         "machine",

@@ -82,8 +82,7 @@ class Lab:
         captures: Captures | None = None,
         **options: Any,
     ) -> Lab:
-        """The lab at `where` or called `lab`, else that of ``$NTBDBG_FROM`` or ``$NTBDBG_LAB``, else
-        the only one.
+        """The lab at `where` or called `lab`, else as the environment says, else the only one.
 
         :param where: a capture, a run.json, the folder that holds it, or a dump
         :param lab: name of one of this user's labs

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where the lab is: ``--from`` or ``--lab`` › ``$NTBDBG_FROM`` › ``$NTBDBG_LAB`` › the only one that
-runs › bare RAM files."""
+"""Where the lab is: ``--from``, ``--lab`` › ``$NTBDBG_FROM``, ``$NTBDBG_LAB`` › the only one › RAM."""
 
 from __future__ import annotations
 

@@ -116,7 +116,8 @@ def test_every_module_is_the_wheels_own(installed: Path, tmp_path: Path) -> None
 
 
 def run(program: Path, *words: str, folder: Path) -> str:
-    kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "NTBDBG_FROM", "NTBDBG_LAB")}
+    ours = ("PYTHONPATH", "NTBDBG_FROM", "NTBDBG_LAB")
+    kept = {k: v for k, v in os.environ.items() if k not in ours}
     argv = [str(program), *words]
     done = subprocess.run(argv, cwd=folder, env=kept, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

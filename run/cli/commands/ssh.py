@@ -9,6 +9,7 @@ import sys
 
 import click
 
+from run.base.errors import UsageError
 from run.cli.params import LAB_OPTIONS, lab_option
 from run.lab import choose as labs
 from run.reach import ssh

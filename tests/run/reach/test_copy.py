@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from run.errors import RunError
+from run.base.errors import RunError
 from run.reach import copy
 from run.reach.unpack import extract
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from run.errors import UsageError
+from run.base.errors import UsageError
 from run.reach.places import Copies, Place, plan
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
+from run.base.errors import UsageError
 from run.cli.commands.ssh import command
-from run.errors import UsageError
 
 
 @pytest.mark.parametrize(
