@@ -9,7 +9,6 @@ guests stopped; `resume` then lets them go on.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
 
     from ntbdbg.lab.place import LabLike
     from ntbdbg.lab.qmp import Qmp
-
-LOCK_TIMEOUT = 10.0
-"""Seconds to wait for another process that holds the lab still."""
 
 PRELAUNCH = "prelaunch"
 """QEMU's run state of a guest that was never started (``-S``)."""
@@ -90,7 +86,9 @@ def freeze(lab: LabLike) -> list[str]:
 
 
 def resume(lab: LabLike, names: Sequence[str] = ()) -> list[str]:
-    """Let guests that are paused go on, whoever paused them; gives the names of those that do.
+    """Let guests that are paused go on; gives the names of those that do.
+
+    Whoever paused them, but for ``python3 run pause``, which has its own way back.
 
     :param names: only these, also where they were never started (QEMU's ``prelaunch``);
         without, all that are paused
@@ -100,15 +98,18 @@ def resume(lab: LabLike, names: Sequence[str] = ()) -> list[str]:
         for name in names:
             lab.guest(name)
         monitors = _monitors(lab, stack)
-        chosen = {name: monitors[name] for name in _resumable(lab, monitors, names)}
+        paused = frozenmark.paused(folder)
+        chosen = {name: monitors[name] for name in _resumable(lab, monitors, names, paused)}
         with undisturbed():
             _continue(lab, chosen)
             frozenmark.forget(folder, chosen if names else None)
         return list(chosen)
 
 
-def _resumable(lab: LabLike, monitors: dict[str, Qmp], names: Sequence[str]) -> list[str]:
-    """Names of the guests that `resume` has to continue."""
+def _resumable(
+    lab: LabLike, monitors: dict[str, Qmp], names: Sequence[str], paused: Sequence[str]
+) -> list[str]:
+    """Names of the guests that `resume` has to continue; `paused` are not its own to."""
     states = {name: run_state(qmp) for name, qmp in monitors.items()}
     if not names:
         for name in [name for name, state in states.items() if state == PRELAUNCH]:
@@ -122,6 +123,13 @@ def _resumable(lab: LabLike, monitors: dict[str, Qmp], names: Sequence[str]) -> 
             )
     wanted = ("paused", PRELAUNCH) if names else ("paused",)
     found = [n for n, state in states.items() if state in wanted and (not names or n in names)]
+    for name in [name for name in found if name in paused]:
+        why = f"{name} stays paused, as 'python3 run pause' left it"
+        way_on = f"'python3 run continue {name}' lets it go on"
+        if names:
+            raise TargetError(why, hint=way_on)
+        lab.note(f"{why}; {way_on}")
+        found.remove(name)
     for name in found:
         refuse_moving(monitors[name], "paused")
     return found
@@ -196,28 +204,5 @@ def _held(lab: LabLike) -> Iterator[Path]:
             f"bare RAM files cannot be frozen or resumed ({lab.how})",
             hint="stop and continue the guest by its own monitor",
         )
-    path = folder / "freeze.lock"
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise TargetError(f"{path}: {error.strerror}", hint="is the folder yours?") from error
-    try:
-        _lock(fd, folder)
+    with frozenmark.held(folder):
         yield folder
-    finally:
-        os.close(fd)
-
-
-def _lock(fd: int, folder: Path) -> None:
-    limit = time.monotonic() + LOCK_TIMEOUT
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() >= limit:
-                break
-            time.sleep(0.02)
-    mark = frozenmark.read(folder)
-    who = f"process {mark.owner.pid}" if mark and mark.owner else "another process"
-    raise TargetError(f"{who} holds the lab frozen", hint="wait for it, or end it")

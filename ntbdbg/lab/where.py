@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where the lab is: ``--from``, ``--lab`` › ``$NTBDBG_FROM``, ``$NTBDBG_LAB`` › the only one › RAM."""
+"""Where the lab is: ``--from``, ``--lab`` › ``$NTBDBG_FROM``, ``$NTBDBG_LAB`` › the only › RAM."""
 
 from __future__ import annotations
 

@@ -28,7 +28,12 @@ COMMANDS = {
     "ssh": ("run.cli.commands.ssh", "A shell, or one command, in a guest."),
     "cp": ("run.cli.commands.cp", "Copy files into a guest, or out of it."),
     "console": ("run.cli.commands.console", "The serial console of a guest."),
-    "stop": ("run.cli.commands.stop", "Stop a lab and clean up after it."),
+    "stop": ("run.cli.commands.stop", "Stop a lab and clean up after it, or one guest."),
+    "kill": ("run.cli.commands.kill", "Kill one guest, as a crash would."),
+    "reset": ("run.cli.commands.reset", "Press the reset button of a guest."),
+    "pause": ("run.cli.commands.pause", "Stop the processors of a guest."),
+    "continue": ("run.cli.commands.continue_", "Let a guest go on that was paused."),
+    "link": ("run.cli.commands.link", "Pull the cable of a guest's NTB, or plug it in."),
     "shell": ("run.cli.commands.shell", "A shell with ntbdbg in it."),
     "enter_qemu_devenv": (
         "run.cli.commands.enter_qemu_devenv",

@@ -21,7 +21,10 @@ DEFAULT_BUILD_DIR = Path("build_vm_image")
 _GUESTS = ("vm", "vms", "demo", "shell")
 
 #: commands about a lab that another container, of a known name, looks after
-_INSIDE = ("status", "ssh", "console", "stop", "start")
+_INSIDE = (
+    *("status", "ssh", "cp", "console"),
+    *("stop", "start", "kill", "reset", "pause", "continue", "link"),
+)
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,9 @@ def parse(arguments: Sequence[str]) -> Request:
         command=(*(word for word in command if word not in own), *rest),
         dry_run=dry_run,
         detach=detach,
-        lab=_value(command, "--name") or ("demo" if command[:1] == ["demo"] else "default"),
+        lab=_value(command, "--name")
+        or _value(command, "--lab")
+        or ("demo" if command[:1] == ["demo"] else "default"),
         ports=_ports(command),
         boot_timeout=_seconds(command, "--boot-timeout", LaunchOptions.boot_timeout),
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 from ntbdbg.errors import NtbdbgError, TargetError, UntrustedError
-from ntbdbg.lab import trust
+from ntbdbg.lab import frozenmark, trust
 from ntbdbg.lab.manifest import DEFAULT_LAB, GuestRecord, Manifest, find_labs, lab_dir, runtime_root
 from run.base.errors import RunError, UsageError
 from run.lab.lab import lab_paths
@@ -84,7 +85,12 @@ def guest(manifest: Manifest, which: str) -> GuestRecord:
 
 
 def running_guest(name: str | None, which: str) -> GuestRecord:
-    """A guest that can be talked to; raises RunError if it does not run.
+    """A guest that can be talked to; raises RunError if it does not run."""
+    return running_of(name, which)[1]
+
+
+def running_of(name: str | None, which: str) -> tuple[Manifest, GuestRecord]:
+    """A guest that runs, and its lab; raises RunError if it does not run.
 
     A lab that nobody named, and that is not the default one, is told on stderr.
     """
@@ -98,7 +104,7 @@ def running_guest(name: str | None, which: str) -> GuestRecord:
             f"{record.name} of lab {manifest.lab!r} does not run",
             hint="'python3 run status' shows how it ended",
         )
-    return record
+    return manifest, record
 
 
 def reachable_guest(name: str | None, which: str) -> tuple[GuestRecord, int]:
@@ -117,7 +123,11 @@ def refuse_paused(record: GuestRecord) -> None:
     """Raise RunError if the guest stands still, so that nothing in it would answer."""
     state = ask_qemu(record)
     if state in STILL:
-        raise RunError(f"{record.name} is {STILL[state]}, so it does not answer", hint=GO_ON)
+        go_on = GO_ON
+        if record.name in frozenmark.paused(Path(record.qmp).parent):
+            go_on = f"'python3 run continue {record.index + 1}' lets it go on"
+        why = f"{record.name} is {STILL[state]}, so it does not answer"
+        raise RunError(why, hint=f"{go_on}; ntbdbg reads its memory meanwhile")
 
 
 #: states of QEMU in which no guest code runs, in words
@@ -128,7 +138,7 @@ STILL = {
     "internal-error": "stopped by an error of QEMU",
     "io-error": "stopped by an error of a disk",
 }
-GO_ON = "'ntbdbg resume' lets it go on; ntbdbg reads its memory meanwhile"
+GO_ON = "'ntbdbg resume' lets it go on"
 
 
 def _load_or_none(name: str) -> Manifest | None:

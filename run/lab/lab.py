@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ntbdbg.lab import frozenmark
 from ntbdbg.lab.manifest import Manifest, ProcessRef
 from run.base.deadline import Deadline
 from run.base.errors import RunError
@@ -232,6 +233,7 @@ class Lab:
         machine = Machine(old.plan, old.argv, sleep=self._sleep)
         ports.check([machine.plan])
         leftovers.keep_logs(self.paths, machine.name)
+        frozenmark.forget(self.paths.folder, [machine.name], frozenmark.PAUSED)
         handle = ram.create(machine.plan.ram, self.options.memory * MIB)
         try:
             status = os.fstat(handle)

@@ -14,6 +14,7 @@ import signal
 import stat
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from ntbdbg.errors import NtbdbgError, QmpError
 from ntbdbg.lab.manifest import Manifest, ProcessRef
@@ -66,6 +67,20 @@ def end_processes(paths: LabPaths, *, hurry: Hurry = lambda: False) -> bool:
         _signal(server, signal.SIGKILL, server_recogniser(paths))
         _gone(server, QUIT, lambda: False)
     return bool(guests or server)
+
+
+def end_guest(paths: LabPaths, name: str, *, hard: bool) -> None:
+    """End one guest of a lab that its launcher looks after, and talks to by a monitor of its own.
+
+    :param hard: at once, without asking it
+    """
+    found = list(processes.find(recogniser(paths, name)))
+    if not hard:
+        seconds = _press_power_button(paths, name, paths.qmp(name))
+        if not seconds or not _gone(found, seconds, lambda: False):
+            _ask(paths.qmp(name), name, "quit")
+            _gone(found, QUIT, lambda: False)
+    _end_hard(paths, {name: found})
 
 
 def remove_files(paths: LabPaths, *, keep_ram: bool) -> None:
@@ -124,6 +139,10 @@ def load(paths: LabPaths) -> Manifest | None:
 def _end_guests(paths: LabPaths, guests: dict[str, list[ProcessRef]], hurry: Hurry) -> None:
     if not hurry():
         _end_softly(paths, guests, hurry)
+    _end_hard(paths, guests)
+
+
+def _end_hard(paths: LabPaths, guests: dict[str, list[ProcessRef]]) -> None:
     for name, found in guests.items():
         _signal(found, signal.SIGKILL, recogniser(paths, name))
     left = _all(guests)
@@ -137,7 +156,7 @@ def _end_softly(paths: LabPaths, guests: dict[str, list[ProcessRef]], hurry: Hur
 
     A guest that cannot feel the button is asked to quit at once: nobody waits for it.
     """
-    patience = {name: _press_power_button(paths, name) for name in guests}
+    patience = {name: _press_power_button(paths, name, paths.qmp_launcher(name)) for name in guests}
     hearing = {name: found for name, found in guests.items() if patience[name] is not None}
     feeling = {name: found for name, found in hearing.items() if patience[name]}
     _quit(paths, {n: found for n, found in hearing.items() if n not in feeling}, hurry)
@@ -150,21 +169,21 @@ def _quit(paths: LabPaths, guests: dict[str, list[ProcessRef]], hurry: Hurry) ->
     """Ask those QEMUs that still run to end."""
     for name, found in guests.items():
         if any(process.is_alive() for process in found) and not hurry():
-            _ask(paths, name, "quit")
+            _ask(paths.qmp_launcher(name), name, "quit")
 
 
 def _all(guests: dict[str, list[ProcessRef]]) -> list[ProcessRef]:
     return [process for found in guests.values() for process in found]
 
 
-def _press_power_button(paths: LabPaths, name: str) -> float | None:
+def _press_power_button(paths: LabPaths, name: str, monitor: Path) -> float | None:
     """Ask a guest to power down; gives how many seconds it may take, None if QEMU is deaf.
 
     No time is spent on a guest that cannot feel the button: it is paused, has panicked, or
     never came far enough to accept ssh.
     """
     try:
-        with Qmp(paths.qmp_launcher(name), timeout=ANSWER, who=name) as qmp:
+        with Qmp(monitor, timeout=ANSWER, who=name) as qmp:
             if qmp.execute("query-status")["status"] != "running" or not _is_up(paths, name):
                 return 0.0
             disks = any("inserted" in block for block in qmp.execute("query-block"))
@@ -181,8 +200,8 @@ def _is_up(paths: LabPaths, name: str) -> bool:
     return not any(guest.name == name and guest.panicked for guest in manifest.guests)
 
 
-def _ask(paths: LabPaths, name: str, command: str) -> None:
-    with suppress(QmpError), Qmp(paths.qmp_launcher(name), timeout=ANSWER, who=name) as qmp:
+def _ask(monitor: Path, name: str, command: str) -> None:
+    with suppress(QmpError), Qmp(monitor, timeout=ANSWER, who=name) as qmp:
         qmp.execute(command)
 
 

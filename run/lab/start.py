@@ -45,11 +45,12 @@ def start(name: str | None, which: str, *, boot_timeout: float, say: Say) -> Non
     if failure := request.failure():
         raise RunError(failure)
     say(f"{record.name}: booting, until it accepts ssh ...")
-    _wait_for_ssh(labs.guest(labs.load(manifest.lab), which), manifest, boot_timeout)
+    wait_for_ssh(labs.guest(labs.load(manifest.lab), which), manifest, boot_timeout)
     say(f"{record.name} is up")
 
 
-def _wait_for_ssh(record: GuestRecord, manifest: Manifest, timeout: float) -> None:
+def wait_for_ssh(record: GuestRecord, manifest: Manifest, timeout: float) -> None:
+    """Wait until a guest that boots accepts ssh; raises RunError if it does not."""
     port = record.ssh_port
     if port is None:
         return

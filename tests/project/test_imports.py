@@ -29,7 +29,10 @@ ROOMS = [
 ]
 
 #: what the launcher may use of the toolkit; whose word is believed must be the same for both
-SHARED = {"ntbdbg.errors", "ntbdbg.lab.manifest", "ntbdbg.lab.qmp", "ntbdbg.lab.trust"}
+SHARED = {
+    "ntbdbg.errors",
+    *(f"ntbdbg.lab.{name}" for name in ("frozenmark", "manifest", "qmp", "trust")),
+}
 
 #: import statements of these libraries belong in these places only
 HEAVY = {

@@ -3,8 +3,8 @@
 
 The fake QEMU answers QMP on its two sockets. What it does besides is chosen by a word among its
 options, ``-fake WORD``: ``exit=3`` ends at once, ``deaf`` ignores power button and quit,
-``panic`` reports a kernel panic, ``disk`` has one, ``paused`` says
-it is.
+``panic`` reports a kernel panic, ``disk`` has one, ``paused`` and ``debug`` say
+it is, ``old`` has a device without a cable.
 """
 
 from __future__ import annotations
@@ -43,19 +43,37 @@ def listen(path):
 def send(client, **message):
     client.sendall(json.dumps(message).encode() + b"\r\n")
 
+state = next((fake for fake in fakes if fake in ("paused", "debug")), "running")
+cable = True
+NO_CABLE = {"class": "GenericError", "desc": "no property"}
+
 def answer(client, request):
+    global state, cable
     name, result = request["execute"], {}
+    given = request.get("arguments", {})
+    extra = {"id": request["id"]} if "id" in request else {}
     if name == "query-status":
-        state = "paused" if "paused" in fakes else "running"
         result = {"status": state, "running": state == "running"}
+    elif name in ("stop", "cont"):
+        state = "paused" if name == "stop" else "running"
+    elif name == "qom-list":
+        ports = any(word.startswith("idt-ntb") for word in words) and "anon" in given["path"]
+        result = [{"name": "device[0]", "type": "child<idt-ntb-ivshmem>"}] if ports else []
+    elif given.get("property") == "link" and "old" in fakes:
+        return send(client, error=NO_CABLE, **extra)
+    elif name == "qom-get" and given["property"] == "link":
+        result = cable
+    elif name == "qom-set":
+        cable = given["value"]
     elif name == "qom-get":
         result = "pc-q35-10.0-machine"
     elif name == "query-block":
         result = [{"device": "d", "inserted": {}}] if "disk" in fakes else []
     elif name == "human-monitor-command":
         result = "no such view"
-    extra = {"id": request["id"]} if "id" in request else {}
     send(client, **{"return": result}, **extra)
+    if name == "system_reset" and state == "running":
+        send(client, event="RESET", data={"guest": False}, timestamp=STAMP)
     if name == "qmp_capabilities" and "panic" in fakes:
         send(client, event="GUEST_PANICKED", data={"action": "run"}, timestamp=STAMP)
     if name in ("quit", "system_powerdown") and "deaf" not in fakes:

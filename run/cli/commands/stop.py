@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import click
 
 from ntbdbg.lab.manifest import DEFAULT_LAB
@@ -12,7 +14,7 @@ from run.lab import choose as labs
 
 
 @click.command("stop")
-@click.argument("words", nargs=-1, metavar="")
+@click.argument("words", nargs=-1, metavar="[N]")
 @lab_option
 @click.option("--all", "everything", is_flag=True, help="All labs of this user.")
 @click.option(
@@ -26,15 +28,18 @@ def command(
     keep_ram: bool | None,
     quiet: bool,
 ) -> int:
-    """Stop a lab and clean up after it.
+    """Stop a lab and clean up after it, or guest N alone (1, 2, or its name).
 
-    Guests are asked to power down, then ended. Their processes, sockets and RAM files go; logs
-    stay until the next start of that name. It also cleans up after a launcher that was killed.
-    Of other labs nothing is touched.
+    Guest N is asked to power down, then ended; the others go on, and 'start N' starts it again.
+
+    Of a lab all guests are asked so. Their processes, sockets and RAM files go; logs stay until
+    the next start of that name. It also cleans up after a launcher that was killed. Of other
+    labs nothing is touched.
 
     \b
     Examples:
       python3 run stop
+      python3 run stop 2
       python3 run stop --name left
       python3 run stop --all
       python3 run stop --keep-ram      and look at what they left by ntbdbg
@@ -47,15 +52,27 @@ def command(
         click.echo(words, err=True)
 
     if words:
-        raise UsageError(
-            f"stop ends a whole lab; {words[0]!r:.40} is none of its options",
-            hint="a lab is named by --name; one guest powers down by 'python3 run ssh N poweroff'",
-        )
+        if len(words) > 1 or everything or keep_ram is not None:
+            raise UsageError(
+                "stop ends one guest, or a whole lab by its options",
+                hint="'python3 run stop 2', or 'python3 run stop --lab NAME'",
+            )
+        return _stop_guest(name, words[0], say)
     if name is not None and everything:
         raise UsageError("--name and --all exclude each other")
     stopped = [stop(lab, keep_ram=keep_ram, say=say) for lab in _which(name, everything)]
     if not any(stopped) and not quiet:
         say("nothing to stop")
+    return 0
+
+
+def _stop_guest(name: str | None, guest: str, say: Callable[[str], None]) -> int:
+    from run.lab.power import off
+
+    manifest, record = labs.running_of(name, guest)
+    say(f"stopping {record.name}")
+    off(manifest, record, hard=False)
+    say(f"{record.name} is stopped; 'python3 run start {guest}' starts it again")
     return 0
 
 

@@ -263,7 +263,7 @@ def test_two_at_once_take_turns(lab: FakeLab, opened: Lab) -> None:
 def test_waiting_for_another_process_ends(
     lab: FakeLab, opened: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(freeze, "LOCK_TIMEOUT", 0.1)
+    monkeypatch.setattr(frozenmark, "LOCK_TIMEOUT", 0.1)
     with opened.frozen():
         with pytest.raises(TargetError) as caught, ntbdbg.open().frozen():
             pytest.fail("not frozen")

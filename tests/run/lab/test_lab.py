@@ -73,9 +73,9 @@ def test_up_and_down(launcher):
     assert only_logs_are_left(launcher)
     assert "fake qemu starts" in (folder / "qemu1.log").read_text()
     assert launcher("stop").stderr == "nothing to stop\n"
-    assert launcher("stop", "1", expect=2).stderr == (
-        "run: stop ends a whole lab; '1' is none of its options; a lab is named by --name; one"
-        " guest powers down by 'python3 run ssh N poweroff'\n"
+    assert launcher("stop", "1", "2", expect=2).stderr == (
+        "run: stop ends one guest, or a whole lab by its options; 'python3 run stop 2', or"
+        " 'python3 run stop --lab NAME'\n"
     )
 
 

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: MIT
+"""Power button, plug and reset button of one guest; the rest of its lab goes on."""
+
+from __future__ import annotations
+
+from ntbdbg.errors import NtbdbgError
+from ntbdbg.lab.manifest import GuestRecord, Manifest
+from ntbdbg.lab.qmp import Qmp
+from run.base.errors import RunError
+from run.lab import leftovers
+from run.lab.choose import paths_of
+
+#: seconds for QEMU to do a reset that it was asked for
+RESET = 20.0
+
+
+def off(manifest: Manifest, record: GuestRecord, *, hard: bool) -> None:
+    """End the guest: by its power button, by QEMU's `quit` if it does not follow; or `hard`.
+
+    :raises RunError: its process does not die
+    """
+    leftovers.end_guest(paths_of(manifest.lab), record.name, hard=hard)
+
+
+def reset(record: GuestRecord) -> bool:
+    """Press the reset button; returns when the guest begins anew. False if it stands still."""
+    try:
+        with Qmp(record.qmp, who=record.name) as qmp:
+            runs = bool(qmp.execute("query-status")["running"])
+            qmp.execute("system_reset")
+            if runs:
+                qmp.wait_event("RESET", timeout=RESET)
+            return runs
+    except NtbdbgError as error:
+        raise RunError(error.message, hint=error.hint) from error
