@@ -60,6 +60,10 @@ class Paths:
         """Where a guest with that flavour of the kernel is put; the default's place is ours."""
         return self if name == DEFAULT_FLAVOUR else Paths(self.build / "flavours" / name)
 
+    def kernel(self, name: str) -> Paths:
+        """Where a guest with a kernel of that name is put."""
+        return Paths(self.build / "kernels" / name)
+
     @property
     def devenv(self) -> Path:
         """The git tree in which QEMU is developed."""

@@ -7,26 +7,30 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from run.base.config import DEFAULT_BUILD_DIR, DEFAULT_FLAVOUR, Paths
+from run.base.config import DEFAULT_BUILD_DIR, Paths
 from run.base.errors import RunError, UsageError
 from run.base.interrupts import Interrupts
-from run.cli.building import IMAGES, flavour_option, image_option
+from run.cli.building import IMAGES, image_option, kernel_choice, kernel_option, kernel_options
 from run.cli.params import LAB_OPTIONS, LAB_VARIABLE, Seconds
+from run.guest.choice import DEFAULT, DebianKernel, KernelChoice, parse_kernel
 from run.lab.choose import paths_of
 from run.lab.lab import Commands, Lab, Say, commands
 from run.lab.supervise import in_background, in_foreground
+from run.make.images import guest_image
 from run.steps.artifacts import GuestImage, MissingBuild, QemuInstall
 from run.vm.argv import Build
 from run.vm.kvm import MOST_PROCESSORS, accelerator, default_processors
 from run.vm.options import (
     DEFAULT_CONSOLE_PORT,
+    DEFAULT_GUESTS,
     DEFAULT_MEMORY,
     DEFAULT_SSH_PORT,
     LOOPBACK,
@@ -76,7 +80,8 @@ def launch_options(function: F) -> F:
 def launch(guests: int, given: dict[str, Any]) -> int:
     """Do what the options ask for; gives the exit code."""
     options = parse(guests, given)
-    build = load_build(given["build_dir"], given["image"], given["kernel_flavour"])
+    build = load_build(given["build_dir"], given["image"], kernels_of(guests, given), guests)
+    _tell_notes(build)
     paths = paths_of(options.name)
     _check_traces(options, build)
     lines = commands(options, build, paths)
@@ -120,32 +125,81 @@ def parse(guests: int, given: dict[str, Any]) -> LaunchOptions:
     )
 
 
+def kernels_of(guests: int, given: dict[str, Any]) -> Kernels:
+    """Which kernels are asked for; raises UsageError."""
+    others: dict[int, KernelChoice] = {}
+    for number in range(1, MOST_GUESTS + 1):
+        option, text = f"--vm{number}-kernel", given[f"vm{number}_kernel"]
+        if text is None:
+            continue
+        if given["image"] == "yocto":
+            raise UsageError(f"{option} is for guests of the quick build, not for --image=yocto")
+        if number > guests:
+            raise UsageError(
+                f"{option}={text}: there is no VM {number}",
+                hint=f"this run has {guests}; --vms=N of 'vms' has more",
+            )
+        others[number - 1] = parse_kernel(text, option)
+    return Kernels(kernel_choice(given), others)
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """The guests' kernels: one for all, and others by a guest's index."""
+
+    common: KernelChoice = DEFAULT
+    others: Mapping[int, KernelChoice] = field(default_factory=dict)
+
+
 def load_build(
-    build_dir: str | None, image: str = IMAGES[0], flavour: str = DEFAULT_FLAVOUR
+    build_dir: str | None,
+    image: str = IMAGES[0],
+    kernels: Kernels = Kernels(),
+    guests: int = 1,
 ) -> Build:
     """What the builds left, and the accelerator this host is good for."""
     paths = Paths.of(build_dir)
-    if image == "yocto" and flavour != DEFAULT_FLAVOUR:
-        raise UsageError("--kernel-flavour is for guests of the quick build, not for --image=yocto")
-    folder = (Layout(paths).installed if image == "yocto" else paths).build
-    guest = folder if image == "yocto" else paths.flavour(flavour).build
+    if image == "yocto":
+        return _load_yocto(Layout(paths).installed.build)
+    kernels = kernels or Kernels()
+    choice = kernels.common
     try:
-        return Build(QemuInstall.load(folder), GuestImage.load(guest), accelerator())
+        qemu = QemuInstall.load(paths.build)
+        if len(kernels.others) < guests:
+            common = guest_image(paths, choice, linked=guests > 1)
+        others = {}
+        for index, choice in kernels.others.items():
+            others[index] = guest_image(paths, choice, linked=guests > 1)
+        if len(others) == guests:
+            common = others[0]
+        return Build(qemu, common, accelerator(), others)
     except MissingBuild as error:
-        if image == "yocto":
-            what = {"qemu": "QEMU", "guest": "image"}[error.what]
-            raise RunError(
-                f"no Yocto {what} in {folder.parent}", hint="python3 run build yocto"
-            ) from error
         if build_dir is not None and not paths.build.is_dir():
             raise RunError(
                 f"--build-dir={build_dir}: there is no such folder",
                 hint=f"leave it out for {DEFAULT_BUILD_DIR}, or 'python3 run build --build-dir"
                 f" {build_dir}' builds there",
             ) from error
-        more = "" if guest == folder or error.what == "qemu" else f" --kernel-flavour={flavour}"
+        missing_own = error.what == "guest" and isinstance(choice, DebianKernel)
+        more = kernel_option(choice) if missing_own else ""
         more += f" --build-dir={build_dir}" if build_dir is not None else ""
         raise RunError(f"{error}{more}") from error
+
+
+def _load_yocto(folder: Path) -> Build:
+    try:
+        return Build(QemuInstall.load(folder), GuestImage.load(folder), accelerator())
+    except MissingBuild as error:
+        what = {"qemu": "QEMU", "guest": "image"}[error.what]
+        raise RunError(
+            f"no Yocto {what} in {folder.parent}", hint="python3 run build yocto"
+        ) from error
+
+
+def _tell_notes(build: Build) -> None:
+    images = [build.image, *build.others.values()]
+    for note in dict.fromkeys(note for image in images for note in image.notes):
+        _say(f"run: {note}")
 
 
 def _options() -> list[Callable[[F], F]]:
@@ -182,7 +236,16 @@ def _options() -> list[Callable[[F], F]]:
         ),
         *extras,
         image_option,
-        flavour_option,
+        kernel_options,
+        *(
+            option(
+                f"--vm{number}-kernel",
+                metavar="FILE|DIR|debian:…",
+                help=f"The kernel of VM {number} alone.",
+                hidden=number > DEFAULT_GUESTS,
+            )
+            for number in range(1, MOST_GUESTS + 1)
+        ),
         option(
             *reversed(LAB_OPTIONS),
             "name",

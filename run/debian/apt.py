@@ -53,11 +53,20 @@ class Apt:
         """Fetch the package lists, unless they are fresh; see `AptState.refresh`."""
         self._state.refresh(step, max_age=max_age)
 
-    def show(self, names: Sequence[str]) -> list[Package]:
-        """The candidates of `names`, in that order; raises RunError for an unknown one."""
-        text = self._state.query(["apt-cache", "show", "--no-all-versions", *names])
+    def show(self, names: Sequence[str], version: str = "") -> list[Package]:
+        """The candidates of `names`, in that order; raises RunError for an unknown one.
+
+        :param version: the one that all of them shall have, instead of the candidates
+        """
+        wanted = [f"{name}={version}" if version else name for name in names]
+        text = self._state.query(["apt-cache", "show", "--no-all-versions", *wanted])
         found = {s["Package"]: s for s in stanzas(text)}
         if missing := [name for name in names if name not in found]:
+            if version:
+                raise RunError(
+                    f"the Debian archive has no {', '.join(missing)} of version {version}",
+                    hint="it is going away or coming; take another version",
+                )
             raise RunError(
                 f"the Debian archive has no package {', '.join(missing)}",
                 hint="is the mirror whole? --debian-mirror URL names another",
@@ -66,6 +75,20 @@ class Apt:
             Package(name, s["Version"], s["SHA256"], s.get("Depends", ""))
             for name in names
             for s in [found[name]]
+        ]
+
+    def names(self, prefix: str) -> list[str]:
+        """All packages whose names begin so."""
+        return sorted(self._state.query(["apt-cache", "pkgnames", prefix]).split())
+
+    def versions(self, names: Sequence[str]) -> list[Package]:
+        """Every version of each of `names` that the archive has, those of one name together."""
+        if not names:
+            return []
+        text = self._state.query(["apt-cache", "show", "--all-versions", *names])
+        return [
+            Package(s["Package"], s["Version"], s["SHA256"], s.get("Depends", ""))
+            for s in stanzas(text)
         ]
 
     def download(self, step: Step, packages: Sequence[Package]) -> list[Path]:
@@ -111,14 +134,14 @@ class Apt:
         """The index entry of the newest version."""
         text = self._state.query(["apt-cache", "showsrc", "--only-source", name])
         entries = [fields for fields in stanzas(text) if fields.get("Package") == name]
-        found = [fields for fields in entries if _is_of(fields["Version"], series)]
+        found = [fields for fields in entries if is_of(fields["Version"], series)]
         if not found:
             there = sorted({fields["Version"] for fields in entries})
             raise RunError(
                 f"the Debian archive has no source package {name} {series}".rstrip(),
                 hint=f"there is {', '.join(there)}" if there else None,
             )
-        newer = cmp_to_key(_compare)
+        newer = cmp_to_key(compare)
         return max(found, key=lambda fields: newer(fields["Version"]))
 
     def _fetch(self, step: Step, package: Package) -> Path:
@@ -146,14 +169,14 @@ class Apt:
         return target
 
 
-def _is_of(version: str, series: str) -> bool:
+def is_of(version: str, series: str) -> bool:
     """Whether a Debian version is of an upstream series: ``1:10.2.2+ds-1`` of ``10.2``."""
     upstream = re.sub(r"^[0-9]+:", "", version)
     begins = re.match(rf"{re.escape(series)}(?![0-9])", upstream) is not None
     return not series or version == series or begins
 
 
-def _compare(one: str, other: str) -> int:
+def compare(one: str, other: str) -> int:
     """Order of two Debian versions: negative, 0, positive."""
 
     def holds(relation: str) -> bool:

@@ -3,21 +3,31 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from run.base.config import DEFAULT_FLAVOUR, Paths
-from run.debian.apt import Apt, Package
+from run.base.config import Paths
+from run.debian.apt import Package
+from run.debian.aptstate import LISTS_MAX_AGE
 from run.debian.release import open_apt, refresh
-from run.guest import initramfs, kernel
-from run.guest.packages import LIBRARIES, PROGRAMS, SUITE, KernelPackages, resolve_kernel
+from run.guest import initramfs
+from run.guest.choice import DEFAULT, SUITE, DebianKernel
+from run.guest.kernel import build_kernel
+from run.guest.packages import LIBRARIES, PROGRAMS, KernelPackages, resolve_kernel
+from run.guest.toolchain import Toolchain, find_toolchain
 from run.steps.artifacts import GuestImage, MissingBuild
-from run.steps.steps import Steps
+from run.steps.steps import Step, Steps
 from run.steps.store import Store, digest, digest_tree, replace_folder
 
 #: modules whose text decides what a build looks like
 _SOURCES = Path(__file__).parent
+
+#: suites beside a release, whose kernels are built with the release's compiler
+_ADDED = re.compile(r"-(backports|backports-sloppy|updates|proposed-updates|security)$")
 
 #: finished builds in the cache, about 80 MB each
 KEPT_BUILDS = 8
@@ -30,70 +40,130 @@ def build_guest(
     jobs: int,
     mirror: str | None = None,
     force: bool = False,
-    flavour: str = DEFAULT_FLAVOUR,
+    choice: DebianKernel = DEFAULT,
 ) -> GuestImage:
     """Build the guest, or take it from the cache; gives what stands in the build folder.
 
     :param mirror: URL of a Debian mirror, where the apt configuration names none
     :param force: build anew what the cache has
-    :param flavour: of the kernel
+    :param choice: the kernel
+    :raises RunError: Debian has no such kernel
     """
-    home = paths.flavour(flavour)
-    apt = open_apt(paths, SUITE, mirror)
+    home = choice.home(paths)
+    archive = _Archive(steps, paths, mirror, choice)
     store = Store(paths.cache / "builds")
-    refresh(steps, apt, "guest: package lists")
-    packages, programs, libraries, key = _resolve(apt, flavour)
+    archive.refresh()
+    parts = archive.resolve()
     if force:
-        store.forget("guest", key)
-    elif (image := _standing(home, key)) is not None:
+        store.forget("guest", parts.key)
+    elif (image := _standing(home, parts.key)) is not None:
         return image
-    elif store.find("guest", key) is None:
+    elif store.find("guest", parts.key) is None:
         # Old lists name packages that the mirror no longer has.
-        refresh(steps, apt, "guest: package lists", max_age=3600.0)
-        packages, programs, libraries, key = _resolve(apt, flavour)
+        archive.refresh(max_age=3600.0)
+        parts = archive.resolve()
 
     def fill(folder: Path) -> None:
-        debs = _download(steps, apt, [*packages.all(), *programs, *libraries])
-        kernel.build_kernel(steps, packages, debs, folder, jobs)
+        debs = archive.download(parts)
+        build_kernel(steps, parts.kernel, parts.toolchain, debs, folder, jobs)
         with steps.step("guest: initramfs") as step:
-            root, scratch = folder / "root", folder / "scratch"
-            root.mkdir()
-            initramfs.build_tree(
-                step,
-                root,
-                scratch,
-                programs=[debs[p.name] for p in programs],
-                libraries=[debs[p.name] for p in libraries],
-                modules=folder / "modules",
-                release=packages.release,
-                selftest=folder / "ntb_test.sh",
-            )
-            initramfs.write_archive(root, folder / "initramfs")
-            shutil.rmtree(root)
-            shutil.rmtree(scratch)
+            _build_initramfs(step, parts, debs, folder)
 
     waiting = "waiting for another process that makes the same guest ..."
-    done = store.make("guest", key, fill, on_wait=lambda: steps.say(waiting))
+    done = store.make("guest", parts.key, fill, on_wait=lambda: steps.say(waiting))
     store.prune("guest", KEPT_BUILDS)
-    return _install(done, home, packages.release, key)
+    return _install(done, home, parts.kernel.release, parts.key)
 
 
-def _resolve(apt: Apt, flavour: str) -> tuple[KernelPackages, list[Package], list[Package], str]:
-    """The packages of kernel, programs and libraries, and the key of a guest made of them."""
-    kernel_packages = resolve_kernel(apt.show, flavour)
-    programs, libraries = apt.show(PROGRAMS), apt.show(LIBRARIES)
-    return kernel_packages, programs, libraries, _key(kernel_packages, [*programs, *libraries])
+@dataclass(frozen=True)
+class _Parts:
+    """All packages that a guest is made of."""
+
+    kernel: KernelPackages
+    toolchain: Toolchain
+    programs: list[Package]
+    libraries: list[Package]
+
+    @property
+    def key(self) -> str:
+        tools = ("gcc", "pahole", "strip")
+        others = [*self.programs, *self.libraries, *self.toolchain.packages]
+        return digest(
+            [
+                *(package.sha256 for package in [*self.kernel.all(), *others]),
+                digest_tree(_SOURCES),
+                *(_version(tool) for tool in tools),
+            ]
+        )
 
 
-def _key(packages: KernelPackages, others: list[Package]) -> str:
-    tools = ("gcc", "pahole", "strip")
-    return digest(
-        [
-            *(package.sha256 for package in [*packages.all(), *others]),
-            digest_tree(_SOURCES),
-            *(_version(tool) for tool in tools),
-        ]
+class _Archive:
+    """The suites that a guest comes from: of its kernel, of the compiler, of its programs."""
+
+    def __init__(
+        self, steps: Steps, paths: Paths, mirror: str | None, choice: DebianKernel
+    ) -> None:
+        self._steps = steps
+        self._choice = choice
+        release = _ADDED.sub("", choice.suite)
+        suites = dict.fromkeys((SUITE, choice.suite, release))
+        self._apts = {suite: open_apt(paths, suite, mirror) for suite in suites}
+        self._kernels, self._compilers = self._apts[choice.suite], self._apts[release]
+        self._programs = self._apts[SUITE]
+
+    def refresh(self, *, max_age: float = LISTS_MAX_AGE) -> None:
+        """Make the package lists fresh."""
+        for suite, apt in self._apts.items():
+            of = "" if suite == SUITE else f" of {suite}"
+            refresh(self._steps, apt, f"guest: package lists{of}", max_age=max_age)
+
+    def resolve(self) -> _Parts:
+        kernel = resolve_kernel(self._kernels, self._choice)
+        return _Parts(
+            kernel,
+            find_toolchain(kernel, self._compilers),
+            self._programs.show(PROGRAMS),
+            self._programs.show(LIBRARIES),
+        )
+
+    def download(self, parts: _Parts) -> dict[str, Path]:
+        """Each package's file by its name.
+
+        The compiler's libraries have the same names as the guest's where both are of one suite.
+        """
+        found: dict[str, Path] = {}
+        with self._steps.step("guest: download packages") as step:
+            for apt, packages in (
+                (self._kernels, parts.kernel.all()),
+                (self._programs, [*parts.programs, *parts.libraries]),
+                (self._compilers, parts.toolchain.packages),
+            ):
+                files = apt.download(step, packages)
+                found |= {p.sha256: file for p, file in zip(packages, files, strict=True)}
+        return found
+
+
+def _build_initramfs(step: Step, parts: _Parts, debs: Mapping[str, Path], folder: Path) -> None:
+    """``base``, which fits any kernel, and ``initramfs``: that and what goes with this one."""
+    root, own, scratch = folder / "root", folder / "own", folder / "scratch"
+    root.mkdir()
+    initramfs.build_tree(
+        step,
+        root,
+        scratch,
+        programs=[debs[package.sha256] for package in parts.programs],
+        libraries=[debs[package.sha256] for package in parts.libraries],
     )
+    initramfs.write_archive(root, folder / "base")
+    initramfs.build_kernel_tree(
+        own,
+        modules=folder / "modules",
+        release=parts.kernel.release,
+        selftest=folder / "ntb_test.sh",
+    )
+    initramfs.lay_over(folder / "base", own, folder / "initramfs")
+    for left in (root, own, scratch):
+        shutil.rmtree(left)
 
 
 def _version(tool: str) -> str:
@@ -111,14 +181,8 @@ def _standing(paths: Paths, key: str) -> GuestImage | None:
         image = GuestImage.load(paths.build)
     except MissingBuild:
         return None
-    files = (image.kernel, image.initramfs, image.vmlinux, image.modules)
+    files = (image.kernel, image.initramfs, image.base, image.vmlinux, image.modules)
     return image if image.key == key and all(Path(f).exists() for f in files) else None
-
-
-def _download(steps: Steps, apt: Apt, packages: list[Package]) -> dict[str, Path]:
-    with steps.step("guest: download packages") as step:
-        files = apt.download(step, packages)
-    return {package.name: file for package, file in zip(packages, files, strict=True)}
 
 
 def _install(built: Path, paths: Paths, release: str, key: str) -> GuestImage:
@@ -129,6 +193,7 @@ def _install(built: Path, paths: Paths, release: str, key: str) -> GuestImage:
         release=release,
         kernel=str(paths.guest / "kernel"),
         initramfs=str(paths.guest / "initramfs"),
+        base=str(paths.guest / "base"),
         vmlinux=str(paths.guest / "vmlinux"),
         modules=str(paths.guest / "modules"),
         key=key,

@@ -14,10 +14,16 @@ from pathlib import Path
 _CONSOLE = (stat.S_IFCHR | 0o600, 5, 1)
 
 
-def archive(root: Path) -> Iterator[bytes]:
-    """The tree below `root`, in pieces, with /dev/console added."""
+def archive(root: Path, *, overlay: bool = False) -> Iterator[bytes]:
+    """The tree below `root`, in pieces, with /dev/console added.
+
+    :param overlay: it is unpacked over another one: without /dev/console and the topmost folders,
+        which may be links there (the kernel would put a folder in the place of a link)
+    """
     inode = 0
     for path in sorted(root.rglob("*")):
+        if overlay and path.parent == root and path.is_dir():
+            continue
         inode += 1
         status = path.lstat()
         name = str(path.relative_to(root))
@@ -27,8 +33,9 @@ def archive(root: Path) -> Iterator[bytes]:
             yield _entry(inode, name, status.st_mode, path.read_bytes())
         elif stat.S_ISDIR(status.st_mode):
             yield _entry(inode, name, status.st_mode)
-    mode, major, minor = _CONSOLE
-    yield _entry(inode + 1, "dev/console", mode, device=(major, minor))
+    if not overlay:
+        mode, major, minor = _CONSOLE
+        yield _entry(inode + 1, "dev/console", mode, device=(major, minor))
     yield _entry(0, "TRAILER!!!", 0)
 
 

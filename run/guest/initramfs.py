@@ -39,16 +39,11 @@ def build_tree(
     *,
     programs: Iterable[Path],
     libraries: Iterable[Path],
-    modules: Path,
-    release: str,
-    selftest: Path,
 ) -> None:
-    """Fill the empty folder `root`.
+    """Fill the empty folder `root` with what a guest has whatever its kernel.
 
     :param programs: .deb files whose programs are all wanted
     :param libraries: .deb files from which only needed libraries are taken
-    :param modules: the kernel's modules, indexed
-    :param selftest: a script of the kernel's source, wanted at `SELFTEST`
     """
     _skeleton(root)
     for deb in programs:
@@ -57,23 +52,50 @@ def build_tree(
         unpack(step, deb, scratch / "libraries")
     binaries = _copy_programs(scratch / "programs", root)
     _copy_libraries(step, scratch / "libraries", root, binaries)
-    shutil.copytree(modules, root / "usr/lib/modules" / release, symlinks=True)
     shutil.copytree(OWN_FILES, root, dirs_exist_ok=True, symlinks=True)
-    (root / SELFTEST).parent.mkdir(parents=True)
-    shutil.copy(selftest, root / SELFTEST)
-    (root / SELFTEST).chmod(0o755)
     _link_applets(root)
     (root / "init").symlink_to(_BUSYBOX)
 
 
-def write_archive(root: Path, target: Path) -> None:
-    """`root` as a zstd-compressed cpio archive."""
+def build_kernel_tree(root: Path, *, modules: Path, release: str, selftest: Path | None) -> None:
+    """Fill the empty folder `root` with what goes with one kernel, to be laid over `build_tree`'s.
+
+    Nothing in it is named ``lib`` itself: that is a link in some root file systems.
+
+    :param modules: the kernel's modules, indexed
+    :param selftest: a script of the kernel's source, wanted at `SELFTEST`
+    """
+    shutil.copytree(modules, root / "lib/modules" / release, symlinks=True)
+    if selftest is not None:
+        (root / SELFTEST).parent.mkdir(parents=True)
+        shutil.copy(selftest, root / SELFTEST)
+        (root / SELFTEST).chmod(0o755)
+
+
+def write_archive(root: Path, target: Path, *, overlay: bool = False) -> None:
+    """`root` as a zstd-compressed cpio archive.
+
+    :param overlay: it is laid over another one, whose links to folders shall stay
+    """
     import zstandard
 
     compressor = zstandard.ZstdCompressor(level=_COMPRESSION_LEVEL)
     with target.open("wb") as file, compressor.stream_writer(file, closefd=False) as stream:
-        for piece in cpio.archive(root):
+        for piece in cpio.archive(root, overlay=overlay):
             stream.write(piece)
+
+
+def lay_over(base: Path, root: Path, target: Path) -> None:
+    """The archive `base` with the folder `root` laid over it.
+
+    The kernel unpacks archives that follow each other
+    (Documentation/driver-api/early-userspace/buffer-format.rst).
+    """
+    write_archive(root, target, overlay=True)
+    over = target.read_bytes()
+    shutil.copyfile(base, target)
+    with target.open("ab") as file:
+        file.write(over)
 
 
 def _skeleton(root: Path) -> None:

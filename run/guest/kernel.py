@@ -2,145 +2,144 @@
 """The kernel, and the NTB drivers that Debian does not build, compiled for it.
 
 Debian's configuration has no CONFIG_NTB, so drivers/ntb of the same source version is built out of
-tree. Debian's kbuild cannot add BTF to out-of-tree modules; pahole does it afterwards.
+tree. Where Debian's kbuild does not add BTF to out-of-tree modules, pahole does it afterwards.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from run.debian.apt import Package
+from run.base.errors import RunError
+from run.guest import modules
+from run.guest.bzimage import BzImage
 from run.guest.packages import KernelPackages
-from run.guest.unpack import unpack, unpack_inner
-from run.steps.steps import StepError, Steps
+from run.guest.toolchain import Toolchain, make_runnable
+from run.guest.unpack import members, unpack, unpack_inner
+from run.steps.steps import Step, Steps
 
 #: what to build of drivers/ntb; not NTB_MSI, which the kernel's headers were configured without
-_CONFIG = {
-    "CONFIG_NTB": "m",
-    "CONFIG_NTB_IDT": "m",
-    "CONFIG_NTB_TOOL": "m",
-    "CONFIG_NTB_PINGPONG": "m",
-    "CONFIG_NTB_PERF": "m",
-}
+_DRIVERS = (
+    "CONFIG_NTB",
+    "CONFIG_NTB_IDT",
+    "CONFIG_NTB_TOOL",
+    "CONFIG_NTB_PINGPONG",
+    "CONFIG_NTB_PERF",
+)
+
+_IMAGE = re.compile(r"^\./boot/vmlinuz-|^\./usr/lib/modules/[^/]+/vmlinuz$")
 
 #: the kernel's own test of NTB hardware and drivers
 SELFTEST = "tools/testing/selftests/ntb/ntb_test.sh"
 
-#: modules of Debian's own build that a guest needs: network, disk, entropy, panic and power button
-_STOCK_MODULES = (
-    "drivers/acpi/button.ko",
-    "drivers/block/virtio_blk.ko",
-    "drivers/char/hw_random/virtio-rng.ko",
-    "drivers/input/evdev.ko",
-    "drivers/misc/pvpanic/*.ko",
-    "drivers/net/ethernet/intel/e1000/e1000.ko",
-    "drivers/net/ethernet/intel/e1000e/e1000e.ko",
-    "drivers/net/net_failover.ko",
-    "drivers/net/virtio_net.ko",
-    "drivers/virtio/virtio*.ko",
-    "net/core/failover.ko",
-)
-
-#: what a flavour cannot have: the cloud kernel knows no such cards, and no hwmon for the IDT driver
-_LACKING = {
-    "cloud-amd64": {
-        "CONFIG_NTB_IDT",
-        "drivers/net/ethernet/intel/e1000/e1000.ko",
-        "drivers/net/ethernet/intel/e1000e/e1000e.ko",
-    }
-}
+#: what a driver selects, and so cannot be had without: the cloud kernels have none of it
+_SELECTS = {"CONFIG_NTB_IDT": "CONFIG_HWMON"}
 
 
 def build_kernel(
-    steps: Steps, packages: KernelPackages, debs: Mapping[str, Path], target: Path, jobs: int
+    steps: Steps,
+    packages: KernelPackages,
+    toolchain: Toolchain,
+    debs: Mapping[str, Path],
+    target: Path,
+    jobs: int,
 ) -> None:
     """Fill `target` with ``kernel`` (bzImage), ``vmlinux``, ``modules/`` (as in /lib/modules) and
     the kernel's own test of NTB drivers, ``ntb_test.sh``.
 
-    :param debs: package name -> .deb
+    :param debs: a package's SHA256 -> .deb
     """
     work = target / "work"
+    images = [debs[package.sha256] for package in packages.images]
     with steps.step("guest: unpack the kernel") as step:
-
-        def deb(package: Package) -> Path:
-            return debs[package.name]
-
-        wanted = _available(packages.flavour, _STOCK_MODULES)
-        stock = [f"./lib/modules/*/kernel/{name}" for name in wanted]
-        extra = [
-            "./boot/vmlinuz-*",
-            "./lib/modules/*/modules.builtin*",
-            "./lib/modules/*/modules.order",
-        ]
-        unpack(step, deb(packages.image), work / "image", [*stock, *extra])
+        image = _take_image(step, images, work / "image")
+        modules.take_from_debs(step, images, work / "stock", target / "modules")
         for package in (packages.headers, packages.headers_common, packages.kbuild):
-            unpack(step, deb(package), work / "headers")
+            unpack(step, debs[package.sha256], work / "headers")
         series = packages.source.name.removeprefix("linux-source-")
         unpack_inner(
             step,
-            deb(packages.source),
+            debs[packages.source.sha256],
             f"./usr/src/linux-source-{series}.tar.xz",
             work / "source",
-            ["*/drivers/ntb/*", "*/scripts/extract-vmlinux", f"*/{SELFTEST}"],
+            ["*/drivers/ntb/*", f"*/{SELFTEST}"],
         )
-    with steps.step("guest: extract vmlinux") as step:
-        image = work / "image" / "boot" / f"vmlinuz-{packages.release}"
+    with steps.step("guest: extract vmlinux"):
         shutil.copy(image, target / "kernel")
-        script = 'bash "$1" "$2" > "$3"'
-        extract = work / "source" / "scripts" / "extract-vmlinux"
-        step.run(["bash", "-c", script, "extract", extract, image, target / "vmlinux"])
+        vmlinux = BzImage.read(image).vmlinux()
+        if vmlinux is None:
+            raise RunError(f"{image.name}: compressed in a way that is not known")
+        (target / "vmlinux").write_bytes(vmlinux)
     shutil.copy(work / "source" / SELFTEST, target)
-    modules = target / "modules"
-    shutil.copytree(work / "image" / "lib" / "modules" / packages.release, modules)
-    _build_ntb(steps, packages, work, target, jobs)
+    environment: dict[str, str] = {}
+    if toolchain.packages:
+        with steps.step(f"guest: unpack {toolchain.compiler}") as step:
+            environment = toolchain.unpack(step, debs, work / "toolchain")
+            make_runnable(work / "headers", work / "toolchain")
+    _build_ntb(steps, packages, work, target, jobs, environment)
     shutil.rmtree(work)
 
 
-def _available(flavour: str, names: Iterable[str]) -> list[str]:
-    lacking = _LACKING.get(flavour, set())
-    return [name for name in names if name not in lacking]
+def _take_image(step: Step, debs: Iterable[Path], scratch: Path) -> Path:
+    """The bzImage: in /boot, or among the modules since Linux 7.3."""
+    for deb in debs:
+        names = [name for name in members(step, deb) if _IMAGE.search(name)]
+        if names:
+            unpack(step, deb, scratch, names)
+            return scratch / names[0]
+    raise RunError("the kernel's packages bring no vmlinuz")
 
 
-def _build_ntb(steps: Steps, packages: KernelPackages, work: Path, target: Path, jobs: int) -> None:
+def _build_ntb(
+    steps: Steps,
+    packages: KernelPackages,
+    work: Path,
+    target: Path,
+    jobs: int,
+    environment: Mapping[str, str],
+) -> None:
     headers = usable_headers(work / "headers", packages.release)
     source = work / "source" / "drivers" / "ntb"
     with steps.step("guest: build the NTB drivers") as step:
-        settings = [f"{name}={_CONFIG[name]}" for name in _available(packages.flavour, _CONFIG)]
+        if not environment:
+            # With it kbuild would call pahole by options that the host's may not know.
+            (headers / "vmlinux").unlink(missing_ok=True)
+        settings = [f"{name}=m" for name in _possible(headers / ".config")]
         make: list[str | Path] = ["make", "-C", headers, f"M={source}", f"-j{jobs}", *settings]
-        step.run([*make, "modules"], env={"LC_ALL": "C"})
+        step.run([*make, "modules"], env={"LC_ALL": "C", **environment})
         extra = target / "modules" / "extra"
-        extra.mkdir()
+        extra.mkdir(parents=True)
         for module in sorted(source.rglob("*.ko")):
-            flags = ("-J", "--btf_gen_floats", "--btf_base", target / "vmlinux")
-            # It calls llvm-objcopy unless told otherwise; binutils' does the same.
-            step.run(["pahole", *flags, module], env={"LLVM_OBJCOPY": "objcopy"})
+            if b"\0.BTF\0" not in module.read_bytes():
+                add_types(step, module, target / "vmlinux")
             step.run(["strip", "--strip-debug", module])
             shutil.copy(module, extra)
     with steps.step("guest: index the modules") as step:
-        # depmod wants the tree where a running system has it
-        root = work / "depmod" / "lib" / "modules"
-        root.mkdir(parents=True)
-        (root / packages.release).symlink_to((target / "modules").resolve())
-        symbols = headers / "Module.symvers"
-        argv: list[str | Path] = [
-            "depmod",
-            "-e",
-            "-E",
-            symbols,
-            "-b",
-            work / "depmod",
-            packages.release,
-        ]
-        if "unknown symbol" in (output := step.run(argv)):
-            raise StepError(step.name, "a module lacks its symbols", step.log, output.splitlines())
+        scratch, symbols = work / "depmod", headers / "Module.symvers"
+        modules.index(step, target / "modules", scratch, packages.release, symbols)
+
+
+def _possible(config: Path) -> list[str]:
+    """The drivers that this kernel can have."""
+    lines = config.read_text().splitlines()
+    set_ = {line.partition("=")[0] for line in lines if line.endswith(("=y", "=m"))}
+    return [name for name in _DRIVERS if _SELECTS.get(name, name) in {*set_, name}]
+
+
+def add_types(step: Step, module: Path, vmlinux: Path) -> None:
+    """BTF from a module's DWARF, on top of the kernel's own."""
+    flags = ("-J", "--btf_gen_floats", "--btf_base", vmlinux)
+    # It calls llvm-objcopy unless told otherwise; binutils' does the same.
+    step.run(["pahole", *flags, module], env={"LLVM_OBJCOPY": "objcopy"})
 
 
 def usable_headers(root: Path, release: str) -> Path:
     """Headers whose Makefile points into `root` instead of the system's /usr/src."""
     headers = root / "usr" / "src" / f"linux-headers-{release}"
     makefile = headers / "Makefile"
-    text = makefile.read_text().replace("include /usr/src/", f"include {root}/usr/src/")
+    # `include` everywhere, and KBUILD_OUTPUT since Linux 7.3
+    text = re.sub(r"(?<=[ =])/usr/src/", f"{root}/usr/src/", makefile.read_text())
     makefile.write_text(text)
     return headers

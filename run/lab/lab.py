@@ -123,11 +123,8 @@ class Lab:
             leftovers.make_private(self.paths)
             for machine in self.machines:
                 self._make_ram(machine.plan)
-            if self._build.image.rootfs:
-                self._make_disks()
-            if self._build.image.initramfs:
-                image = Path(self._build.image.initramfs)
-                hostkey.write_initrd(self.paths.initrd, image, hostkey.host_key())
+            self._make_disks()
+            self._make_initrds()
             if self.options.keep_ram:
                 self.paths.keep_ram.touch(mode=0o600)
             self._book = Ledger(self.paths.manifest, self._first_manifest())
@@ -281,10 +278,18 @@ class Lab:
         self._ram[plan.name] = ram.create(plan.ram, self.options.memory * MIB)
 
     def _make_disks(self) -> None:
-        image = self._build.image
         for machine in self.machines:
-            self._say(f"copying the disk of {machine.name} ...")
-            disks.make(self.paths, machine.name, Path(image.rootfs), Path(image.disks))
+            image = self._build.image_of(machine.plan)
+            if image.rootfs:
+                self._say(f"copying the disk of {machine.name} ...")
+                disks.make(self.paths, machine.name, Path(image.rootfs), Path(image.disks))
+
+    def _make_initrds(self) -> None:
+        plans = [machine.plan for machine in self.machines]
+        wanted = {self._build.initrd_of(p): self._build.image_of(p).initramfs for p in plans}
+        for target, archive in wanted.items():
+            if archive:
+                hostkey.write_initrd(target, Path(archive), hostkey.host_key())
 
     def _first_manifest(self) -> Manifest:
         return Manifest(

@@ -92,6 +92,7 @@ def remove_files(paths: LabPaths, *, keep_ram: bool) -> None:
     for name in _NAMES:
         paths.qmp(name).unlink(missing_ok=True)
         paths.qmp_launcher(name).unlink(missing_ok=True)
+        paths.own_initrd(name).unlink(missing_ok=True)
         disks.remove(paths, name)
     paths.server_socket.unlink(missing_ok=True)
     paths.initrd.unlink(missing_ok=True)

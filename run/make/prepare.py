@@ -7,8 +7,9 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from run.base.config import DEFAULT_FLAVOUR, FLAVOURS, Paths
+from run.base.config import FLAVOURS, Paths
 from run.base.locks import exclusive
+from run.guest.choice import DEFAULT, DebianKernel, KernelChoice, OwnKernel
 from run.host.install import Policy, require
 from run.steps.artifacts import GuestImage, QemuInstall
 from run.steps.steps import Steps
@@ -31,7 +32,7 @@ class Request:
     :param qemu_source: what is built instead of Debian trixie's package, as `build` takes it
     :param mirror: URL of a Debian mirror instead of the host's own
     :param policy: when missing system packages are installed
-    :param flavour: of the guest's kernel
+    :param kernel: the guest's
     :param sanitize: QEMU whose NTB port has sanitizers in it
     """
 
@@ -41,7 +42,7 @@ class Request:
     qemu_source: str | None = None
     mirror: str | None = None
     policy: Policy = Policy.ROOT
-    flavour: str = DEFAULT_FLAVOUR
+    kernel: KernelChoice = DEFAULT
     sanitize: bool = False
 
 
@@ -57,21 +58,24 @@ def make_for_tests(steps: Steps, paths: Paths, request: Request) -> None:
     """The same, for tests: a QEMU with sanitizers in the device, and guests with other kernels."""
     make(steps, paths, request)
     for flavour in FLAVOURS[1:]:
-        make(steps, paths, replace(request, what=["guest"], flavour=flavour))
+        make(steps, paths, replace(request, what=["guest"], kernel=DebianKernel(flavour=flavour)))
     make(steps, paths.sanitized, replace(request, what=["qemu"], sanitize=True))
 
 
 def _guest(steps: Steps, paths: Paths, request: Request) -> GuestImage:
     # imported late: a command that only asks whether all is there must start fast
     from run.guest.build import build_guest
+    from run.guest.own import build_own
 
+    if isinstance(request.kernel, OwnKernel):
+        return build_own(steps, paths, request.kernel, force=request.force)
     return build_guest(
         steps,
         paths,
         jobs=request.jobs,
         mirror=request.mirror,
         force=request.force,
-        flavour=request.flavour,
+        choice=request.kernel,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import typing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 
@@ -81,6 +81,9 @@ class GuestImage(_Artifact):
     :param key: digest of everything the build was made from
     :param rootfs: ext4 image for a disk; each guest gets a copy
     :param disks: folder for those copies
+    :param base: the archive without what goes with this kernel, for other kernels
+    :param ntb: whether it has the driver of the NTB port, as far as could be seen
+    :param notes: what is to be told whenever it is used
     """
 
     WHAT: typing.ClassVar[str] = "guest"
@@ -93,3 +96,6 @@ class GuestImage(_Artifact):
     key: str
     rootfs: str = ""
     disks: str = ""
+    base: str = ""
+    ntb: bool = True
+    notes: list[str] = field(default_factory=list)

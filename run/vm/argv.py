@@ -9,7 +9,9 @@ itself stands on.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from run.base.errors import UsageError
 from run.steps.artifacts import GuestImage, QemuInstall
@@ -31,11 +33,24 @@ TCG = "tcg"
 
 @dataclass(frozen=True)
 class Build:
-    """What lines are made for: programs, guest image, accelerator (`kvm` or `tcg`)."""
+    """What lines are made for: programs, guest image, accelerator (`kvm` or `tcg`).
+
+    :param others: images of guests, by index, that have another than `image`
+    """
 
     qemu: QemuInstall
     image: GuestImage
     accelerator: str
+    others: Mapping[int, GuestImage] = field(default_factory=dict)
+
+    def image_of(self, guest: GuestPlan) -> GuestImage:
+        """What a guest boots."""
+        return self.others.get(guest.index, self.image)
+
+    def initrd_of(self, guest: GuestPlan) -> Path:
+        """Its first root file system; guests with one image share it."""
+        own = guest.index in self.others
+        return guest.paths.own_initrd(guest.name) if own else guest.paths.initrd
 
 
 def qemu_argv(options: LaunchOptions, build: Build, guest: GuestPlan) -> list[str]:
@@ -143,7 +158,7 @@ def kernel_command_line(options: LaunchOptions, guest: GuestPlan, build: Build) 
     """What the guest's kernel is told."""
     default = [
         "console=ttyS0",
-        *(_root_words() if build.image.rootfs else _initramfs_words(guest)),
+        *(_root_words() if build.image_of(guest).rootfs else _initramfs_words(guest)),
         *clock_words(build.accelerator),
         # Grace periods of idle processors are most of what a boot waits for.
         "rcupdate.rcu_expedited=1",
@@ -265,10 +280,10 @@ def _device_words(options: LaunchOptions, guest: GuestPlan) -> list[str]:
 
 
 def _kernel(options: LaunchOptions, build: Build, guest: GuestPlan) -> list[str]:
-    image = build.image
+    image = build.image_of(guest)
     words = ["-kernel", image.kernel]
     if image.initramfs:
-        words += ["-initrd", str(guest.paths.initrd)]
+        words += ["-initrd", str(build.initrd_of(guest))]
     if image.rootfs:
         disk = escape(str(guest.paths.disk(guest.name)))
         # A copy of the image that goes with the lab: nothing of it need survive a power cut.

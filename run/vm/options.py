@@ -127,8 +127,8 @@ def choose_memory(memory: int | None, shm_size: str | None) -> int:
 #: QEMU's options that are the launcher's own affair, and what is to be said instead
 _OURS = {
     "m": "use --memory MIB",
-    "kernel": "'python3 run build guest' makes the guest; --kernel-flavour has other kernels",
-    "initrd": "'python3 run build guest' makes the guest",
+    "kernel": "use --kernel, or --vm1-kernel for one guest",
+    "initrd": "use --kernel FILE with --initrd",
     "append": "use --cmdline-common, or --cmdline-common-override",
     "daemonize": "use --detach",
 }

@@ -85,6 +85,10 @@ class LabPaths:
         """The guests' first root file system, with their host key in it."""
         return self.folder / "initrd"
 
+    def own_initrd(self, guest: str) -> Path:
+        """That of a guest with a kernel of its own."""
+        return self.folder / f"{guest}.initrd"
+
     def qmp(self, guest: str) -> Path:
         return self.folder / f"{guest}.qmp"
 

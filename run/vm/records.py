@@ -20,7 +20,7 @@ def guest_record(
     :param file: its RAM file
     """
     plan, paths = machine.plan, machine.plan.paths
-    image = build.image
+    image = build.image_of(plan)
     return GuestRecord(
         name=plan.name,
         index=plan.index,
@@ -44,8 +44,8 @@ def guest_record(
             image=image.kernel,
             initramfs=image.initramfs or None,
             cmdline=kernel_command_line(options, plan, build),
-            vmlinux=image.vmlinux,
-            modules=image.modules,
+            vmlinux=image.vmlinux or None,
+            modules=image.modules or None,
         ),
         argv=machine.argv,
     )

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from run.base.config import Paths
 from run.debian.release import open_apt
+from run.guest.choice import SUITE
 from run.guest.kernel import usable_headers
-from run.guest.packages import SUITE, resolve_kernel
+from run.guest.packages import resolve_kernel
 from run.guest.unpack import unpack
 from run.reach import ssh
 from run.steps.artifacts import GuestImage
@@ -54,7 +55,7 @@ def module(folder: Path, name: str) -> Path:
     """Compile guest/NAME.c as a module for the kernel of the guest that is built."""
     paths = Paths.of(BUILD_DIR)
     apt = open_apt(paths, SUITE, None)
-    packages = resolve_kernel(apt.show)
+    packages = resolve_kernel(apt)
     wanted = GuestImage.load(paths.build).release
     if packages.release != wanted:
         raise SystemExit(f"Debian's kernel is no longer {wanted}: python3 run build guest")

@@ -11,10 +11,11 @@ import os
 import subprocess
 from pathlib import Path
 
-from run.base.config import DEFAULT_FLAVOUR, Paths
+from run.base.config import Paths
 from run.debian.release import open_apt
+from run.guest.choice import SUITE
 from run.guest.kernel import usable_headers
-from run.guest.packages import SUITE, resolve_kernel
+from run.guest.packages import resolve_kernel
 from run.guest.unpack import unpack
 from run.steps.steps import Steps
 from tests.vm.support import BUILD_DIR, Lab
@@ -52,7 +53,7 @@ def load_module(lab: Lab, number: int, module: Path) -> None:
 
 def _headers(folder: Path) -> Path:
     apt = open_apt(Paths(BUILD_DIR), SUITE, None)
-    packages = resolve_kernel(apt.show, DEFAULT_FLAVOUR)
+    packages = resolve_kernel(apt)
     wanted = [packages.headers, packages.headers_common, packages.kbuild]
     with Steps(folder / "logs").step("headers of the guest's kernel") as step:
         for deb in apt.download(step, wanted):

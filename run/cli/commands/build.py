@@ -4,17 +4,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 
-from run.base.config import DEFAULT_FLAVOUR, Paths
+from run.base.config import Paths
 from run.base.errors import UsageError
 from run.cli.building import (
     build_options,
-    flavour_option,
     image_option,
     install_options,
+    kernel_choice,
+    kernel_option,
+    kernel_options,
     option_of,
 )
 from run.host.install import Policy
@@ -37,7 +40,7 @@ _YOCTO = {"guest": "image", "qemu": "qemu"}
     "--build", "chosen", type=click.Choice(list(_SPELLINGS)), help="Another way to say what."
 )
 @image_option
-@flavour_option
+@kernel_options
 @click.option("--force", is_flag=True, help="Compile everything anew, whatever the cache holds.")
 @click.option(
     "--qemu-source",
@@ -50,7 +53,6 @@ def command(
     what: tuple[str, ...],
     chosen: str | None,
     image: str,
-    kernel_flavour: str,
     force: bool,
     qemu_source: str | None,
     build_dir: str | None,
@@ -58,6 +60,7 @@ def command(
     debian_mirror: str | None,
     yes: bool,
     no_install: bool,
+    **given: Any,
 ) -> None:
     """Build QEMU with our device, and a guest; without arguments both.
 
@@ -73,6 +76,7 @@ def command(
     python3 run build qemu
     python3 run build qemu --qemu-source ~/src/qemu
     python3 run build qemu --qemu-source debian:sid/10.2
+    python3 run build guest --kernel=debian:trixie
     python3 run build guest --kernel-flavour rt-amd64
     python3 run build yocto
     python3 run build --image=yocto --build=qemu
@@ -89,7 +93,7 @@ def command(
         qemu_source=qemu_source,
         mirror=debian_mirror,
         policy=Policy.of(yes=yes, no_install=no_install),
-        flavour=kernel_flavour,
+        kernel=kernel_choice({**given, "image": image}),
     )
     console = Console(highlight=False, soft_wrap=True)
     if image == "yocto":
@@ -98,16 +102,15 @@ def command(
         made = make(Steps(paths.logs), paths, request)
     for result in made:
         console.print(_summary(result), markup=False)
-    console.print(f"next: python3 run vms{option_of(image)}", style="dim")
+    option = option_of(image) or kernel_option(request.kernel)
+    console.print(f"next: python3 run vms{option}", style="dim")
 
 
 def _by_yocto(paths: Paths, request: Request) -> list[QemuInstall | GuestImage]:
     from run.yocto.build import build_yocto
 
-    if request.qemu_source is not None or request.force or request.flavour != DEFAULT_FLAVOUR:
-        raise UsageError(
-            "--qemu-source, --kernel-flavour and --force are for the quick build, not for bitbake"
-        )
+    if request.qemu_source is not None or request.force:
+        raise UsageError("--qemu-source and --force are for the quick build, not for bitbake")
     parts = [_YOCTO[part] for part in ALL if part in request.what]
     steps = Steps(paths.logs)
     return build_yocto(steps, paths, parts, jobs=request.jobs, policy=request.policy)
@@ -116,4 +119,6 @@ def _by_yocto(paths: Paths, request: Request) -> list[QemuInstall | GuestImage]:
 def _summary(result: QemuInstall | GuestImage) -> str:
     if isinstance(result, QemuInstall):
         return f"{result.version}: {result.qemu}"
+    for note in result.notes:
+        click.echo(f"run: {note}", err=True)
     return f"guest with Linux {result.release}: {Path(result.kernel).parent}"

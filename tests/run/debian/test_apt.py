@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from run.base.errors import HostError, RunError
-from run.debian.apt import Apt, _is_of
+from run.debian.apt import Apt
+from run.debian.apt import is_of as _is_of
 from run.debian.aptstate import Suite
 from run.debian.mirror import Mirror
 from run.steps.steps import Step, StepError

@@ -6,16 +6,11 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
 import zstandard
 
-from run.base.errors import RunError
-from run.debian.apt import Package
 from run.guest import cpio, initramfs
-from run.guest.packages import PROGRAMS, resolve_kernel
 from run.steps.steps import Step
 from tests.support.newc import read_newc
 
@@ -48,56 +43,6 @@ def test_equal_trees_give_equal_archives(tmp_path: Path) -> None:
     assert one == two
 
 
-VERSION = "6.1.192-2"
-
-
-def _archive(versions: dict[str, str], flavour: str = "amd64") -> object:
-    def show(names: Sequence[str]) -> list[Package]:
-        depends = f"linux-image-6.1.0-56-{flavour} (= 6.1.192-2), other"
-        return [
-            Package(name, versions.get(name, VERSION), f"sha of {name}", depends) for name in names
-        ]
-
-    return show
-
-
-def test_all_of_the_kernel_is_of_one_version() -> None:
-    found = resolve_kernel(_archive({}))  # type: ignore[arg-type]
-    assert found.release == "6.1.0-56-amd64"
-    assert [package.name for package in found.all()] == [
-        "linux-image-6.1.0-56-amd64",
-        "linux-headers-6.1.0-56-amd64",
-        "linux-headers-6.1.0-56-common",
-        "linux-kbuild-6.1",
-        "linux-source-6.1",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("flavour", "common"), [("cloud-amd64", "common"), ("rt-amd64", "common-rt")]
-)
-def test_a_flavour_has_packages_of_its_own(flavour: str, common: str) -> None:
-    found = resolve_kernel(_archive({}, flavour), flavour)  # type: ignore[arg-type]
-    assert (found.flavour, found.release) == (flavour, f"6.1.0-56-{flavour}")
-    assert [package.name for package in found.all()] == [
-        f"linux-image-6.1.0-56-{flavour}",
-        f"linux-headers-6.1.0-56-{flavour}",
-        f"linux-headers-6.1.0-56-{common}",
-        "linux-kbuild-6.1",
-        "linux-source-6.1",
-    ]
-
-
-def test_a_mirror_between_two_versions_is_said() -> None:
-    with pytest.raises(RunError, match=r"different versions.*linux-source-6\.1 6\.1\.193-1"):
-        resolve_kernel(_archive({"linux-source-6.1": "6.1.193-1"}))  # type: ignore[arg-type]
-
-
-def test_what_the_guest_must_have_is_asked_for() -> None:
-    wanted = {"bash", "busybox-static", "coreutils", "diffutils", "dropbear-bin", "kmod"}
-    assert wanted <= {*PROGRAMS}
-
-
 def _deb(folder: Path, name: str, files: dict[str, str], links: dict[str, str]) -> Path:
     root = folder / name
     (root / "DEBIAN").mkdir(parents=True)
@@ -125,28 +70,20 @@ def test_the_best_program_of_each_name_is_in_the_guest(tmp_path: Path) -> None:
     ]
     loader = {"lib/x86_64-linux-gnu/ld-linux-x86-64.so.2": "loader"}
     libraries = [_deb(tmp_path, "libc6", loader, {})]
-    modules, root = tmp_path / "modules", tmp_path / "root"
-    modules.mkdir()
-    (modules / "modules.dep").write_text("extra/ntb.ko:\n")
+    root = tmp_path / "root"
     root.mkdir()
-    (tmp_path / "ntb_test.sh").write_text("#!/bin/bash\n")
     initramfs.build_tree(
         Step("initramfs", tmp_path / "log", None, 0),
         root,
         tmp_path / "scratch",
         programs=programs,
         libraries=libraries,
-        modules=modules,
-        release="6.1.0-56-amd64",
-        selftest=tmp_path / "ntb_test.sh",
     )
-    assert os.access(root / initramfs.SELFTEST, os.X_OK)
     assert (root / "bin/cat").read_text() == "GNU", "not busybox' own"
     assert (root / "bin/ls").readlink() == Path("busybox")
     assert (root / "sbin/lsmod").readlink() == Path("kmod")
     assert (root / "init").readlink() == Path("usr/bin/busybox")
     assert (root / "lib64/ld-linux-x86-64.so.2").read_text() == "loader"
-    assert (root / "lib/modules/6.1.0-56-amd64/modules.dep").exists()
     entries = read_newc(b"".join(cpio.archive(root)))
     wanted = {"init", "etc/passwd", "etc/inittab", "dev/console", "proc", "sys", "usr/bin/ssh"}
     assert wanted <= {*entries}
@@ -154,6 +91,27 @@ def test_the_best_program_of_each_name_is_in_the_guest(tmp_path: Path) -> None:
     packed = (tmp_path / "initramfs").read_bytes()
     with zstandard.ZstdDecompressor().stream_reader(packed) as stream:
         assert read_newc(stream.read()) == entries
+
+
+def test_what_goes_with_a_kernel_is_laid_over(tmp_path: Path) -> None:
+    """No entry of it may put a folder in the place of a link: /lib is one."""
+    modules, root = tmp_path / "modules", tmp_path / "root"
+    modules.mkdir()
+    (modules / "modules.dep").write_text("extra/ntb.ko:\n")
+    (tmp_path / "ntb_test.sh").write_text("#!/bin/bash\n")
+    initramfs.build_kernel_tree(
+        root, modules=modules, release="6.6", selftest=tmp_path / "ntb_test.sh"
+    )
+    assert os.access(root / initramfs.SELFTEST, os.X_OK)
+    (tmp_path / "base").write_bytes(b"what is under it")
+    initramfs.lay_over(tmp_path / "base", root, tmp_path / "both")
+    both = (tmp_path / "both").read_bytes()
+    assert both.startswith(b"what is under it")
+    with zstandard.ZstdDecompressor().stream_reader(both.removeprefix(b"what is under it")) as raw:
+        entries = read_newc(raw.read())
+    assert entries["lib/modules/6.6/modules.dep"].data == b"extra/ntb.ko:\n"
+    assert not {"lib", "usr", "dev/console"} & {*entries}
+    assert str(initramfs.SELFTEST) in entries
 
 
 def test_root_needs_no_password_and_has_a_shell() -> None:

@@ -77,7 +77,7 @@ def test_memory_option_of_qemu_is_refused(option):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("--vm1-opts=-kernel X", "-kernel inside --vm1-opts does not work; 'python3 run build"),
+        ("--vm1-opts=-kernel X", "-kernel inside --vm1-opts does not work; use --kernel"),
         ("--common-opts=--initrd X", "--initrd inside --common-opts does not work"),
         ("--vm2-opts-override=-append x", "-append inside --vm2-opts does not work; use --cmdline"),
         ("--common-opts=-daemonize", "use --detach"),

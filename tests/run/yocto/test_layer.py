@@ -16,7 +16,8 @@ from kas.configschema import CONFIGSCHEMA
 
 from run.base.config import CHECKOUT, Paths
 from run.debian.release import open_apt
-from run.guest.packages import SUITE, resolve_kernel
+from run.guest.choice import SUITE
+from run.guest.packages import resolve_kernel
 from run.guest.unpack import unpack_inner
 from run.steps.steps import Step
 from run.yocto.layout import TARGETS
@@ -78,7 +79,7 @@ def kernel(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("kernel")
     step = Step("kconfig", folder / "log", None, 0)
     paths = Paths()
-    package = resolve_kernel(open_apt(paths, SUITE, None).show).source
+    package = resolve_kernel(open_apt(paths, SUITE, None)).source
     (deb,) = open_apt(paths, SUITE, None).download(step, [package])
     member = f"./usr/src/{package.name}.tar.xz"
     patterns = ["*/Kconfig*", "*/scripts/*", "*/Makefile", "*/arch/x86/*", "*/include/linux/*"]
