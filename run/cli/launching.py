@@ -154,7 +154,7 @@ class Kernels:
 def load_build(
     build_dir: str | None,
     image: str = IMAGES[0],
-    kernels: Kernels = Kernels(),
+    kernels: Kernels | None = None,
     guests: int = 1,
 ) -> Build:
     """What the builds left, and the accelerator this host is good for."""
