@@ -14,6 +14,7 @@ from ntbdbg.analysis.differences import Traits, differences
 from ntbdbg.analysis.evidence import Evidence, Scene
 from ntbdbg.analysis.ntbview import view_ntb
 from ntbdbg.analysis.postmortem import Condition, GuestStory, LinkStory, Notable, Postmortem
+from ntbdbg.analysis.recorded import recorded
 from ntbdbg.analysis.summary import state_of, summarize
 from ntbdbg.analysis.verdict import Severity, about
 from ntbdbg.analysis.verdicts import verdicts
@@ -27,6 +28,7 @@ from ntbdbg.units import format_numbers, short_size
 if TYPE_CHECKING:
     from ntbdbg.analysis.backtraces import Stack
     from ntbdbg.analysis.ntbview import NtbViews
+    from ntbdbg.analysis.recorded import Recorded
     from ntbdbg.analysis.summary import GuestSummary, LabSummary
     from ntbdbg.analysis.verdict import Verdict
     from ntbdbg.kernel.log.ring import KernelLog
@@ -224,14 +226,26 @@ def _link(lab: Lab, guests: Sequence[Guest]) -> LinkStory:
 def link_story(lab: Lab, views: NtbViews) -> LinkStory:
     """What is told of the link, whose drivers and devices were compared."""
     names = _names(lab)
+    story, why = _recorded(lab)
+    events = story.story.events if story else ()
     compared = [view for view in views.guests if view.disagreements is not None]
     return LinkStory(
         views.link,
         names,
-        tuple(link_findings(views.link, names)) if views.link else (),
+        tuple(link_findings(views.link, names, events)) if views.link else (),
         tuple(view.guest for view in compared),
         tuple((view.guest, str(one)) for view in compared for one in view.disagreements or ()),
+        recorded=story,
+        unrecorded=why,
     )
+
+
+def _recorded(lab: Lab) -> tuple[Recorded | None, str]:
+    """The flight recorders, or why there is nothing in them."""
+    try:
+        return recorded(lab), ""
+    except NtbdbgError as error:
+        return None, error.message
 
 
 def _names(lab: Lab) -> dict[int, str]:

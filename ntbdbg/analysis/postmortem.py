@@ -11,12 +11,16 @@ import enum
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ntbdbg.ntb.kinds import Kind
+
 if TYPE_CHECKING:
     from ntbdbg.analysis.backtraces import Stack
+    from ntbdbg.analysis.recorded import Recorded
     from ntbdbg.analysis.verdict import Verdict
     from ntbdbg.kernel.modules.modules import Module
     from ntbdbg.ntb.findings import Finding
     from ntbdbg.ntb.model import Link
+    from ntbdbg.ntb.recorder import Event
 
 
 class Condition(enum.Enum):
@@ -28,6 +32,9 @@ class Condition(enum.Enum):
     PANICKED = "panicked"
     DEAD = "dead"
     UNKNOWN = "unknown"
+
+
+LAST_EVENTS = 20
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,8 @@ class LinkStory:
     :ivar compared: guests whose driver was compared with its device
     :ivar disagreements: driver against device: guest and a sentence
     :ivar problem: why there is no link, empty if there is one
+    :ivar recorded: what the ports have written down, None if nothing can be read
+    :ivar unrecorded: why not
     """
 
     link: Link | None
@@ -87,6 +96,20 @@ class LinkStory:
     compared: tuple[str, ...] = ()
     disagreements: tuple[tuple[str, str], ...] = ()
     problem: str = ""
+    recorded: Recorded | None = None
+    unrecorded: str = ""
+
+    @property
+    def last_events(self) -> list[Event]:
+        """Those that are told as text."""
+        return self.last(LAST_EVENTS)
+
+    def last(self, count: int) -> list[Event]:
+        """The last events before now; that a machine is held still to be looked at is none."""
+        events = list(self.recorded.story.events) if self.recorded else []
+        while events and events[-1].kind == Kind.RUN and not events[-1].num:
+            events.pop()
+        return events[-count:]
 
     @property
     def level(self) -> str:

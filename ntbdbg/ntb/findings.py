@@ -11,14 +11,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ntbdbg.ntb.gates import NOT_THE_LINK, owner_closed, peer_closed
+from ntbdbg.ntb.kinds import Kind
 from ntbdbg.ntb.model import PortState
 from ntbdbg.ntb.registers import BY_NAME
 from ntbdbg.ntb.regview import value_of
+from ntbdbg.ntb.told import stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ntbdbg.ntb.model import Link, MessageRegister, NtPort
+    from ntbdbg.ntb.recorder import Event
 
 
 @dataclass(frozen=True)
@@ -34,15 +37,20 @@ class Finding:
     wrong: bool
 
 
-def link_findings(link: Link, names: Mapping[int, str]) -> list[Finding]:
+def link_findings(
+    link: Link, names: Mapping[int, str], events: Sequence[Event] = ()
+) -> list[Finding]:
     """Everything notable about every port, by partition.
 
     :param names: by partition, the guest
+    :param events: what the ports have recorded, which tells when
     """
-    return [finding for port in link.ports for finding in _of_port(link, port, names)]
+    return [one for port in link.ports for one in _of_port(link, port, names, events)]
 
 
-def _of_port(link: Link, port: NtPort, names: Mapping[int, str]) -> Iterator[Finding]:
+def _of_port(
+    link: Link, port: NtPort, names: Mapping[int, str], events: Sequence[Event]
+) -> Iterator[Finding]:
     def wrong(text: str) -> Finding:
         return Finding(port.partition, text, True)
 
@@ -59,7 +67,7 @@ def _of_port(link: Link, port: NtPort, names: Mapping[int, str]) -> Iterator[Fin
         if not window.device_agrees:
             is_open = "open" if window.device_open else "closed"
             yield wrong(f"mw{window.index}: the device says {is_open}, the registers do not")
-    yield from map(wrong, _late_peers(link, port, names))
+    yield from map(wrong, _late_peers(link, port, names, events))
 
 
 def _why_down(link: Link, port: NtPort, names: Mapping[int, str]) -> Iterator[str]:
@@ -78,7 +86,9 @@ def _why_down(link: Link, port: NtPort, names: Mapping[int, str]) -> Iterator[st
         yield f"link to {name} is down: {'; '.join(reasons)}"
 
 
-def _late_peers(link: Link, port: NtPort, names: Mapping[int, str]) -> Iterator[str]:
+def _late_peers(
+    link: Link, port: NtPort, names: Mapping[int, str], events: Sequence[Event]
+) -> Iterator[str]:
     """Peers whose windows into this port should be closed, and are not yet.
 
     A peer that was late and has closed them since, or is gone, can write here no more, so nothing
@@ -91,7 +101,16 @@ def _late_peers(link: Link, port: NtPort, names: Mapping[int, str]) -> Iterator[
         closed = port.ack[peer.partition] == port.down_epoch
         if peer.partition != port.partition and not gone and not closed:
             name = names.get(peer.partition, f"port {peer.number}")
-            yield f"{name} has still not closed its windows into it, and may write there"
+            since = _since_when(port, peer.partition, events)
+            yield f"{name} has still not closed its windows into it, and may write there{since}"
+
+
+def _since_when(port: NtPort, peer: int, events: Sequence[Event]) -> str:
+    """Since when a peer is late, if that was recorded; it was waited for until then."""
+    for event in reversed(events):
+        if event.partition == port.partition and event.kind == Kind.QUIESCE and event.b >> peer & 1:
+            return f", since {stamp(event.first_ns)} of the host's clock at the latest"
+    return ""
 
 
 def _doorbells(port: NtPort) -> Iterator[str]:

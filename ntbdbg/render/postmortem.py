@@ -13,6 +13,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from ntbdbg.analysis.postmortem import Condition
+from ntbdbg.render.events import event_facts, event_line
 from ntbdbg.render.table import facts_table
 from ntbdbg.render.text import printable
 from ntbdbg.render.verdicts import VerdictLines, verdict_facts, verdict_lines
@@ -106,6 +107,16 @@ def _link(story: LinkStory) -> Iterator[RenderableType]:
     used = [window for window in link.windows if window.is_open or window.size]
     if used:
         yield Padding(WindowMap(link, used, story.names), (0, 0, 0, 2), expand=False)
+    yield from _events(story)
+
+
+def _events(story: LinkStory) -> Iterator[RenderableType]:
+    if story.unrecorded:
+        yield from _indented(_words([f"what happened before: {story.unrecorded}"], style="dim"))
+    if story.recorded is None:
+        return
+    lines = [event_line(event, story.recorded).styled() for event in story.last_events]
+    yield from _part(f"the last {len(lines)} events before", lines)
 
 
 def _facts(facts: Iterable[tuple[str, str]]) -> RenderableType:
@@ -180,4 +191,8 @@ def _link_facts(story: LinkStory) -> dict[str, Any]:
         ],
         "compared": list(story.compared),
         "disagreements": [{"guest": guest, "text": text} for guest, text in story.disagreements],
+        "events": [event_facts(event, story.recorded) for event in story.last_events]
+        if story.recorded
+        else None,
+        "unrecorded": story.unrecorded,
     }

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from ntbdbg.analysis.backtraces import Stack
 from ntbdbg.analysis.postmortem import Condition, GuestStory, LinkStory, Notable, Postmortem
+from ntbdbg.analysis.recorded import Recorded
 from ntbdbg.analysis.reported import Dump, GuestPages
 from ntbdbg.analysis.verdict import LINK, Severity, Verdict
 from ntbdbg.inspect.pagemap import page_changes, page_usage, stretches
@@ -15,6 +18,9 @@ from ntbdbg.memory.buffer import BufferMemory
 from ntbdbg.memory.segments import Segment
 from ntbdbg.ntb.decode import decode_page
 from ntbdbg.ntb.findings import link_findings
+from ntbdbg.ntb.kinds import Kind, Quiet
+from ntbdbg.ntb.sharedpage import PageBytes
+from ntbdbg.ntb.story import read_story
 from tests.support.fakeswitch import FakeSwitch
 
 NAMES = {0: "qemu1", 1: "qemu2"}
@@ -42,6 +48,18 @@ def link_story() -> LinkStory:
         ("qemu1", "qemu2"),
         (("qemu1", "the driver masks 0x1, INDBELLMSK is 0x3"),),
     )
+
+
+def recorded_link() -> LinkStory:
+    """The same link, with doorbells of which the last is masked, and a machine held still."""
+    switch = FakeSwitch()
+    rings = switch.record()
+    for number in range(30):
+        rings.record(0, number * 10**9, Kind.DB_SENT, num=2, a=number)
+    rings.record(1, 29 * 10**9, Kind.QUIET, num=Quiet.DB_MASKED, a=1)
+    rings.record(0, 30 * 10**9, Kind.RUN, num=0, a=1)
+    story = Recorded(read_story(PageBytes("page", switch.build())), NAMES)
+    return dataclasses.replace(link_story(), recorded=story)
 
 
 def trace(problem: str = "") -> Backtrace:

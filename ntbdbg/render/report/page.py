@@ -16,6 +16,7 @@ from ntbdbg.render.hexlines import HexLayout
 from ntbdbg.render.registers import describe
 from ntbdbg.render.report.heat import CHANGED, USAGE_COLORS, Heat, change_heat, usage_heat
 from ntbdbg.render.report.picture import draw
+from ntbdbg.render.report.sequence import draw_sequence
 from ntbdbg.render.text import printable
 from ntbdbg.render.verdicts import headline
 from ntbdbg.units import format_size
@@ -32,6 +33,9 @@ TICK_HEIGHT = 26
 """Pixels from one address beside a map to the next at least; a narrow screen halves a map."""
 
 MOST_TICKS = 8
+
+MOST_ROWS = 80
+"""Events in the diagram of what happened before."""
 
 USAGE_WORDS = {
     Usage.ZERO: "zeros",
@@ -105,6 +109,7 @@ def _context(
         "sections": list(_sections(story, pages, bool(dumps))),
         "guests": guests,
         "link": _link(story.link),
+        "sequence": draw_sequence(story.link.last(MOST_ROWS), names),
         "differences": story.differences,
         "picture": draw({page.name: page.runs for page in pages}, link, names) if pages else None,
         "windows": [_window(link, w, names) for w in _shown_windows(link)] if link else [],
@@ -161,6 +166,7 @@ def _sections(
     there = [(_guest_id(guest.name), guest.name, True) for guest in story.guests]
     there += [
         ("link", "Link", True),
+        ("story", "What happened before", bool(story.link.last_events)),
         ("differences", "Differences", bool(story.differences)),
         ("kernels", "Kernels", any(guest.facts for guest in story.guests)),
         ("spaces", "Address spaces", bool(pages)),
@@ -241,6 +247,7 @@ def _link(story: LinkStory) -> dict[str, Any]:
         ],
         "disagreements": story.disagreements,
         "good_news": story.good_news,
+        "unrecorded": story.unrecorded,
     }
 
 

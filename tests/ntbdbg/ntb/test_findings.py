@@ -10,7 +10,10 @@ import pytest
 from ntbdbg.memory.base import Segment
 from ntbdbg.ntb.decode import decode_page
 from ntbdbg.ntb.findings import Finding, link_findings
+from ntbdbg.ntb.kinds import Kind
 from ntbdbg.ntb.model import IDPROTDIS
+from ntbdbg.ntb.sharedpage import PageBytes
+from ntbdbg.ntb.story import read_story
 from tests.support.fakeswitch import FakeSwitch
 
 NAMES = {0: "qemu1", 1: "qemu2"}
@@ -54,6 +57,18 @@ def test_a_peer_that_was_late_and_can_write_no_more_is_not_told_of(since: str) -
         switch.port(0).quiesce_timeouts = 0
     told = findings(switch, {0: True, 1: since != "dead"})
     assert not [one for one in told if "closed its windows" in one.text]
+
+
+def test_since_when_a_peer_is_late_where_it_was_recorded() -> None:
+    switch = healthy()
+    late(switch)
+    rings = switch.record()
+    rings.record(0, 2_000_000_000, Kind.QUIESCE, num=2, a=50_000_000)
+    rings.record(0, 3_500_000_000, Kind.QUIESCE, num=3, a=50_000_000, b=1 << 1)
+    page = PageBytes("page", switch.build())
+    told = link_findings(page.link(), NAMES, read_story(page).events)
+    (text,) = [one.text for one in told if "closed its windows" in one.text]
+    assert text.endswith("may write there, since 3.500000 of the host's clock at the latest")
 
 
 def bus_master_off(switch: FakeSwitch) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
 from ntbdbg.analysis.postmortem import LinkStory, Postmortem
@@ -108,3 +109,24 @@ def test_on_a_narrow_terminal_what_goes_on_is_indented_like_its_start() -> None:
         "\n      pp_ping+0x42\n      [ntb_pingpong]\n",
     ):
         assert part in text
+
+
+def test_the_last_events_before() -> None:
+    link = stories.recorded_link()
+    text = shown(Postmortem("lab", (), link))
+    assert "  the last 20 events before" in text
+    lines = text[text.index("events before") :].splitlines()[1:21]
+    assert lines[0].split() == ["11.000000", "qemu1", "rings", "doorbells", "0xb", "at", "qemu2"]
+    assert lines[-1].strip().endswith("no interrupt for doorbells 0x1: masked as doorbells")
+    facts = postmortem_facts(Postmortem("lab", (), link))["link"]
+    assert len(facts["events"]) == 20
+    assert facts["events"][-1]["event"] == "no-interrupt"
+    assert facts["unrecorded"] == ""
+
+
+def test_where_nothing_is_recorded_it_is_said() -> None:
+    link = dataclasses.replace(stories.link_story(), unrecorded="page: nothing is recorded here")
+    assert "what happened before: page: nothing is recorded here" in shown(
+        Postmortem("lab", (), link)
+    )
+    assert postmortem_facts(Postmortem("lab", (), link))["link"]["events"] is None

@@ -42,7 +42,7 @@ class Outline(HTMLParser):
                 self.loads.append(value or "")
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert tag in {"rect", "path"}, tag
+        assert tag in {"rect", "path", "circle"}, tag
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
@@ -63,6 +63,17 @@ def outline(page: str) -> Outline:
 @pytest.fixture(scope="module")
 def page() -> str:
     return html_page(stories.story(), stories.pages(), stories.DUMPS, version="1.2.3")
+
+
+def test_what_happened_before_is_a_picture() -> None:
+    story = replace(stories.story(), link=stories.recorded_link())
+    page = html_page(story, [], [], version="0")
+    found = outline(page)
+    assert {"story", "tip"} <= set(found.ids)
+    assert "#story" in found.links
+    assert "rings doorbells 0x1d at qemu2" in page
+    assert page.count('<circle class="bad"') == 1
+    assert page.count('<circle class=""') == 30
 
 
 def test_it_is_well_formed_and_its_links_lead_somewhere(page: str) -> None:
