@@ -235,6 +235,22 @@ def test_a_machine_that_stands_still(joined: tuple[Bench, Port, Port]) -> None:
     assert ours.told() == [(Kind.RUN, 0, Stop.PAUSED, 0), (Kind.RUN, 1, 0, 0)]
 
 
+def test_the_cable(joined: tuple[Bench, Port, Port]) -> None:
+    bench, a, b = joined
+    ours, theirs = Story(bench, a), Story(bench, b)
+    a.qemu.qmp("qom-set", path=DEVICE, property="link", value=False)
+    a.qemu.qmp("qom-set", path=DEVICE, property="link", value=True)
+    b.settle()
+    kinds = (Kind.CABLE, Kind.LINK)
+    assert [words[:2] for words in ours.told() if words[0] in kinds] == [
+        (Kind.CABLE, 0),
+        (Kind.LINK, 0),
+        (Kind.CABLE, 1),
+        (Kind.LINK, 1),
+    ]
+    assert (Kind.NEWS_IN, News.LINK_DOWN) in {words[:2] for words in theirs.told()}
+
+
 def test_a_reset_and_what_its_peer_sees_of_it(joined: tuple[Bench, Port, Port]) -> None:
     bench, a, b = joined
     ours, theirs = Story(bench, a), Story(bench, b)

@@ -145,6 +145,7 @@ void ntb_link_plug(NTBPort *s, bool plugged)
     s->unplugged = !plugged;
     s->flags ^= NTB_SHM_F_UNPLUGGED;
     trace_ntb_cable(s->part, plugged);
+    ntb_record(s, NTB_SHM_EV_CABLE, NTB_SHM_NOBODY, plugged, 0, 0);
     if (!s->own) {
         return;
     }
