@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The clock of a guest's log on the axis of the host's CLOCK_MONOTONIC.
 
-A guest's timekeeper is as of its last tick. Of one that runs, a tick is awaited and its moment
+A guest's timekeeper is as of its last tick. Of one that runs, ticks are awaited and their moments
 narrowed down by the host's clock; of one that stands still, the recorder knows when it was
 stopped, and the guest's next tick, which had not come yet, is the other bound.
 """
@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from ntbdbg.kernel.kernel import Kernel
     from ntbdbg.ntb.recorder import Event
 
-PATIENCE_NS = 1_500_000_000
-"""How long a tick is awaited: an idle guest needs none for a while."""
+PATIENCE_NS = 1_000_000_000
+"""How long ticks are looked for: an idle guest needs none for a while."""
+
+GOOD_NS = 4_000_000
+"""Bounds so close together are close enough."""
 
 PAUSE = 0.0005
 """Seconds between two looks."""
@@ -84,15 +87,31 @@ def correlate(
     """
     pauses, since = pauses_of(events, partition)
     if runs:
-        low, high = _by_a_tick(kernel, host or Host())
+        bounds = _while_it_runs(kernel, host or Host())
     else:
-        end = since or _end_of(events, partition)
-        low, high = _by_the_end(kernel, end)
+        bounds = _at_a_standstill(kernel, since or _end_of(events, partition))
     ahead, error = _log_clock(kernel)
-    if low is None or error is None:
-        return Correlation(high - ahead, None, tuple(pauses))
-    middle = (low + high) // 2
-    return Correlation(middle - ahead, (high - low) // 2 + error, tuple(pauses))
+    if bounds.low is None or error is None:
+        return Correlation(bounds.high - ahead, None, tuple(pauses))
+    middle = (bounds.low + bounds.high) // 2
+    return Correlation(middle - ahead, (bounds.high - bounds.low) // 2 + error, tuple(pauses))
+
+
+class _Bounds(NamedTuple):
+    """Of the host's clock minus the guest's CLOCK_MONOTONIC, ns; low may not be known."""
+
+    low: int | None
+    high: int
+
+    @property
+    def width(self) -> int | None:
+        return None if self.low is None else self.high - self.low
+
+    def narrowed(self, low: int | None, high: int) -> _Bounds:
+        """With what another look says; one that contradicts the others says nothing."""
+        lows = [one for one in (self.low, low) if one is not None]
+        found = _Bounds(max(lows, default=None), min(self.high, high))
+        return self if found.low is not None and found.low > found.high else found
 
 
 def _log_clock(kernel: Kernel) -> tuple[int, int | None]:
@@ -103,28 +122,40 @@ def _log_clock(kernel: Kernel) -> tuple[int, int | None]:
     return ahead, spread
 
 
-def _by_a_tick(kernel: Kernel, host: Host) -> tuple[int | None, int]:
-    """Bounds of the host's clock minus the guest's CLOCK_MONOTONIC; no lower one without a tick."""
+def _while_it_runs(kernel: Kernel, host: Host) -> _Bounds:
+    """A tick that comes between two looks bounds both ways; the next one that is due, from below.
+
+    The guest's clock is as of its last tick: it is ahead of what is read, and behind the tick that
+    is still to come.
+    """
     begun = before = host.monotonic_ns()
     last = read_clocks(kernel).monotonic_ns
-    while True:
+    bounds = _Bounds(None, host.monotonic_ns() - last)
+    bounds = bounds.narrowed(_below(kernel, begun, last), bounds.high)
+    while bounds.width is None or bounds.width > GOOD_NS:
         host.sleep(PAUSE)
         asked = host.monotonic_ns()
         now = read_clocks(kernel).monotonic_ns
         answered = host.monotonic_ns()
-        if now != last:
-            return before - now, answered - now
+        ticked = before - now if now != last else None
+        bounds = bounds.narrowed(ticked, answered - now)
         if answered - begun > PATIENCE_NS:
-            return None, answered - now
-        before = asked
+            break
+        before, last = asked, now
+    return bounds
 
 
-def _by_the_end(kernel: Kernel, end: int) -> tuple[int | None, int]:
+def _at_a_standstill(kernel: Kernel, end: int) -> _Bounds:
     """The same of a guest that stands still since `end`."""
     now = read_clocks(kernel).monotonic_ns
-    due = [tick.due_ns for cpu in kernel.online_cpus() if (tick := read_tick(kernel, cpu))]
+    return _Bounds(_below(kernel, end, now), end - now)
+
+
+def _below(kernel: Kernel, when: int, now: int) -> int | None:
+    """By the next tick of any CPU, which has not come at `when`; `now` is the guest's clock."""
+    due = [read_tick(kernel, cpu).due_ns for cpu in kernel.online_cpus()]
     ahead = [one for one in due if one is not None and one >= now]
-    return (end - min(ahead) if ahead else None), end - now
+    return when - min(ahead) if ahead else None
 
 
 def _end_of(events: Sequence[Event], partition: int) -> int:

@@ -15,8 +15,12 @@ from ntbdbg.cli.commands import events as command
 from ntbdbg.cli.main import main
 from ntbdbg.ntb.kinds import Kind, Quiet
 from ntbdbg.ntb.page import RING_OFF, RING_STRIDE
+from tests.support.fakekernel import FakeGuest
+from tests.support.fakelinux import UPTIME_NS, furnish
 from tests.support.fakerings import FakeRings
+from tests.support.fakeswitch import FakeSwitch
 from tests.support.linkedlab import LinkedLab
+from tests.support.linuxlab import LinuxLab
 
 Run = Callable[..., tuple[int, str, str]]
 S = 1_000_000_000
@@ -223,3 +227,54 @@ def test_a_page_that_shrinks_is_told(linked: LinkedLab, run: Run) -> None:
     code, out, err = run("events")
     assert (code, out) == (3, "")
     assert "the rings end at" in err or "shrank" in err
+
+
+@pytest.fixture
+def logging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LinuxLab]:
+    """Two guests with logs, which were stopped; only qemu1's kernel can be read."""
+    switch = FakeSwitch()
+    rings = switch.record()
+    for part in (0, 1):
+        rings.record(part, UPTIME_NS + 900 * S, Kind.RUN, num=0, a=1)
+    rings.record(0, 950 * S, Kind.DB_SENT, num=2, a=1)
+
+    def furnish_one(name: str, guest: FakeGuest) -> None:
+        if name == "qemu1":
+            furnish(name, guest)
+
+    with LinuxLab(tmp_path / "run", page=switch.build(), furnish=furnish_one) as lab:
+        for qmp in lab.qmp.values():
+            qmp.status = "paused"
+        lab.monkeypatch(monkeypatch)
+        yield lab
+
+
+def test_with_the_kernels_logs_between(logging: LinuxLab, run: Run) -> None:
+    code, out, err = run("events", "--dmesg", "--kind", "doorbell")
+    assert code == 0
+    lines = [line.split(maxsplit=2) for line in out.splitlines()]
+    assert [words[1:] for words in lines][:3] == [
+        ["qemu1", f"| Linux version {logging.linux['qemu1'].release}"],
+        ["qemu1", "| WARNING: CPU: 0 PID: 1 at drivers/ntb/x.c:1"],
+        ["qemu1", "rings doorbells 0x1 at qemu2"],
+    ]
+    assert [float(words[0]) for words in lines] == sorted(float(words[0]) for words in lines)
+    assert lines[1][0] == "903.500000"
+    assert "qemu1: its log's place in time is a guess" in err
+    assert "qemu2: its log is left out: " in err
+
+
+def test_logs_for_a_program(logging: LinuxLab, run: Run) -> None:
+    _, out, _ = run("events", "--dmesg", "--json", "--guest", "qemu1")
+    found = [json.loads(line) for line in out.splitlines()]
+    (warning,) = [one for one in found if "WARNING" in one.get("text", "")]
+    assert warning == {
+        "kind": "events-log",
+        "schema": 1,
+        "guest": "qemu1",
+        "host_ns": 903_500_000_000,
+        "error_ns": None,
+        "time_ns": 3_500_000_000,
+        "level": 4,
+        "text": "WARNING: CPU: 0 PID: 1 at drivers/ntb/x.c:1",
+    }
