@@ -34,6 +34,7 @@ COMMANDS = {
     "pause": ("run.cli.commands.pause", "Stop the processors of a guest."),
     "continue": ("run.cli.commands.continue_", "Let a guest go on that was paused."),
     "link": ("run.cli.commands.link", "Pull the cable of a guest's NTB, or plug it in."),
+    "trace": ("run.cli.commands.trace", "Switch QEMU's trace events of running guests."),
     "shell": ("run.cli.commands.shell", "A shell with ntbdbg in it."),
     "enter_qemu_devenv": (
         "run.cli.commands.enter_qemu_devenv",
@@ -57,7 +58,7 @@ EXIT_INTERRUPTED = 130
 TOOLKIT = (
     *("info", "map", "windows", "regs", "dump", "sym", "translate", "decode", "search", "diff"),
     *("watch", "patch", "undo", "dmesg", "ps", "modules", "devices", "postmortem", "report"),
-    *("ntb", "bt", "export", "freeze", "resume", "capture", "verify"),
+    *("ntb", "events", "bt", "export", "freeze", "resume", "capture", "verify"),
 )
 
 HELP_WORDS = ("help", "-?", "?")
