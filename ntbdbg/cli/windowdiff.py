@@ -75,7 +75,7 @@ def _other(guest: GuestLike, text: str, size: int) -> tuple[Side, list[tuple[int
         name = f"{owner.name}:{expr.base} in {target.name}"
         side = Side(name, target.memory, guest=target)
         return side, [(p.offset, p.size, p.gpa) for p in window.reached]
-    place = owner.resolve(expr._replace(guest=None, capture=None), size)
+    place = owner.resolve(expr.of_its_guest(), size)
     return Side.of(place), [(0, size, place.address)]
 
 

@@ -11,9 +11,9 @@ the dots of a symbol (``foo.isra.0``) from those before members.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from ntbdbg.errors import UsageError
+from ntbdbg.lab.record import Record
 from ntbdbg.memory.base import ADDRESS_LIMIT
 from ntbdbg.units import parse_number
 
@@ -31,7 +31,7 @@ _SYMBOL = r"(?:[A-Za-z_][A-Za-z0-9_]*:)?[A-Za-z_][A-Za-z0-9_.@$\[\]]*"
 _GUEST = r"[^:+\s]+"
 
 
-class Window(NamedTuple):
+class Window(Record):
     """Outbound memory window `number` (``mw``), or the one in BAR `number` (``bar``)."""
 
     kind: str
@@ -41,7 +41,7 @@ class Window(NamedTuple):
         return f"{self.kind}{self.number}"
 
 
-class AddressExpr(NamedTuple):
+class AddressExpr(Record):
     """A parsed expression.
 
     :ivar text: as the user wrote it
@@ -64,6 +64,10 @@ class AddressExpr(NamedTuple):
     def is_physical(self) -> bool:
         """Whether it is a plain guest-physical address."""
         return isinstance(self.base, int) and self.space == "pa"
+
+    def of_its_guest(self) -> AddressExpr:
+        """The same, as it is said where the guest is known already."""
+        return AddressExpr(self.text, None, self.space, self.base, self.offset)
 
     @classmethod
     def parse(cls, text: str, guests: tuple[str, ...] = ()) -> AddressExpr:

@@ -146,7 +146,7 @@ class Guest:
             expr = AddressExpr.parse(expr, self.lab.names)
         owner = self.owner(expr)
         if owner is not self:
-            return owner.resolve(expr._replace(guest=None, capture=None), size)
+            return owner.resolve(expr.of_its_guest(), size)
         return self._resolve(expr, size)
 
     def owner(self, expr: AddressExpr) -> GuestLike:

@@ -381,5 +381,6 @@ class Lab:
     def _open_capture(self, path: str) -> Lab:
         """The capture at `path`, as a lab beside this one."""
         found = places.captured(path, f"capture {path}", self._captures)
-        options = self._options._replace(machine=None, segments=None, symbols=None)
+        mine = self._options
+        options = LabOptions(notify=mine.notify, budget=mine.budget, which_kernel=mine.which_kernel)
         return Lab(found, options, captures=self._captures, prefix=f"{path}:")

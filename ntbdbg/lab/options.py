@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from ntbdbg.lab.record import Record
 
 if TYPE_CHECKING:
     from ntbdbg.budget import Budget
@@ -16,7 +18,7 @@ def no_budget() -> None:
     """Each walk has a budget of its own."""
 
 
-class LabOptions(NamedTuple):
+class LabOptions(Record):
     """What the user said, or would have to say.
 
     :ivar machine: ``q35`` or ``pc``: memory map of bare RAM files

@@ -6,10 +6,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ntbdbg.errors import AmbiguousError, NtbdbgError, TargetError, UsageError
 from ntbdbg.lab.manifest import CHECKSUM_FILE, FILE_NAME, Manifest, NoLabError, lab_dir, lab_files
+from ntbdbg.lab.record import Record
 from ntbdbg.memory import formats
 from ntbdbg.memory.file import refused
 from ntbdbg.memory.owned import believed, belongs
@@ -27,7 +28,7 @@ NO_LAB_HINT = "start one ('python3 run vms'), or give the path of a guest's RAM 
 """Where no lab is: the launcher is one way to a guest, not the only one."""
 
 
-class Found(NamedTuple):
+class Found(Record):
     """What the search ended in.
 
     :ivar manifest: None for bare RAM files
@@ -238,7 +239,7 @@ def _only_one() -> Found:
     how = (
         f"the only lab that runs, {found.manifest.lab!r}" if live and found.manifest else found.how
     )
-    return found._replace(how=how, notes=notes)
+    return Found(found.manifest, found.path, how, notes, owners=found.owners)
 
 
 def _has_ram(manifest: Manifest) -> bool:

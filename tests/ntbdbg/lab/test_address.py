@@ -82,8 +82,9 @@ def test_a_capture_may_come_first(
 
 
 def test_guest_names_win_over_module_names() -> None:
-    assert AddressExpr.parse("ntb:probe", ("ntb",))[1:4] == ("ntb", None, "probe")
-    assert AddressExpr.parse("ntb:probe", GUESTS)[1:4] == (None, None, "ntb:probe")
+    text = "ntb:probe"
+    assert AddressExpr.parse(text, ("ntb",)) == AddressExpr(text, "ntb", None, "probe", 0)
+    assert AddressExpr.parse(text, GUESTS) == AddressExpr(text, None, None, "ntb:probe", 0)
 
 
 @pytest.mark.parametrize(
