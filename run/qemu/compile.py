@@ -36,6 +36,7 @@ TARGETS = (
     QEMU,
     "contrib/ivshmem-server/ivshmem-server",
     "tests/qtest/idt-ntb-test",
+    "tests/qtest/ntb-epf-test",
 )
 
 

@@ -17,7 +17,7 @@ from run.steps.artifacts import MissingBuild, QemuInstall
 from tests.device.deadline import eventually
 from tests.device.port import Port
 from tests.device.qtest import Build, Qemu, base_argv
-from tests.device.switch import Switch
+from tests.device.switch import IDT, Switch
 
 REPOSITORY = Path(__file__).parents[2]
 RAM_SIZE = 64 << 20
@@ -69,11 +69,14 @@ def sanitized() -> Build:
 class Bench:
     """A switch and the QEMUs on it, with their files in a folder of their own."""
 
+    kind = IDT
+    port: type[Any] = Port
+
     def __init__(self, build: Build, stack: ExitStack, vectors: int = 1, size: str = "1M") -> None:
         self.build = build
         self.stack = stack
         self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ntb-")))
-        self.switch = Switch(build, self.folder, vectors, size)
+        self.switch = Switch(build, self.folder, vectors, size, self.kind)
         stack.callback(self.switch.stop)
         assert self.switch.page is not None
         self.page = self.switch.page
@@ -85,7 +88,7 @@ class Bench:
         self.switch.end(softly)
         if not same_page:
             self.switch.shm.unlink()
-        self.switch = Switch(self.build, self.folder)
+        self.switch = Switch(self.build, self.folder, kind=self.kind)
         self.stack.callback(self.switch.stop)
 
     def connections(self) -> int:
@@ -120,7 +123,7 @@ class Bench:
         self._started += 1
         qemu = Qemu(argv, self.folder, f"qemu{self._started}")
         self.stack.callback(lambda: qemu.kill() if qemu.alive() else None)
-        port = Port(qemu, self.page, part)
+        port: Port = self.port(qemu, self.page, part)
         port.setup()
         eventually(lambda: self.page.get(part, "state") == 2, f"the attachment of partition {part}")
         return port

@@ -5,23 +5,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.device.deadline import eventually
+from tests.device.function import ALL_ONES, COMMAND_MASTER, Function
+from tests.device.function import COMMAND_MEMORY as COMMAND_MEMORY
+from tests.device.function import ECAM as ECAM
+from tests.device.function import PCI_COMMAND as PCI_COMMAND
 
 if TYPE_CHECKING:
     from tests.device.qtest import Qemu
     from tests.device.switch import Page
 
-ECAM = 0xB0000000
-RESET_CONTROL = 0xCF9
 BAR0 = 0xFE000000
 BAR2 = 0xE0000000
 BAR4 = 0xE8000000
 BAR_SPACING = 0x01000000
 BAR4_SPACING = 0x04000000
 
-PCI_COMMAND = 0x04
-COMMAND_MEMORY = 0x2
-COMMAND_MASTER = 0x4
 COMMAND_INTX_DISABLE = 0x400
 STATUS_INTERRUPT = 0x8
 MSI_CAP = 0xD0
@@ -63,7 +61,6 @@ IDPROTDIS = 0x1
 CPEN = 0x2
 MSG, DBELL, SEVENT = 0x1, 0x2, 0x8
 INT_ALL = 0xBB
-ALL_ONES = 0xFFFFFFFF
 
 SWPORTSTS = 0x3E204
 SWPARTSTS = 0x3E104
@@ -96,56 +93,26 @@ def image_address(port: int, offset: int) -> int:
     return 0x1000 + port * 0x2000 + offset
 
 
-class Port:
+class Port(Function):
     """A port of one switch, `part` its partition."""
 
     def __init__(self, qemu: Qemu, page: Page, part: int, slot: int = 1) -> None:
-        self.qemu = qemu
-        self.page = page
-        self.part = part
+        super().__init__(qemu, page, part, slot)
         self.number = PORTS[part]
-        self.config = ECAM + slot * 8 * 0x1000
-        self._cf8 = 0x80000000 | slot << 11
         self.bar0 = BAR0 + slot * BAR_SPACING // 16
         self.bar2 = BAR2 + slot * BAR_SPACING
         self.bar4 = BAR4 + slot * BAR4_SPACING
-        self.msi_address = 0x200000 + slot * 0x1000
 
-    # configuration space
-
-    def setup(self) -> None:
-        """What firmware does: configuration space, BARs, decoding on."""
-        self.qemu.outl(0xCF8, 0x80000060)
-        self.qemu.outl(0xCFC, ECAM | 1)
+    def map_bars(self) -> None:
         self.cfg_write(0x10, self.bar0)
         self.move_window(self.bar2)
         self.cfg_write(0x20, self.bar4)
         self.cfg_write(0x24, 0)
-        self.cfg_write(PCI_COMMAND, COMMAND_MEMORY | COMMAND_MASTER, 2)
 
     def move_window(self, address: int) -> None:
         self.bar2 = address
         self.cfg_write(0x18, address & ALL_ONES)
         self.cfg_write(0x1C, address >> 32)
-
-    def cfg_read(self, offset: int, size: int = 4) -> int:
-        return self.qemu.read(self.config + offset, size)
-
-    def cfg_write(self, offset: int, value: int, size: int = 4) -> None:
-        self.qemu.write(self.config + offset, value, size)
-
-    def reset(self) -> None:
-        """System reset; returns when it is over and configuration is done again."""
-        self.qemu.outl(0xCF8, 0x80000060)
-        self.qemu.outl(0xCFC, ECAM | 1)
-        self.cfg_write(PCI_COMMAND, COMMAND_MEMORY, 2)
-        self.qemu.command(f"outb {RESET_CONTROL:#x} 0x6")
-
-        def command_cleared() -> bool:
-            self.qemu.outl(0xCF8, self._cf8 | PCI_COMMAND)
-            return self.qemu.inl(0xCFC) & 0xFFFF == 0
-
-        eventually(command_cleared, "the end of the reset")
 
     # registers
 
@@ -162,16 +129,6 @@ class Port:
     def gasa_write(self, address: int, value: int) -> None:
         self.write(GASAADDR, address)
         self.write(GASADATA, value)
-
-    def stat(self, name: str) -> int:
-        return self.page.get(self.part, name)
-
-    def settle(self) -> None:
-        """Wait until this port has taken in all that others did before this call."""
-        eventually(
-            lambda: not self.stat("kick_pending"), f"partition {self.part} to answer its kick"
-        )
-        self.read(NTCTL)  # served by the thread that answers kicks, so after it
 
     # link
 
@@ -293,9 +250,3 @@ class Port:
         self.write(LUTOFFSET, entry | bar << 8)
         for register in (LUTLDATA, LUTMDATA, LUTUDATA):
             self.write(register, 0)
-
-    def window_open(self, index: int = 0) -> bool:
-        return bool(self.stat("mw_open") >> index & 1)
-
-    def window_trapped(self, index: int = 0) -> bool:
-        return bool(self.stat("mw_trapped") >> index & 1)

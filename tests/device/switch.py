@@ -12,9 +12,9 @@ import socket
 import struct
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ntbdbg.ntb.page import MIN_SIZE, PORT_OFF, PORT_STRIDE, layout, port_member
+from ntbdbg.ntb.page import MIN_SIZE, PORT_OFF, PORT_STRIDE, layout, offset_of
 from tests.device.deadline import eventually
 
 if TYPE_CHECKING:
@@ -25,27 +25,42 @@ HEADER_SIZE = layout("little").header.sizeof()
 PORT_SIZE = layout("little").port.sizeof()
 
 _LETTERS = {4: "I", 8: "Q"}
-WIDE = {"inmsg", "seg", "bar_addr"}
+WIDE = {"inmsg", "seg", "bar_addr", "mw", "rung", "raised"}
 """Arrays of 64-bit words."""
 
 
-def _fields() -> dict[str, tuple[int, str]]:
-    """Every member of a port block by its C name: offset, and layout as in `struct`."""
+Fields = dict[str, tuple[int, str]]
+"""Members of a port block by their C names: offset, and layout as in `struct`."""
+
+
+def fields_of(block: Any) -> Fields:
+    """Those of a construct Struct, apart from reserved ones."""
     found = {}
-    for member in layout("little").port.subcons:
-        offset, size = port_member("little", member.name)
+    for member in block.subcons:
+        offset, size = offset_of(block, member.name), member.sizeof()
         unit = 8 if member.name in WIDE or size == 8 else 4
         found[member.name] = offset, f"<{size // unit}{_LETTERS[unit]}"
-    return found
+    return {name: place for name, place in found.items() if not name.startswith("rsvd_")}
 
 
-FIELDS = {name: place for name, place in _fields().items() if not name.startswith("rsvd_")}
+FIELDS = fields_of(layout("little").port)
+
+
+class Kind(NamedTuple):
+    """A kind of port: QEMU's name for the device, and what a block of it holds."""
+
+    device: str
+    fields: Fields
+
+
+IDT = Kind("idt-ntb-ivshmem", FIELDS)
 
 
 class Page:
     """The shared page, mapped by the test."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, fields: Fields = FIELDS) -> None:
+        self.fields = fields
         fd = os.open(path, os.O_RDWR)
         try:
             self.bytes = mmap.mmap(fd, SHM_SIZE)
@@ -56,11 +71,11 @@ class Page:
         return self.get_all(part, name)[0]
 
     def get_all(self, part: int, name: str) -> tuple[int, ...]:
-        offset, layout = FIELDS[name]
+        offset, layout = self.fields[name]
         return struct.unpack_from(layout, self.bytes, PORT_OFF + part * PORT_STRIDE + offset)
 
     def put(self, part: int, name: str, *values: int) -> None:
-        offset, layout = FIELDS[name]
+        offset, layout = self.fields[name]
         struct.pack_into(layout, self.bytes, PORT_OFF + part * PORT_STRIDE + offset, *values)
 
     def image(self, part: int, register: int) -> int:
@@ -73,7 +88,10 @@ class Page:
 class Switch:
     """A running ivshmem-server."""
 
-    def __init__(self, build: Build, folder: Path, vectors: int = 1, size: str = "1M") -> None:
+    def __init__(
+        self, build: Build, folder: Path, vectors: int = 1, size: str = "1M", kind: Kind = IDT
+    ) -> None:
+        self.kind = kind
         self.socket = folder / "server.sock"
         name = f"ntbdbg-test-{os.getpid()}-{folder.name}"
         self.shm = Path("/dev/shm") / name
@@ -88,7 +106,7 @@ class Switch:
             stderr=subprocess.STDOUT,
         )
         eventually(self._listening, "ivshmem-server's socket")
-        self.page = Page(self.shm) if self.shm.stat().st_size >= SHM_SIZE else None
+        self.page = Page(self.shm, kind.fields) if self.shm.stat().st_size >= SHM_SIZE else None
 
     def _listening(self) -> bool:
         """Ask the kernel: to connect and leave again would end the server."""
@@ -109,7 +127,7 @@ class Switch:
         words = "".join(f",{key.replace('_', '-')}={value}" for key, value in properties.items())
         return [
             *("-chardev", f"socket,id=ntb{number},path={self.socket}{again}"),
-            *("-device", f"idt-ntb-ivshmem,chardev=ntb{number},number={number}{words}{options}"),
+            *("-device", f"{self.kind.device},chardev=ntb{number},number={number}{words}{options}"),
         ]
 
     def visit(self) -> None:

@@ -30,9 +30,10 @@ OURS = [path for path in SOURCES.rglob("*.[ch]") if path.is_file()]
 FALSE_ALARMS = {("ntb-compat.h", "architecture specific defines should be avoided")}
 
 
-def test_qtest_of_the_device(build: Build, tmp_path: Path) -> None:
-    """tests/qtest/idt-ntb-test, as `meson test` runs it."""
-    beside, built = build.qemu.parent, Path("tests/qtest/idt-ntb-test")
+@pytest.mark.parametrize("name", ["idt-ntb-test", "ntb-epf-test"])
+def test_qtest_of_the_device(build: Build, tmp_path: Path, name: str) -> None:
+    """Those in tests/qtest, as `meson test` runs them."""
+    beside, built = build.qemu.parent, Path("tests/qtest") / name
     program = next(p for p in (beside / built.name, beside / built) if p.exists())
     firmware = "".join(f" -L {shlex.quote(str(folder))}" for folder in build.firmware)
     environment = {**os.environ, "QTEST_QEMU_BINARY": shlex.quote(str(build.qemu)) + firmware}
@@ -49,7 +50,7 @@ def test_qtest_of_the_device(build: Build, tmp_path: Path) -> None:
     assert done.returncode == 0, told
     passed = re.findall(r"^ok \d+ (\S+)", done.stdout, re.MULTILINE)
     declared = re.findall(r'ADD\("(\S+)"', (SOURCES / f"{built}.c").read_text())
-    assert passed == [f"/{name}" for name in declared]
+    assert passed == [f"/{test}" for test in declared]
     assert "warning" not in told  # an orderly end is no loss of the server
 
 
@@ -156,7 +157,15 @@ def test_calls_go_one_way(symbols: dict[str, tuple[set[str], set[str]]]) -> None
 def test_the_core_calls_no_frontend(
     name: str, symbols: dict[str, tuple[set[str], set[str]]]
 ) -> None:
-    assert not [symbol for symbol in symbols[name][1] if symbol.lower().startswith("idt_")]
+    frontends = ("idt_", "epf_", "pci_")
+    assert not [symbol for symbol in symbols[name][1] if symbol.lower().startswith(frontends)]
+
+
+def test_frontends_do_not_call_each_other(symbols: dict[str, tuple[set[str], set[str]]]) -> None:
+    for name, (_, wanted) in symbols.items():
+        for mine, other in (("idt-", "epf_"), ("epf-", "idt_"), ("pci-", ("idt_", "epf_"))):
+            if Path(name).name.startswith(mine):
+                assert not [symbol for symbol in wanted if symbol.startswith(other)], name
 
 
 def test_all_of_the_device_is_sanitized(sanitized: Build) -> None:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""`python3 -m tests.fuzz --seconds N`: one campaign against the QEMU that the tests use."""
+"""`python3 -m tests.fuzz --seconds N`: one campaign against the QEMU that the tests use.
+
+`--ntb=epf` takes ports of endpoint functions.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,10 @@ import time
 
 from tests.device.conftest import qemu_build
 from tests.fuzz.campaign import Campaign, Violation, run, summary
+from tests.fuzz.epf import EpfCampaign
 
 REPORT_EVERY = 10.0
+KINDS = {"idt": Campaign, "epf": EpfCampaign}
 
 
 class Clock:
@@ -35,13 +40,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tests.fuzz")
     parser.add_argument("--seconds", type=int, required=True)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
+    parser.add_argument("--ntb", choices=KINDS, default="idt")
     options = parser.parse_args()
     build = qemu_build()
     print(f"fuzz: seed {options.seed}, {options.seconds} s, {build.qemu}")
     sys.stdout.flush()
     clock = Clock(options.seconds)
     try:
-        campaign = run(build, options.seed, clock.enough)
+        campaign = run(build, options.seed, clock.enough, KINDS[options.ntb])
     except Violation as violation:
         print(f"fuzz: FAILED: {violation}")
         return 1

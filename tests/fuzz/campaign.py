@@ -43,17 +43,24 @@ class Violation(AssertionError):
 
 
 class Campaign:
-    """A switch with two ports; `operations` counts the accesses that were answered."""
+    """A switch with two ports; `operations` counts the accesses that were answered.
+
+    What is here of IDT ports, a campaign against others replaces.
+    """
+
+    bench: type[Bench] = Bench
+    guest: type[Any] = Guest
 
     def __init__(self, build: Build, stack: ExitStack, seed: int) -> None:
         self.seed = seed
         self.operations = 0
         self.rounds = 0
-        self._bench = Bench(build, stack)
+        self._bench = self.bench(build, stack)
         self._rng = random.Random(seed)
         self.ports = [self._start(part) for part in (0, 1)]
         self._guests = [
-            Guest(port, RAM_SIZE, random.Random(self._rng.getrandbits(64))) for port in self.ports
+            self.guest(port, RAM_SIZE, random.Random(self._rng.getrandbits(64)))
+            for port in self.ports
         ]
         self._revive()
         self._scribbler = Scribbler(self._bench.page, self._rng)
@@ -99,15 +106,14 @@ class Campaign:
     def _one_hostile(self, guest: Guest, victim: Port) -> None:
         attacker = guest.port
         victim.settle()
-        victim.write(nt.NTMTBLADDR, victim.part)
-        before = [victim.read(register) for register in PRIVATE]
-        attacker.qemu.write(attacker.msi_address, 0)
+        before = self.private(victim)
+        self.take_interrupts(attacker)
         own_ram = digest(self._bench.ram(attacker.part))
         for _ in range(BATCHES):
             self.batch([guest])
-        attacker.qemu.write(attacker.msi_address, 0)
-        after = [victim.read(register) for register in PRIVATE]
-        changed = [hex(r) for r, a, b in zip(PRIVATE, before, after, strict=True) if a != b]
+        self.take_interrupts(attacker)
+        after = self.private(victim)
+        changed = [what for what in before if before[what] != after[what]]
         assert not changed, f"registers of the other port changed: {', '.join(changed)}"
         assert digest(self._bench.ram(attacker.part)) == own_ram, "the hostile guest's RAM changed"
 
@@ -120,7 +126,7 @@ class Campaign:
         """Let all guests work at once; damage the page while they do."""
         sent: list[tuple[Qemu, int]] = []
         for guest in guests:
-            lines = lines_of(guest, BATCH)
+            lines = self.lines(guest)
             guest.port.qemu.begin(lines)
             sent.append((guest.port.qemu, len(lines)))
         for _ in range(SCRIBBLES if meanwhile else 0):
@@ -129,6 +135,21 @@ class Campaign:
         for qemu, count in sent:
             qemu.finish(count)
             self.operations += count
+
+    # -- what ports of this kind are ------------------------------------------------------
+
+    def lines(self, guest: Any) -> list[str]:
+        """A batch of what a hostile guest does."""
+        return lines_of(guest, BATCH)
+
+    def private(self, victim: Port) -> dict[str, object]:
+        """By name, what nobody but the port's own guest may change."""
+        victim.write(nt.NTMTBLADDR, victim.part)
+        return {hex(register): victim.read(register) for register in PRIVATE}
+
+    def take_interrupts(self, port: Port) -> None:
+        """Messages are the only writes of the device to its own guest's RAM."""
+        port.qemu.write(port.msi_address, 0)
 
     # -- what must be true ---------------------------------------------------------------
 
@@ -180,10 +201,15 @@ class Campaign:
         return "\n".join(parts)
 
 
-def run(build: Build, seed: int, enough: Callable[[Campaign], bool]) -> Campaign:
+def run(
+    build: Build,
+    seed: int,
+    enough: Callable[[Campaign], bool],
+    kind: type[Campaign] = Campaign,
+) -> Campaign:
     """A whole campaign; gives it for what it counted."""
     with ExitStack() as stack:
-        campaign = Campaign(build, stack, seed)
+        campaign = kind(build, stack, seed)
         campaign.run(lambda: enough(campaign))
         campaign.stop()
         return campaign

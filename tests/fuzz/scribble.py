@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 
-from tests.device.switch import FIELDS, HEADER_SIZE, PORT_OFF, PORT_SIZE, PORT_STRIDE, Page
+from tests.device.switch import HEADER_SIZE, PORT_OFF, PORT_SIZE, PORT_STRIDE, Page
 
 
 class Scribbler:
@@ -35,7 +35,7 @@ class Scribbler:
             at = rng.randrange(HEADER_SIZE)
             bytes_[at] = rng.randrange(256)
         else:
-            name = rng.choice(list(FIELDS))
+            name = rng.choice(list(self._page.fields))
             values = self._page.get_all(part, name)
             self._page.put(part, name, *(self._value(value) for value in values))
         # a kick that is believed to be pending is never sent

@@ -22,7 +22,7 @@ def includes(name: str) -> set[str]:
 
 
 def test_the_files_are_found() -> None:
-    assert {"ntb-port.h", "ntb-life.c", "idt-ntb-pci.c"} <= FILES.keys()
+    assert {"ntb-port.h", "ntb-life.c", "idt-ntb-pci.c", "epf-ntb-pci.c"} <= FILES.keys()
     assert includes("ntb-life.c") >= {"ntb-life.h", "ntb-link.h"}
 
 
@@ -55,5 +55,16 @@ def test_a_file_includes_its_own_header_and_the_first_of_all(name: str) -> None:
 @pytest.mark.parametrize("name", CORE)
 def test_the_core_knows_no_frontend_and_no_bus(name: str) -> None:
     named = re.findall(r'^#include "(.*)"', FILES[name], re.MULTILINE)
-    assert not [n for n in named if "idt" in n or n.startswith("hw/pci")]
-    assert not re.findall(r"\bidt_|\bIDT|\bPCIDevice\b|\bPCI_DEVICE\b", FILES[name])
+    assert not [n for n in named if re.match(r"(.*/)?(idt|epf|pci)", n)]
+    frontends = r"\bidt_|\bIDT|\bepf_|\bEPF|\bPCIDevice\b|\bPCI_DEVICE\b"
+    assert not re.findall(frontends, FILES[name])
+
+
+FRONTENDS = [name for name in FILES if name.startswith(("idt-", "epf-"))]
+
+
+@pytest.mark.parametrize("name", FRONTENDS)
+def test_a_frontend_knows_no_other(name: str) -> None:
+    other = "epf" if name.startswith("idt") else "idt"
+    assert not [found for found in includes(name) if found.startswith(other)]
+    assert not re.findall(rf"\b{other}_|\b{other.upper()}_?NTB", FILES[name])

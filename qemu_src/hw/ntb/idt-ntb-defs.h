@@ -19,11 +19,8 @@
 #define IDT_NTB_DEVICE_ID           0x8091
 #define IDT_NTB_CFG_SIZE            0x1000
 
-/* "Configuration space": capabilities, where ntb_hw_idt.h expects them */
-#define IDT_NTB_PCIE_CAP            0x040
-#define IDT_NTB_PM_CAP              0x0c0
+/* "Configuration space": where ntb_hw_idt.h expects it */
 #define IDT_NTB_MSI_CAP             0x0d0
-#define IDT_NTB_AER_CAP             0x100
 
 /* Standard registers that the driver reads through BAR0 or the global space */
 REG32(PCICMDSTS, 0x004)

@@ -13,15 +13,10 @@
 
 #include "qemu/osdep.h"
 #include "qemu/log.h"
-#include "qemu/main-loop.h"
 #include "qemu/module.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
 #include "hw/pci/msi.h"
-#include "hw/pci/pci_bus.h"
-#include "hw/pci/pcie.h"
-#include "hw/pci/pcie_aer.h"
-#include "hw/pci/pcie_regs.h"
 #include "hw/resettable.h"
 #include "migration/vmstate.h"
 #include "idt-ntb-gasa.h"
@@ -37,6 +32,7 @@
 #include "ntb-ram.h"
 #include "ntb-record.h"
 #include "ntb-window.h"
+#include "pci-ntb.h"
 #include "trace.h"
 
 #define MIRROR_NPORTS       2
@@ -200,34 +196,14 @@ static void fill_config(IDTNTBState *s)
     cfg->bars_from = "barN-mode and barN-size";
 }
 
-static bool add_power_management(PCIDevice *pdev, Error **errp)
-{
-    if (pci_pm_init(pdev, IDT_NTB_PM_CAP, errp) < 0) {
-        return false;
-    }
-    pci_set_word(pdev->config + IDT_NTB_PM_CAP + PCI_PM_PMC, 3);
-    pci_set_word(pdev->config + IDT_NTB_PM_CAP + PCI_PM_CTRL,
-                 PCI_PM_CTRL_NO_SOFT_RESET);
-    pci_set_word(pdev->wmask + IDT_NTB_PM_CAP + PCI_PM_CTRL,
-                 PCI_PM_CTRL_STATE_MASK);
-    return true;
-}
-
 static bool add_capabilities(IDTNTBState *s, Error **errp)
 {
     ERRP_GUARD();
     PCIDevice *pdev = PCI_DEVICE(s);
-    PCIBus *bus = pci_get_bus(pdev);
-    uint8_t type = pci_bus_is_root(bus) ? PCI_EXP_TYPE_RC_END
-                                        : PCI_EXP_TYPE_ENDPOINT;
     int ret;
 
-    if (pcie_cap_init(pdev, IDT_NTB_PCIE_CAP, type,
-                      ntb_number(&s->port, s->port.part), errp) < 0) {
-        return false;
-    }
-    pcie_cap_fill_link_ep_usp(pdev, QEMU_PCI_EXP_LNK_X4, QEMU_PCI_EXP_LNK_5GT);
-    if (!add_power_management(pdev, errp)) {
+    if (!pci_ntb_add_capabilities(pdev, ntb_number(&s->port, s->port.part),
+                                  errp)) {
         return false;
     }
     ret = msi_init(pdev, IDT_NTB_MSI_CAP, 1, true, false, errp);
@@ -237,8 +213,7 @@ static bool add_capabilities(IDTNTBState *s, Error **errp)
     } else if (ret < 0) {
         return false;
     }
-    return pcie_aer_init(pdev, PCI_ERR_VER, IDT_NTB_AER_CAP, PCI_ERR_SIZEOF,
-                         errp) >= 0;
+    return true;
 }
 
 /* Everything may be half done: a failed realize comes here as well */
@@ -247,13 +222,8 @@ static void release(IDTNTBState *s)
     PCIDevice *pdev = PCI_DEVICE(s);
 
     ntb_life_exit(&s->port);
-    if (pdev->exp.aer_cap) {
-        pcie_aer_exit(pdev);
-    }
     msi_uninit(pdev);
-    if (pdev->exp.exp_cap) {
-        pcie_cap_exit(pdev);
-    }
+    pci_ntb_remove_capabilities(pdev);
 }
 
 static void reset_registers(IDTNTBState *s)
@@ -287,20 +257,10 @@ static void realize(PCIDevice *pdev, Error **errp)
     ntb_life_start(&s->port);
 }
 
-static void drop_reference(void *opaque)
-{
-    object_unref(OBJECT(opaque));
-}
-
-/*
- * A guest can aim its MSI at the power switch of the slot, so we may be in the
- * middle of this device's own work here: it stays in memory until that is over.
- */
 static void unrealize(PCIDevice *pdev)
 {
     release(IDT_NTB(pdev));
-    object_ref(OBJECT(pdev));
-    aio_bh_schedule_oneshot(qemu_get_aio_context(), drop_reference, pdev);
+    pci_ntb_stay_a_while(pdev);
 }
 
 static void reset_enter(Object *obj, ResetType type)
@@ -311,11 +271,8 @@ static void reset_enter(Object *obj, ResetType type)
 static void reset_hold(Object *obj, ResetType type)
 {
     IDTNTBState *s = IDT_NTB(obj);
-    PCIDevice *pdev = PCI_DEVICE(s);
 
-    /* PCI clears it unheard, with a slot's power only after our exit phase */
-    pci_word_test_and_clear_mask(pdev->config + PCI_COMMAND,
-                                 pci_get_word(pdev->wmask + PCI_COMMAND));
+    pci_ntb_reset_command(PCI_DEVICE(s));
     reset_registers(s);
     ntb_link_reset_hold(&s->port);
     idt_ntb_irq_reset(s);

@@ -15,6 +15,7 @@
 #include "idt-ntb-mw.h"
 #include "idt-ntb-nt.h"
 #include "idt-ntb-port.h"
+#include "pci-ntb.h"
 
 static bool admits(NTBPort *port)
 {
@@ -56,17 +57,6 @@ static void irq_changed(NTBPort *port)
     idt_ntb_irq_update(idt_ntb_of(port));
 }
 
-static void publish_bars(IDTNTBState *s)
-{
-    PCIDevice *pdev = PCI_DEVICE(s);
-
-    for (unsigned n = 0; n < IDT_NTB_BARS; n++) {
-        ntb_shm_set64(&s->port.own->bar_addr[n],
-                      pdev->io_regions[n].size ? pci_get_bar_addr(pdev, n)
-                      : NTB_SHM_BAR_UNMAPPED);
-    }
-}
-
 static void publish_msi(IDTNTBState *s)
 {
     PCIDevice *pdev = PCI_DEVICE(s);
@@ -86,7 +76,7 @@ static void publish(NTBPort *port)
 {
     IDTNTBState *s = idt_ntb_of(port);
 
-    publish_bars(s);
+    pci_ntb_publish_bars(port, PCI_DEVICE(s));
     publish_msi(s);
     idt_ntb_nt_publish(s);
     idt_ntb_gasa_publish(s);

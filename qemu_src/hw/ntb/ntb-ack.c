@@ -9,6 +9,7 @@
 #include "qemu/osdep.h"
 #include "hw/core/cpu.h"
 #include "ntb-ack.h"
+#include "ntb-kick.h"
 
 /* Tell every port up to which epoch our windows into it are closed */
 void ntb_ack(NTBPort *s)
@@ -26,6 +27,7 @@ void ntb_ack(NTBPort *s)
         }
         if (qatomic_read(&block->ack[s->part]) != peer->down_epoch) {
             qatomic_store_release(&block->ack[s->part], peer->down_epoch);
+            ntb_kick(s, part);  /* it may wait without looking */
         }
     }
 }

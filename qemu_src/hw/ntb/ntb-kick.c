@@ -48,7 +48,7 @@ static void ring(NTBPort *s, unsigned part)
  * One eventfd write wakes the receiver for everything that happens until it
  * clears kick_pending.
  */
-static void kick(NTBPort *s, unsigned part)
+void ntb_kick(NTBPort *s, unsigned part)
 {
     NTBShmPort *block = ntb_block(s, part);
 
@@ -65,7 +65,7 @@ void ntb_kick_all(NTBPort *s)
 {
     for (unsigned part = 0; part < s->nports; part++) {
         if (part != s->part) {
-            kick(s, part);
+            ntb_kick(s, part);
         }
     }
 }
@@ -84,7 +84,7 @@ static void post_event(NTBPort *s, unsigned part, uint32_t *word,
 {
     trace_ntb_event_post(s->part, part, what);
     qatomic_or(word, bit);
-    kick(s, part);
+    ntb_kick(s, part);
 }
 
 static void record_news(NTBPort *s, uint32_t what)
@@ -133,7 +133,7 @@ void ntb_kick_deliver(NTBPort *s, uint32_t bits)
     ntb_record(s, NTB_SHM_EV_DB_SENT, NTB_SHM_NOBODY, to, bits, again);
     for (unsigned part = 0; part < s->nports; part++) {
         if (to >> part & 1) {
-            kick(s, part);
+            ntb_kick(s, part);
         }
     }
 }
@@ -165,7 +165,7 @@ bool ntb_kick_message(NTBPort *s, unsigned part, unsigned reg, uint32_t data)
     trace_ntb_msg_send(s->part, part, reg, data);
     if (sent) {
         ntb_record(s, NTB_SHM_EV_MSG_SENT, part, reg, data, 0);
-        kick(s, part);
+        ntb_kick(s, part);
     } else {
         ntb_record(s, NTB_SHM_EV_MSG_REFUSED, part, reg, data,
                    why_refused(s, part));

@@ -11,6 +11,7 @@
 
 #include "ntb-port.h"
 
+void ntb_kick(NTBPort *s, unsigned part);
 void ntb_kick_all(NTBPort *s);
 /* Wake all ports, also those that seem to be about to wake */
 void ntb_kick_ring_all(NTBPort *s);

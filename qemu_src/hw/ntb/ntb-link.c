@@ -26,14 +26,11 @@
 #include "ntb-window.h"
 #include "trace.h"
 
-void ntb_link_changed(NTBPort *s)
+/* True if peers have to follow, because of this or since they are @redirected */
+static bool show_change(NTBPort *s, bool redirected)
 {
-    bool closing;
+    bool closing = ntb_level_update(s) || redirected;
 
-    if (!s->own) {
-        return;
-    }
-    closing = ntb_level_update(s);
     ntb_window_update(s);
     ntb_level_publish(s);
     if (closing) {
@@ -42,8 +39,20 @@ void ntb_link_changed(NTBPort *s)
     }
     ntb_publish(s);
     ntb_kick_all(s);
-    if (closing) {
+    return closing;
+}
+
+void ntb_link_changed(NTBPort *s)
+{
+    if (s->own && show_change(s, false)) {
         ntb_quiesce(s);
+    }
+}
+
+void ntb_link_redirected(NTBPort *s)
+{
+    if (s->own) {
+        show_change(s, true);
     }
 }
 

@@ -24,6 +24,9 @@ void ntb_link_reset_exit(NTBPort *s);
 /* Plug the cable in, or pull it: both sides lose sight of each other */
 void ntb_link_plug(NTBPort *s, bool plugged);
 /* After a change of anything that may_send() or admits() rests on */
+/* What this port shows has changed; waits where peers' windows must close */
 void ntb_link_changed(NTBPort *s);
+/* Peers' windows into here lead elsewhere: see ntb_quiesce_waits_for() */
+void ntb_link_redirected(NTBPort *s);
 
 #endif /* HW_NTB_NTB_LINK_H */

@@ -29,6 +29,15 @@ bool ntb_peer_attached_now(const NTBPort *s, unsigned part)
            NTB_SHM_ATTACHED;
 }
 
+bool ntb_peer_lives_now(const NTBPort *s, unsigned part)
+{
+    const NTBPeer *peer = &s->peer[part];
+
+    return ntb_peer_attached_now(s, part) &&
+           !(peer->dead && peer->incarnation ==
+             ntb_shm_get64(&ntb_block(s, part)->incarnation));
+}
+
 uint32_t ntb_peer_doorbells(const NTBPort *s, unsigned part)
 {
     return s->peer[part].attached ?

@@ -16,6 +16,8 @@
 
 bool ntb_peer_admits(const NTBPort *s, unsigned part);
 bool ntb_peer_attached_now(const NTBPort *s, unsigned part);
+/* The same, but for one that is known to have died and left its block */
+bool ntb_peer_lives_now(const NTBPort *s, unsigned part);
 uint32_t ntb_peer_doorbells(const NTBPort *s, unsigned part);
 /* The eventfd that wakes @part, as things are now, or -1 */
 int ntb_peer_eventfd(const NTBPort *s, unsigned part);

@@ -87,7 +87,13 @@ static uint32_t poll_local_ports(const NTBPort *s)
     return mask;
 }
 
-static void warn_timeout(NTBPort *s, uint32_t mask)
+uint32_t ntb_quiesce_waits_for(NTBPort *s)
+{
+    /* Who does not see this port does not answer it either */
+    return s->attached ? quiesce_remaining(s, quiesce_targets(s)) : 0;
+}
+
+void ntb_quiesce_gave_up(NTBPort *s, uint32_t mask, unsigned ms)
 {
     NTB_COUNT(s, quiesce_timeouts);
     trace_ntb_quiesce_timeout(s->part, mask);
@@ -95,7 +101,7 @@ static void warn_timeout(NTBPort *s, uint32_t mask)
         s->quiesce_warned = true;
         ntb_warn(s, "ports of partitions 0x%x did not close their windows "
                  "within %u ms; further such closes are only counted",
-                 mask, s->quiesce_timeout_ms);
+                 mask, ms);
     }
 }
 
@@ -116,7 +122,7 @@ void ntb_quiesce(NTBPort *s)
            (mask = quiesce_remaining(s, mask & quiesce_targets(s)))) {
         if (qemu_clock_get_ns(QEMU_CLOCK_REALTIME) >= end) {
             silent = mask;
-            warn_timeout(s, mask);
+            ntb_quiesce_gave_up(s, mask, s->quiesce_timeout_ms);
             break;
         }
         /* Two ports that do this together serve each other */

@@ -9,18 +9,12 @@
  */
 
 #include "qemu/osdep.h"
-#include <glib/gstdio.h>
-#include "contrib/ivshmem-server/ivshmem-server.h"
-#include "libqtest.h"
+#include "ntb-switch.h"
 
-#define SHM_SIZE        (64 * 1024)
-#define RAM_SIZE        "64M"
-#define DEADLINE        (10 * G_TIME_SPAN_SECOND)
 #define ALL_ONES        0xffffffffu
 
 /* The guest's address map, as firmware could have made it */
-#define ECAM            0xb0000000u
-#define CONFIG          (ECAM + (1 << 15))      /* slot 1 */
+#define CONFIG          NTB_CONFIG
 #define BAR0            0xfe000000u
 #define BAR2            0xe0000000u
 #define WINDOW_SIZE     (2 * 1024 * 1024)
@@ -49,71 +43,6 @@
 #define SWPORTSTS(port) (0x3e204 + 0x20 * (port))
 #define SWPMSGCTL(part) (0x3ee00 + 4 * (part))
 
-typedef struct Fixture {
-    char *dir, *shm, *socket;
-    IvshmemServer server;
-    int pipe[2];
-    GThread *thread;
-    QTestState *port[2];
-} Fixture;
-
-static gpointer serve(gpointer data)
-{
-    Fixture *f = data;
-
-    for (;;) {
-        fd_set fds;
-        int maxfd = f->pipe[0] + 1;
-
-        FD_ZERO(&fds);
-        FD_SET(f->pipe[0], &fds);
-        ivshmem_server_get_fds(&f->server, &fds, &maxfd);
-        if (select(maxfd, &fds, NULL, NULL, NULL) < 0) {
-            g_assert_cmpint(errno, ==, EINTR);
-            continue;
-        }
-        if (FD_ISSET(f->pipe[0], &fds)) {
-            return NULL;
-        }
-        if (ivshmem_server_handle_fds(&f->server, &fds, maxfd) < 0) {
-            g_test_message("the server has closed a connection");
-        }
-    }
-}
-
-static void start_server(Fixture *f)
-{
-    g_autoptr(GError) err = NULL;
-
-    f->dir = g_dir_make_tmp("idt-ntb-test.XXXXXX", &err);
-    g_assert_no_error(err);
-    f->socket = g_strdup_printf("%s/server", f->dir);
-    f->shm = g_strdup_printf("idt-ntb-test-%d", getpid());
-    g_assert_cmpint(ivshmem_server_init(&f->server, f->socket, f->shm, true,
-                                        SHM_SIZE, 1, g_test_verbose()), ==, 0);
-    g_assert_cmpint(ivshmem_server_start(&f->server), ==, 0);
-    g_assert_cmpint(pipe(f->pipe), ==, 0);
-    f->thread = g_thread_new("ivshmem-server", serve, f);
-}
-
-static void stop_server(Fixture *f)
-{
-    g_assert_cmpint(write(f->pipe[1], "q", 1), ==, 1);
-    g_thread_join(f->thread);
-    ivshmem_server_close(&f->server);
-    close(f->pipe[0]);
-    close(f->pipe[1]);
-    for (int i = 1; i <= 2; i++) {
-        g_autofree char *ram = g_strdup_printf("%s/ram%d", f->dir, i);
-
-        g_unlink(ram);
-    }
-    g_rmdir(f->dir);
-    g_free(f->dir);
-    g_free(f->shm);
-    g_free(f->socket);
-}
-
 static uint32_t rd(QTestState *s, unsigned reg)
 {
     return qtest_readl(s, BAR0 + reg);
@@ -136,19 +65,10 @@ static void gasa_wr(QTestState *s, uint32_t addr, uint32_t val)
     wr(s, GASADATA, val);
 }
 
-static QTestState *start_port(Fixture *f, unsigned number)
+static QTestState *start_port(NTBSwitch *f, unsigned number)
 {
-    QTestState *s = qtest_initf(
-        "-M q35,memory-backend=ram -m " RAM_SIZE " -nodefaults "
-        "-object memory-backend-file,id=ram,size=" RAM_SIZE ",share=on,"
-        "mem-path=%s/ram%u "
-        "-chardev socket,id=ntb,path=%s "
-        "-device idt-ntb-ivshmem,addr=1,chardev=ntb,number=%u,"
-        "mem-path=%s/ram%%d",
-        f->dir, number + 1, f->socket, number, f->dir);
+    QTestState *s = ntb_switch_guest(f, "idt-ntb-ivshmem", number);
 
-    qtest_outl(s, 0xcf8, 0x80000060);           /* PCIEXBAR */
-    qtest_outl(s, 0xcfc, ECAM | 1);
     qtest_writel(s, CONFIG + 0x10, BAR0);
     qtest_writel(s, CONFIG + 0x18, BAR2);
     qtest_writel(s, CONFIG + 0x1c, 0);
@@ -159,22 +79,12 @@ static QTestState *start_port(Fixture *f, unsigned number)
 /* Wait until @addr of the global space reads @val under @mask */
 static void wait_gasa(QTestState *s, uint32_t addr, uint32_t mask, uint32_t val)
 {
-    gint64 end = g_get_monotonic_time() + DEADLINE;
-
-    while ((gasa_rd(s, addr) & mask) != val) {
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-        g_usleep(100);
-    }
+    NTB_WAIT(gasa_rd, s, addr, mask, val);
 }
 
 static void wait_reg(QTestState *s, unsigned reg, uint32_t mask, uint32_t val)
 {
-    gint64 end = g_get_monotonic_time() + DEADLINE;
-
-    while ((rd(s, reg) & mask) != val) {
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-        g_usleep(100);
-    }
+    NTB_WAIT(rd, s, reg, mask, val);
 }
 
 /* What idt_ntb_local_link_enable() does */
@@ -186,9 +96,9 @@ static void link_enable(QTestState *s, unsigned part)
     wr(s, NTGSIGNAL, 1);
 }
 
-static void setup(Fixture *f, gconstpointer data)
+static void setup(NTBSwitch *f, gconstpointer data)
 {
-    start_server(f);
+    ntb_switch_start(f);
     f->port[0] = start_port(f, 0);
     f->port[1] = start_port(f, 1);
     wait_gasa(f->port[0], SWPORTSTS(2), 0x10, 0x10);
@@ -201,14 +111,14 @@ static void setup(Fixture *f, gconstpointer data)
     }
 }
 
-static void teardown(Fixture *f, gconstpointer data)
+static void teardown(NTBSwitch *f, gconstpointer data)
 {
     qtest_quit(f->port[0]);
     qtest_quit(f->port[1]);
-    stop_server(f);
+    ntb_switch_stop(f);
 }
 
-static void test_identity(Fixture *f, gconstpointer data)
+static void test_identity(NTBSwitch *f, gconstpointer data)
 {
     QTestState *s = f->port[0];
 
@@ -222,7 +132,7 @@ static void test_identity(Fixture *f, gconstpointer data)
     g_assert_cmphex(gasa_rd(s, SWPORTSTS(4)), ==, 0);
 }
 
-static void test_doorbell(Fixture *f, gconstpointer data)
+static void test_doorbell(NTBSwitch *f, gconstpointer data)
 {
     QTestState *a = f->port[0], *b = f->port[1];
 
@@ -235,7 +145,7 @@ static void test_doorbell(Fixture *f, gconstpointer data)
     g_assert_cmphex(rd(b, INDBELLSTS), ==, 0x80000000);
 }
 
-static void test_message(Fixture *f, gconstpointer data)
+static void test_message(NTBSwitch *f, gconstpointer data)
 {
     QTestState *a = f->port[0], *b = f->port[1];
 
@@ -251,7 +161,7 @@ static void test_message(Fixture *f, gconstpointer data)
     g_assert_cmphex(rd(b, INMSG0 + 12), ==, 0xfeedface);
 }
 
-static void test_window(Fixture *f, gconstpointer data)
+static void test_window(NTBSwitch *f, gconstpointer data)
 {
     QTestState *a = f->port[0], *b = f->port[1];
 
@@ -273,7 +183,7 @@ static void test_window(Fixture *f, gconstpointer data)
     g_assert_cmphex(qtest_readl(b, BUFFER + 0x1234), ==, 0x12345678);
 }
 
-static void test_peer_leaves(Fixture *f, gconstpointer data)
+static void test_peer_leaves(NTBSwitch *f, gconstpointer data)
 {
     qtest_quit(f->port[1]);
     wait_gasa(f->port[0], SWPORTSTS(2), 0x10, 0);
@@ -285,7 +195,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
 #define ADD(name, func) \
-    g_test_add("/" name, Fixture, NULL, setup, func, teardown)
+    g_test_add("/" name, NTBSwitch, NULL, setup, func, teardown)
     ADD("idt-ntb/identity", test_identity);
     ADD("idt-ntb/doorbell", test_doorbell);
     ADD("idt-ntb/message", test_message);

@@ -27,6 +27,13 @@ from run.steps.testtools import install_test_tools
 )
 @click.option("--seed", type=int, help="Repeat the traffic of an earlier run.  [default: random]")
 @click.option(
+    "--ntb",
+    type=click.Choice(["idt", "epf"]),
+    default="idt",
+    show_default=True,
+    help="Which kind of port: idt-ntb-ivshmem or ntb-epf-ivshmem.",
+)
+@click.option(
     "--asan/--no-asan",
     default=True,
     help="Use the device with AddressSanitizer and UBSan, or as it is.  [default: --asan]",
@@ -36,6 +43,7 @@ from run.steps.testtools import install_test_tools
 def command(
     seconds: int,
     seed: int | None,
+    ntb: str,
     asan: bool,
     build_dir: str | None,
     jobs: int,
@@ -52,6 +60,7 @@ def command(
     \b
     python3 run fuzz
     python3 run fuzz --seconds 3600
+    python3 run fuzz --ntb=epf
     python3 run fuzz --no-asan --seed 7
     """
     paths = Paths.of(build_dir)
@@ -62,7 +71,8 @@ def command(
     request = Request(what=["qemu"], jobs=jobs, mirror=debian_mirror, policy=policy, sanitize=asan)
     install_test_tools(steps)
     make(steps, chosen, request)
-    words = ["--seconds", str(seconds), *(["--seed", str(seed)] if seed is not None else [])]
+    words = ["--seconds", str(seconds), "--ntb", ntb]
+    words += ["--seed", str(seed)] if seed is not None else []
     argv = [sys.executable, "-m", "tests.fuzz", *words]
     environment = {**os.environ, "NTBDBG_BUILD_DIR": str(chosen.build)}
     return subprocess.run(argv, cwd=CHECKOUT, env=environment, check=False).returncode

@@ -13,26 +13,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ntbdbg.ntb import page
+from ntbdbg.ntb.epf import area as epf
 
 HEADERS = Path(__file__).parents[3] / "qemu_src/include/hw/ntb"
+LAYOUT = page.layout("little")
 STRUCTS = {
-    "ntb_shm_header": "header",
-    "ntb_shm_ring": "ring",
-    "ntb_shm_event": "event",
-    "ntb_shm_seg": "segment",
-    "idt_ntb_shm_lut": "lut",
-    "ntb_shm_port": "common",
-    "idt_ntb_shm_area": "idt",
+    "ntb_shm_header": LAYOUT.header,
+    "ntb_shm_ring": LAYOUT.ring,
+    "ntb_shm_event": LAYOUT.event,
+    "ntb_shm_seg": LAYOUT.segment,
+    "idt_ntb_shm_lut": LAYOUT.lut,
+    "ntb_shm_port": LAYOUT.common,
+    "idt_ntb_shm_area": LAYOUT.idt,
+    "epf_ntb_shm_mw": epf.layout("little").mw,
+    "epf_ntb_shm_area": epf.layout("little").area,
 }
-BYTES = {"uint32_t": 4, "uint64_t": 8, "struct ntb_shm_seg": 24, "struct idt_ntb_shm_lut": 12}
+WORDS = {"uint32_t": 4, "uint64_t": 8}
+BYTES = WORDS | {f"struct {name}": struct.sizeof() for name, struct in STRUCTS.items()}
 AREA = page.PORT_STRIDE - page.DEVICE_OFF
 TEXT = "".join(path.read_text() for path in sorted(HEADERS.glob("*.h")))
 
 
 def declared(struct: str) -> list[tuple[str, int, int]]:
     """`(name, offset in a block, size)` of what the C structure `struct` should have."""
-    ours = members(getattr(page.layout("little"), STRUCTS[struct]))
-    start = page.DEVICE_OFF if struct == "idt_ntb_shm_area" else 0
+    ours = members(STRUCTS[struct])
+    start = page.DEVICE_OFF if struct.endswith("_area") else 0
     found = [(name, start + offset, size) for name, offset, size in ours]
     whole = [("device", page.DEVICE_OFF, AREA)] if struct == "ntb_shm_port" else []
     return found + whole
@@ -95,7 +100,7 @@ def test_offsets_that_the_compiler_sees(c_name: str, tmp_path: Path) -> None:
 
 
 def test_same_constants_as_the_c_header() -> None:
-    values = dict(re.findall(r"#define (?:IDT_)?NTB_SHM_(\w+)\s+(0x[0-9a-fA-F]+|\d+)", TEXT))
+    values = defined("(?:IDT_)?NTB_SHM_")
     ours = {
         "MAGIC": page.MAGIC,
         "MAJOR": page.MAJOR,
@@ -132,6 +137,16 @@ def test_same_constants_as_the_c_header() -> None:
     }
     for name, value in ours.items():
         assert int(values[name], 0) == value, name
+
+
+def defined(prefix: str) -> dict[str, str]:
+    """The numbers that the headers define, by name without `prefix` (a pattern)."""
+    return dict(re.findall(rf"#define {prefix}(\w+)\s+(0x[0-9a-fA-F]+|\d+)", TEXT))
+
+
+@pytest.mark.parametrize("name", [n for n in vars(epf) if n.isupper() and n != "TYPE_CHECKING"])
+def test_same_constants_of_the_endpoint_functions_area(name: str) -> None:
+    assert int(defined("EPF_NTB_SHM_")[name], 0) == getattr(epf, name)
 
 
 @pytest.mark.parametrize("endian", ["little", "big"])

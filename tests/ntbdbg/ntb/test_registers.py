@@ -11,6 +11,7 @@ import pytest
 
 from ntbdbg.errors import UsageError
 from ntbdbg.ntb import page
+from ntbdbg.ntb.epf import area as epf
 from ntbdbg.ntb.decode import decode_page
 from ntbdbg.ntb.registers import BY_NAME, REGISTERS, find
 from ntbdbg.ntb.regview import register_values, value_of
@@ -129,13 +130,15 @@ def register_rows(unknown_reset: str) -> list[list[str]]:
     ]
 
 
-def page_rows() -> list[list[str]]:
-    layout = page.layout("little")
+LAYOUT, EPF, AREA = page.layout("little"), epf.layout("little"), page.DEVICE_OFF
+COMMON = [(LAYOUT.header, 0), (LAYOUT.common, 0), (LAYOUT.idt, AREA)]
+DETAILS = [(part, 0) for part in (LAYOUT.segment, LAYOUT.lut, LAYOUT.ring, LAYOUT.event)]
+ENDPOINT = [(EPF.area, AREA), (EPF.mw, 0)]
+
+
+def page_rows(structs) -> list[list[str]]:
     found = []
-    area = page.DEVICE_OFF
-    structs = ((layout.header, 0), (layout.common, 0), (layout.idt, area))
-    parts = (layout.segment, layout.lut, layout.ring, layout.event)
-    for struct, start in (*structs, *((part, 0) for part in parts)):
+    for struct, start in structs:
         offset = start
         for member in struct.subcons:
             size = member.sizeof()
@@ -157,12 +160,22 @@ def test_fields_document() -> None:
 
 def test_shared_page_document() -> None:
     documented = [row for row in rows((DOCS / "shared-page.md").read_text()) if len(row) == 5]
-    assert [[row[0], row[1], row[3], row[4]] for row in documented] == page_rows()
+    assert [[row[0], row[1], row[3], row[4]] for row in documented] == page_rows(
+        [*COMMON, *ENDPOINT, *DETAILS]
+    )
+
+
+def in_qemus_manual(name: str) -> list[list[str]]:
+    text = (DOCS.parent / f"qemu_src/docs/specs/{name}.rst").read_text()
+    lines = re.findall(r'^   ("0x.*")$', text, re.MULTILINE)
+    tables = list(csv.reader(lines, skipinitialspace=True))
+    return [[cell.replace("\\*", "*") for cell in row] for row in tables]
 
 
 def test_specification_in_qemus_manual() -> None:
-    text = (DOCS.parent / "qemu_src/docs/specs/idt-ntb.rst").read_text()
-    lines = re.findall(r'^   ("0x.*")$', text, re.MULTILINE)
-    tables = list(csv.reader(lines, skipinitialspace=True))
-    documented = [[cell.replace("\\*", "*") for cell in row] for row in tables]
-    assert documented == register_rows("varies") + page_rows()
+    assert in_qemus_manual("idt-ntb") == register_rows("varies") + page_rows([*COMMON, *DETAILS])
+
+
+def test_endpoint_functions_in_qemus_manual() -> None:
+    documented = [row for row in in_qemus_manual("ntb-epf") if len(row) == 4]
+    assert documented == page_rows(ENDPOINT)

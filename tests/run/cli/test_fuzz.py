@@ -41,15 +41,15 @@ def test_sanitizers_are_the_default_and_have_a_build_of_their_own(ran, tmp_path:
     assert ran.build == tmp_path / "sanitized"
     assert ran.request.sanitize
     assert ran.request.what == ["qemu"]
-    assert ran.argv[1:] == ["-m", "tests.fuzz", "--seconds", "5", "--seed", "7"]
+    assert ran.argv[1:] == ["-m", "tests.fuzz", "--seconds", "5", "--ntb", "idt", "--seed", "7"]
     assert ran.options["env"]["NTBDBG_BUILD_DIR"] == str(tmp_path / "sanitized")
 
 
 def test_the_build_for_use(ran, tmp_path: Path) -> None:
-    assert main(["fuzz", "--build-dir", str(tmp_path), "--no-asan"]) == 0
+    assert main(["fuzz", "--build-dir", str(tmp_path), "--no-asan", "--ntb=epf"]) == 0
     assert ran.build == tmp_path
     assert not ran.request.sanitize
-    assert ran.argv[1:] == ["-m", "tests.fuzz", "--seconds", "60"]
+    assert ran.argv[1:] == ["-m", "tests.fuzz", "--seconds", "60", "--ntb", "epf"]
 
 
 def test_a_violation_is_a_failure(ran, tmp_path: Path) -> None:
