@@ -26,7 +26,7 @@
 #include "ntb-window.h"
 #include "trace.h"
 
-/* True if peers have to follow, because of this or since they are @redirected */
+/* True if peers have to follow, by this or because they are @redirected */
 static bool show_change(NTBPort *s, bool redirected)
 {
     bool closing = ntb_level_update(s) || redirected;

@@ -21,7 +21,7 @@
 bool pci_ntb_add_capabilities(PCIDevice *pdev, unsigned number, Error **errp);
 /* Everything may be half done: a failed realize comes here as well */
 void pci_ntb_remove_capabilities(PCIDevice *pdev);
-/* A reset's hold phase: PCI clears it unheard, with a slot's power only later */
+/* In a reset's hold phase: PCI clears it unheard, or only later */
 void pci_ntb_reset_command(PCIDevice *pdev);
 /* Show tools where the guest has mapped the BARs */
 void pci_ntb_publish_bars(NTBPort *port, PCIDevice *pdev);
