@@ -11,8 +11,8 @@ import pytest
 
 from ntbdbg.errors import UsageError
 from ntbdbg.ntb import page
-from ntbdbg.ntb.epf import area as epf
 from ntbdbg.ntb.decode import decode_page
+from ntbdbg.ntb.epf import area as epf
 from ntbdbg.ntb.registers import BY_NAME, REGISTERS, find
 from ntbdbg.ntb.regview import register_values, value_of
 from tests.support.fakeswitch import FakeSwitch
