@@ -254,6 +254,16 @@ static void instance_init(Object *obj)
     PCI_DEVICE(obj)->cap_present |= QEMU_PCI_CAP_EXPRESS;
 }
 
+static bool get_link(Object *obj, Error **errp)
+{
+    return !EPF_NTB(obj)->port.unplugged;
+}
+
+static void set_link(Object *obj, bool plugged, Error **errp)
+{
+    ntb_link_plug(&EPF_NTB(obj)->port, plugged);
+}
+
 /* The other port cannot follow a guest to another host */
 static const VMStateDescription vmstate = {
     .name = TYPE_EPF_NTB,
@@ -278,6 +288,9 @@ static void class_init(ObjectClass *klass, NTB_CONST void *data)
     dc->desc = "non-transparent bridge port of a PCI endpoint function";
     dc->vmsd = &vmstate;
     device_class_set_props(dc, properties);
+    object_class_property_add_bool(klass, "link", get_link, set_link);
+    object_class_property_set_description(klass, "link",
+                                          "whether the cable is in");
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
 }
 

@@ -11,6 +11,7 @@ from tests.device.deadline import eventually
 from tests.device.epf import support as epf
 from tests.device.epf.support import EpfBench, EpfPort, link, probe
 from tests.device.function import COMMAND_MASTER, COMMAND_MEMORY, PCI_COMMAND
+from tests.device.test_cable import plug
 
 Pair = tuple[EpfPort, EpfPort]
 TARGET = 0x1000000
@@ -169,6 +170,23 @@ def test_a_peer_that_was_away_for_a_moment(linked: Pair) -> None:
     a.settle()
     assert a.link_up()
     assert a.stat("link_irqs") == interrupts + 2, "down, and up"
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_the_cable(bench: EpfBench, at: int) -> None:
+    """Both drivers are interrupted: neither has asked for it."""
+    pair = bench.start_pair()
+    link(*pair)
+    own, other = pair[at], pair[1 - at]
+    assert own.set_window(TARGET) == epf.OK
+    assert other.window_open()
+    for plugged in (False, True):
+        plug(own, plugged)
+        for port in pair:
+            port.settle()
+        assert [port.link_up() for port in pair] == [plugged] * 2
+        assert [port.raised() for port in pair] == [{0}] * 2
+        assert other.window_open() is plugged
 
 
 def test_ports_of_one_guest(new_bench: Callable[..., EpfBench]) -> None:
