@@ -11,6 +11,7 @@ import bz2
 import gzip
 import lzma
 import struct
+import subprocess
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ class BzImage:
 
     def vmlinux(self) -> bytes | None:
         """The kernel as an ELF file without symbols; None if it is compressed in a way that
-        is not known here (lz4, lzo)."""
+        is not known here (lzo)."""
         for magic, decompress in _COMPRESSIONS.items():
             if self.payload.startswith(magic):
                 try:
@@ -131,12 +132,22 @@ def _unzstd(data: bytes) -> bytes:
         raise ValueError(str(error)) from error
 
 
+def _unlz4(data: bytes) -> bytes:
+    """Legacy frames (lz4_Frame_format.md), which the program alone takes; the size that the
+    kernel's build appends would be taken for a further block."""
+    done = subprocess.run(["lz4", "-dcq"], input=data[:-4], capture_output=True, check=False)
+    if done.returncode:
+        raise ValueError(done.stderr.decode(errors="replace").strip())
+    return done.stdout
+
+
 _COMPRESSIONS: dict[bytes, Callable[[bytes], bytes]] = {
     b"\x1f\x8b": _unzip,
     b"\xfd7zXZ\0": _unxz,
     b"\x5d\0\0": _unxz,
     b"BZh": _unbzip,
     b"\x28\xb5\x2f\xfd": _unzstd,
+    b"\x02\x21\x4c\x18": _unlz4,
 }
 
 

@@ -66,6 +66,7 @@ NEEDS: dict[str, tuple[Need, ...]] = {
         Need("binutils", "strip"),
         Need("kmod", "depmod"),
         Need("libelf1", "gcc"),  # objtool of Debian's kernel headers is linked with it
+        Need("lz4", "lz4"),  # Debian's cloud kernels are packed by it
         Need("pahole|dwarves", "pahole"),
     ),
     "run": (Need("openssh-client", "ssh"),),

@@ -219,7 +219,7 @@ def test_what_ntbdbg_will_miss_is_told(
 
 def test_a_compression_that_is_not_known_is_told(paths: Paths, tmp_path: Path) -> None:
     path = tmp_path / "bzImage"
-    path.write_bytes(bzimage(RELEASE, b"\x02\x21\x4c\x18lz4"))
+    path.write_bytes(bzimage(RELEASE, b"\x89LZO"))
     image = _build(paths, OwnKernel(path))
     assert image.vmlinux == ""
     assert image.ntb, "nobody could look"
