@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ntbdbg.arch.foreign import of_ram
 from ntbdbg.errors import FaultError, ForeignError, NtbdbgError, TargetError
 from ntbdbg.kernel.boot.linear import DIRECT_MAP
 from ntbdbg.lab.elsewhere import ram_elsewhere
 from ntbdbg.lab.vcpus import Vcpus, vcpus_of
-from ntbdbg.memory.architectures import of_ram
 from ntbdbg.memory.formats.content import Content, Mapped, Tell, held
 from ntbdbg.memory.formats.kdumpformat import UTSNAME_FIELDS, UTSNAME_SIZE
 from ntbdbg.memory.formats.kdumpwrite import METHODS, tables_size, write_kdump

@@ -46,7 +46,7 @@ def _protocol(value: int) -> str:
 
 
 def _e820_type(value: int) -> str:
-    from ntbdbg.memory.e820 import e820_kind
+    from ntbdbg.arch.x86.e820 import e820_kind
 
     return e820_kind(value)
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from construct import Array, Bytes, Int8ul, Int16ul, Int32ul, Int64ul, Struct
 
+from ntbdbg.arch.signs import ZERO_PAGE
+from ntbdbg.arch.x86.e820 import MAGIC_OFFSET, ZERO_PAGE_SIZE, looks_filled
 from ntbdbg.inspect.search import search
 from ntbdbg.inspect.value import literal
-from ntbdbg.memory.e820 import MAGIC_OFFSET, ZERO_PAGE_SIZE, looks_filled
-from ntbdbg.memory.signs import ZERO_PAGE
 
 if TYPE_CHECKING:
     from ntbdbg.memory.base import PhysicalMemory

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from ntbdbg.arch.foreign import of_vmcoreinfo
 from ntbdbg.errors import FaultError, UsageError
 from ntbdbg.kernel.boot.linear import is_in_place
 from ntbdbg.kernel.boot.locate import contradiction, implausible, scan
 from ntbdbg.kernel.boot.vmcoreinfo import Vmcoreinfo
 from ntbdbg.kernel.image.image import KernelImage
-from ntbdbg.memory.architectures import of_vmcoreinfo
 from ntbdbg.memory.image import ImageMemory
 from ntbdbg.units import format_size
 

@@ -11,17 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ntbdbg.arch.machines import PC, Q35, VGA_HOLE
+from ntbdbg.arch.signs import ZERO_PAGE, foreign_heads, has_vectors
 from ntbdbg.errors import FormatError
-from ntbdbg.memory.layout import SEGMENTS_SYNTAX, SPLITS, qemu_segments
-from ntbdbg.memory.segments import VGA_HOLE, AddressRange, SegmentMap
-from ntbdbg.memory.signs import ZERO_PAGE, foreign_heads, has_vectors
+from ntbdbg.memory.layout import SEGMENTS_SYNTAX, qemu_segments, segments_at
+from ntbdbg.memory.segments import AddressRange, SegmentMap
 from ntbdbg.units import PAGE, format_size
 
 if TYPE_CHECKING:
-    from ntbdbg.memory.architectures import Foreign
+    from ntbdbg.arch.foreign import Foreign
 
 DEFAULT_MACHINE = "q35"
-LEAST_SPLIT = min(threshold for threshold, _ in SPLITS.values())
+LEAST_SPLIT = min(machine.split for machine in (Q35, PC) if machine.split)
 
 Read = Callable[[int, int], bytes]
 Note = Callable[[str], None]
@@ -44,7 +45,7 @@ def bare_map(path: str, size: int, machine: str | None, read: Read, note: Note) 
             hint=f"to read it all the same, say where it lies: --segments {SEGMENTS_SYNTAX}",
         )
     assumed = qemu_segments(machine or DEFAULT_MACHINE, size)
-    low = read(0, min(size, VGA_HOLE.start))
+    low = read(0, min(size, VGA_HOLE[0]))
     is_told, told = _told_by_loader(path, low, size, note)
     is_first = is_told or has_vectors(low)
     foreign = None if is_first else _foreign(read, size)
@@ -61,7 +62,7 @@ def bare_map(path: str, size: int, machine: str | None, read: Read, note: Note) 
             )
         return assumed
     if foreign is not None:
-        from ntbdbg.memory.architectures import refusal
+        from ntbdbg.arch.foreign import refusal
 
         raise refusal(path, foreign, size)
     if told is None and not is_told and size >= LEAST_SPLIT:
@@ -89,7 +90,7 @@ def _foreign(read: Read, size: int) -> Foreign | None:
     """What a file is that does not begin as a PC's RAM does, if it is of another architecture."""
     if next(foreign_heads(read, size), None) is None:
         return None
-    from ntbdbg.memory.architectures import of_ram
+    from ntbdbg.arch.foreign import of_ram
 
     return of_ram(read, size)
 
@@ -98,12 +99,12 @@ def _told_by_loader(path: str, low: bytes, size: int, note: Note) -> tuple[bool,
     """Whether there is a map in low memory, and where `size` bytes lie by it, if it fits them."""
     if ZERO_PAGE not in low:
         return False, None
-    from ntbdbg.memory.e820 import find_low_map, first_part, segments_of
+    from ntbdbg.arch.x86.e820 import find_low_map, first_part, ranges_of
 
     entries = find_low_map(low)
     if entries is None:
         return False, None
-    told = segments_of(entries, size)
+    told = ranges_of(entries, size)
     if told is None:
         told, beyond = first_part(entries, size)
         if told is not None:
@@ -111,7 +112,7 @@ def _told_by_loader(path: str, low: bytes, size: int, note: Note) -> tuple[bool,
                 f"{path}: its guest has {format_size(beyond)} of RAM more, which lie in another "
                 "file (another NUMA node's?): what is there is not shown"
             )
-    return True, told
+    return True, None if told is None else segments_at(told)
 
 
 def _words(segments: SegmentMap) -> str:

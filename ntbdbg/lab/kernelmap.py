@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 
+from ntbdbg.arch.machines import ABOVE_4G, PC, Q35
+from ntbdbg.arch.x86.e820 import ZERO_PAGE_SIZE, e820_entries, has_map, ranges_of
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.boot.locate import contradiction, implausible, scan
 from ntbdbg.kernel.kernel import Kernel
-from ntbdbg.memory.e820 import ZERO_PAGE_SIZE, e820_entries, has_map, segments_of
-from ntbdbg.memory.layout import ABOVE_4G, SPLITS, qemu_segments, without_vga
+from ntbdbg.memory.layout import as_seen, qemu_segments, segments_at
 from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.memory.segments import Segment, SegmentMap
 
@@ -36,9 +37,9 @@ def told_by_kernel(path: str, size: int) -> SegmentMap | None:
 
 
 def _possible(size: int) -> Iterator[SegmentMap]:
-    yield from (qemu_segments(machine, size) for machine in SPLITS)
+    yield from (qemu_segments(machine.name, size) for machine in (Q35, PC))
     if size <= ABOVE_4G:
-        yield without_vga([Segment(0, size, 0)])
+        yield as_seen([Segment(0, size, 0)], Q35.name)
 
 
 def _boot_map(kernel: Kernel, size: int) -> SegmentMap | None:
@@ -46,4 +47,5 @@ def _boot_map(kernel: Kernel, size: int) -> SegmentMap | None:
         page = kernel.virtual.read(kernel.symbol("boot_params").address, ZERO_PAGE_SIZE)
     except (KernelError, FaultError):
         return None
-    return segments_of(e820_entries(page), size) if has_map(page) else None
+    told = ranges_of(e820_entries(page), size) if has_map(page) else None
+    return None if told is None else segments_at(told)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ntbdbg.memory.file import CheckedFile, FileIdentity
-from ntbdbg.memory.layout import without_vga
+from ntbdbg.memory.layout import as_seen
 from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.memory.segments import Segment, SegmentMap
 
@@ -20,7 +20,7 @@ def segments_of(record: GuestRecord) -> SegmentMap:
     :raises UsageError: they overlap or leave 64 bits
     """
     parts = [Segment(part.gpa, part.size, part.offset) for part in record.ram.segments]
-    return without_vga(parts) if record.machine in ("q35", "pc") else SegmentMap(parts)
+    return as_seen(parts, record.machine)
 
 
 def open_recorded(record: GuestRecord, owners: tuple[int, ...] | None, *, live: bool) -> RamFile:

@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from ntbdbg.arch import machines
 from ntbdbg.errors import UsageError
 from ntbdbg.units import ADDRESS_LIMIT
 
@@ -35,8 +36,7 @@ class AddressRange(NamedTuple):
         return f"[{self.start:#x}, {self.end:#x})"
 
 
-VGA_HOLE = AddressRange(0xA0000, 0xC0000)
-"""Never RAM to an x86 guest, though its RAM file has bytes there."""
+VGA_HOLE = AddressRange(*machines.VGA_HOLE)
 
 
 class Segment(NamedTuple):

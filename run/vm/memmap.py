@@ -1,27 +1,19 @@
 # SPDX-License-Identifier: MIT
 """Which guest-physical addresses lie where in a RAM file.
 
-Two sources that must agree: QEMU's rule for its x86 machines, and the map that a running QEMU
+Two sources that must agree: QEMU's rule for its machines, and the map that a running QEMU
 itself shows (`info mtree -f`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from ntbdbg.arch.machines import MACHINES, VGA_HOLE, Range, visible
 from ntbdbg.lab.manifest import SegmentRecord
 
 MIB = 1 << 20
-GIB = 1 << 30
-
-#: 0xa0000-0xbffff is the graphics card's, never RAM, though the file has bytes there. What lies
-#: above, up to 1 MiB, is firmware's shadow: ROM to some, but backed by the same file.
-VGA = (0xA0000, 0xC0000)
-
-#: machine -> (RAM from this size on is split, size of the lower part then);
-#: QEMU: hw/i386/pc_q35.c, pc_q35_init(); hw/i386/pc_piix.c, pc_init1()
-_SPLITS = {"q35": (0xB0000000, 0x80000000), "pc": (0xE0000000, 0xC0000000)}
 
 _FLAT_RANGE = re.compile(
     r"^\s+([0-9a-f]{16})-([0-9a-f]{16}) \(prio -?\d+, \w+\): (\S+)(?: @([0-9a-f]{16}))?", re.M
@@ -29,14 +21,8 @@ _FLAT_RANGE = re.compile(
 
 
 def rule(machine: str, size: int) -> tuple[SegmentRecord, ...]:
-    """Segments of `size` bytes of RAM of a `q35` or `pc` machine."""
-    threshold, low = _SPLITS[machine]
-    if size < threshold:
-        low = size
-    parts = _below(low)
-    if size > low:
-        parts.append(SegmentRecord(gpa=4 * GIB, size=size - low, offset=low))
-    return tuple(parts)
+    """Segments of `size` bytes of RAM of a machine, by QEMU's name of it: ``q35``."""
+    return _records(MACHINES[machine].ranges(size))
 
 
 def from_mtree(text: str, backend: str) -> tuple[SegmentRecord, ...]:
@@ -53,24 +39,21 @@ def from_mtree(text: str, backend: str) -> tuple[SegmentRecord, ...]:
         return ()
     first = high[0]
     # Below 1 MiB the map changes while firmware runs; what holds for all time is the rule.
-    return (*_below(first.gpa + first.size), *high[1:])
+    below = visible([Range(0, first.gpa + first.size, 0)], (VGA_HOLE,))
+    return (*_records(below), *high[1:])
 
 
 def machine_kind(type_name: str) -> str | None:
     """``q35`` or ``pc`` from QEMU's name of a machine type, e.g. ``pc-q35-10.0-machine``."""
-    if "q35" in type_name:
-        return "q35"
-    return "pc" if type_name.startswith(("pc-i440fx", "pc-machine")) else None
+    known = MACHINES.values()
+    return next((machine.name for machine in known if type_name.startswith(machine.types)), None)
 
 
-def _below(end: int) -> list[SegmentRecord]:
-    """RAM from 0 to `end`, without the graphics card's part."""
-    if end <= VGA[0]:
-        return [SegmentRecord(gpa=0, size=end, offset=0)]
-    parts = [SegmentRecord(gpa=0, size=VGA[0], offset=0)]
-    if end > VGA[1]:
-        parts.append(SegmentRecord(gpa=VGA[1], size=end - VGA[1], offset=VGA[1]))
-    return parts
+def _records(ranges: Iterable[Range]) -> tuple[SegmentRecord, ...]:
+    return tuple(
+        SegmentRecord(gpa=part.start, size=part.end - part.start, offset=part.offset)
+        for part in ranges
+    )
 
 
 def _system_view(text: str) -> str:

@@ -17,6 +17,7 @@ ROOMS = [
     "errors",
     "units",
     "budget",
+    "arch",
     "memory",
     "kernel",
     "ntb",
@@ -31,6 +32,7 @@ ROOMS = [
 #: what the launcher may use of the toolkit; whose word is believed must be the same for both
 SHARED = {
     "ntbdbg.errors",
+    "ntbdbg.arch",
     *(f"ntbdbg.lab.{name}" for name in ("frozenmark", "manifest", "qmp", "trust")),
 }
 
@@ -231,6 +233,7 @@ def test_libraries_stay_where_they_belong(path: Path) -> None:
 
 
 STDLIB_ONLY = [
+    *modules("ntbdbg/arch"),
     *modules("ntbdbg/memory"),
     CHECKOUT / "ntbdbg/budget.py",
     CHECKOUT / "ntbdbg/units.py",

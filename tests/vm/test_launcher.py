@@ -16,7 +16,7 @@ import pytest
 
 from ntbdbg.lab.kernelmap import told_by_kernel
 from ntbdbg.lab.qmp import Qmp
-from ntbdbg.memory.layout import without_vga
+from ntbdbg.memory.layout import as_seen
 from ntbdbg.memory.segments import Segment
 from run.base.config import cache_dir
 from run.reach.console import TelnetFilter
@@ -203,7 +203,7 @@ def test_one_large_guest_in_the_foreground(make_lab, runtime):
             assert ram.stat().st_blocks * 512 < 1 << 30, "sparse"
             agree(lab.manifest.guests[0])
             both_sides_of_the_hole(lab)
-            recorded = without_vga(Segment(s.gpa, s.size, s.offset) for s in segments(lab))
+            recorded = as_seen((Segment(s.gpa, s.size, s.offset) for s in segments(lab)), "q35")
             assert list(told_by_kernel(str(ram), 4096 << 20)) == list(recorded)
         finally:
             launcher.send_signal(signal.SIGINT)

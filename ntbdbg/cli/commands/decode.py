@@ -163,9 +163,9 @@ def _of_page(
 
 
 def _of_memory(app: AppContext, target: str, definition: StructDef, address: str | None) -> Part:
+    from ntbdbg.arch.x86 import e820
     from ntbdbg.inspect import zeropage
     from ntbdbg.inspect.structs import members
-    from ntbdbg.memory import e820
 
     guest = app.guest(target)
     if address is None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ntbdbg.arch.foreign import of_vmcoreinfo
 from ntbdbg.errors import FaultError, ForeignError, KernelError
 from ntbdbg.kernel.boot.locate import find_displaced, implausible
-from ntbdbg.memory.architectures import of_vmcoreinfo
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.boot.vmcoreinfo import Vmcoreinfo

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from ntbdbg.arch.foreign import of_vmcoreinfo
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.boot.vmcoreinfo import FIRST_KEY, Vmcoreinfo
 from ntbdbg.kernel.mmu.paging import PageTables
 from ntbdbg.kernel.mmu.virtual import VirtualMemory
-from ntbdbg.memory.architectures import of_vmcoreinfo
 from ntbdbg.memory.segments import AddressRange
 from ntbdbg.units import PAGE
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ntbdbg.arch.machines import ABOVE_4G
 from ntbdbg.errors import FaultError, KernelError
 from ntbdbg.kernel.mmu.virtual import read_some
-from ntbdbg.memory.layout import ABOVE_4G
 from ntbdbg.memory.segments import AddressRange, merged, without
 from ntbdbg.units import PAGE, format_size
 

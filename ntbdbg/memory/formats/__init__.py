@@ -67,7 +67,7 @@ def _refuse_foreign(path: str, memory: ImageMemory) -> None:
     text = memory.facts.vmcoreinfo
     if text is None:
         return
-    from ntbdbg.memory.architectures import Foreign, of_vmcoreinfo, refusal
+    from ntbdbg.arch.foreign import Foreign, of_vmcoreinfo, refusal
 
     foreign = of_vmcoreinfo(text)
     if foreign:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ntbdbg.arch.foreign import Foreign, of_elf, refusal
 from ntbdbg.errors import FormatError
-from ntbdbg.memory.architectures import Foreign, of_elf, refusal
 from ntbdbg.memory.file import CheckedFile
 from ntbdbg.memory.formats import elfformat as elf
 from ntbdbg.memory.formats.claims import Claims, Settled

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from ntbdbg.arch.foreign import Foreign, of_utsname, refusal
 from ntbdbg.errors import FormatError
-from ntbdbg.memory.architectures import Foreign, of_utsname, refusal
 from ntbdbg.memory.formats import kdumpformat as layout
 from ntbdbg.memory.formats.flattened import FlattenedFile
 from ntbdbg.memory.formats.notes import MAX_NOTES, NoteFacts, read_notes

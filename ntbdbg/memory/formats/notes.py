@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
+from ntbdbg.arch.x86.notes import build_prstatus, build_qemu, parse_prstatus, parse_qemu
 from ntbdbg.memory.formats.elfformat import NT_PRSTATUS, Note, parse_notes
-from ntbdbg.memory.formats.x86regs import build_prstatus, build_qemu, parse_prstatus, parse_qemu
 
 MAX_NOTES = 16 << 20
 """Bytes of notes that are looked at: those of 20,000 CPUs."""

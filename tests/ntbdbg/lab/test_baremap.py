@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ntbdbg.errors import FaultError
-from ntbdbg.inspect.zeropage import BOOT_PARAMS
-from ntbdbg.lab.lab import Lab
-from ntbdbg.memory.e820 import (
+from ntbdbg.arch.x86.e820 import (
     ZERO_PAGE_SIZE,
     E820Entry,
     e820_entries,
     find_low_map,
     looks_filled,
-    segments_of,
+    ranges_of,
 )
+from ntbdbg.errors import FaultError
+from ntbdbg.inspect.zeropage import BOOT_PARAMS
+from ntbdbg.lab.lab import Lab
 from ntbdbg.memory.layout import qemu_segments
 from tests.support.fakekernel import FakeGuest
 
@@ -213,9 +213,9 @@ def test_entries_as_construct_reads_them():
 @given(st.binary(max_size=2 * ZERO_PAGE_SIZE), st.integers(0, 1 << 34))
 def test_any_bytes_as_low_memory(noise, size):
     found = find_low_map(b"HdrS".join((noise, noise)))
-    segments = segments_of(found, size) if found else None
+    segments = ranges_of(found, size) if found else None
     if segments is not None:
-        assert max(segment.offset + segment.size for segment in segments) == size
+        assert max(part.offset + part.end - part.start for part in segments) == size
 
 
 @given(st.lists(st.tuples(*[st.integers(0, (1 << 64) - 1)] * 2, st.integers(0, 9)), max_size=8))
@@ -225,6 +225,6 @@ def test_any_map(rows):
         struct.pack_into("<QQI", page, 0x2D0 + 20 * index, *row)
     if looks_filled(bytes(page)):
         entries = e820_entries(bytes(page))
-        segments = segments_of(entries, 5 * GIB)
-        assert segments is None or max(s.offset + s.size for s in segments) <= 5 * GIB
-    assert segments_of((E820Entry(0, 1 << 60, "RAM"),), GIB) is None
+        segments = ranges_of(entries, 5 * GIB)
+        assert segments is None or max(s.offset + s.end - s.start for s in segments) <= 5 * GIB
+    assert ranges_of((E820Entry(0, 1 << 60, "RAM"),), GIB) is None

@@ -7,7 +7,9 @@ import itertools
 
 import pytest
 
-from run.vm.memmap import GIB, MIB, from_mtree, machine_kind, rule
+from run.vm.memmap import MIB, from_mtree, machine_kind, rule
+
+GIB = 1 << 30
 
 LOW = (0, 0xA0000, 0)
 

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ntbdbg.memory.signs import DEVICE_TREE
+from ntbdbg.arch.signs import DEVICE_TREE
 
 LARGEST = 2 << 20
 """Bytes; Linux maps no larger one (``MAX_FDT_SIZE``)."""

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from ntbdbg.arch.known import by_elf
+from ntbdbg.arch.signs import ARM64_IMAGE, DEVICE_TREE, RISCV_IMAGE, Read, foreign_heads
 from ntbdbg.errors import FormatError, PathLike
-from ntbdbg.memory.signs import ARM64_IMAGE, DEVICE_TREE, RISCV_IMAGE, Read, foreign_heads
 
 if TYPE_CHECKING:
-    from ntbdbg.memory.devicetree import DeviceTree
+    from ntbdbg.arch.devicetree import DeviceTree
 
 ARM64, RISCV64 = "arm64", "riscv64"
 QEMU_VIRT = {ARM64: 0x4000_0000, RISCV64: 0x8000_0000}
 """Where RAM begins on QEMU's machine ``virt`` (``hw/arm/virt.c``, ``hw/riscv/virt.c``)."""
 
-_EM_X86_64 = 62
 _ELF_MACHINES = {
     3: "i386", 8: "mips", 20: "powerpc", 21: "powerpc64", 22: "s390", 40: "arm", 43: "sparc64",
     183: ARM64, 243: "riscv", 258: "loongarch",
@@ -85,7 +85,7 @@ class Foreign(NamedTuple):
 
 def of_elf(machine: int) -> str | None:
     """The architecture of an ELF file by its e_machine; None for x86-64, or if it tells none."""
-    if machine in (0, _EM_X86_64):
+    if machine == 0 or by_elf(machine) is not None:
         return None
     return _ELF_MACHINES.get(machine, f"e_machine {machine}")
 
@@ -114,7 +114,7 @@ def of_ram(read: Read, size: int) -> Foreign | None:
     for offset, head in foreign_heads(read, size):
         image = image or _image(head, offset)
         if head.startswith(DEVICE_TREE):
-            from ntbdbg.memory import devicetree
+            from ntbdbg.arch import devicetree
 
             tree = devicetree.parse(read(offset, min(devicetree.total_size(head), size - offset)))
             if tree is not None:

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ntbdbg.arch import devicetree
+from ntbdbg.arch.foreign import of_elf, of_ram, of_utsname, of_vmcoreinfo
 from ntbdbg.errors import FormatError
-from ntbdbg.memory import devicetree, formats
-from ntbdbg.memory.architectures import of_elf, of_ram, of_utsname, of_vmcoreinfo
+from ntbdbg.memory import formats
 from tests.ntbdbg.conftest import Run
 from tests.support.elfwriter import Load, elf_core, note
 from tests.support.fakekernel import FakeGuest

@@ -12,10 +12,8 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ntbdbg.errors import UsageError
-from ntbdbg.memory.layout import ABOVE_4G, without_vga
-from ntbdbg.memory.segments import Segment, SegmentMap
-from ntbdbg.memory.signs import ZERO_PAGE
+from ntbdbg.arch.machines import ABOVE_4G, VGA_HOLE, Range, visible
+from ntbdbg.arch.signs import ZERO_PAGE
 from ntbdbg.units import PAGE
 
 ZERO_PAGE_SIZE = 0x1000
@@ -100,7 +98,7 @@ def _zero_pages(low: bytes) -> Iterator[bytes]:
         at = low.find(ZERO_PAGE, at + 1)
 
 
-def segments_of(entries: tuple[E820Entry, ...], size: int) -> SegmentMap | None:
+def ranges_of(entries: tuple[E820Entry, ...], size: int) -> tuple[Range, ...] | None:
     """Where `size` bytes of one RAM file lie according to a map; None if it does not fit to them.
 
     QEMU gives the low part of the file to addresses below 4 GiB and the rest to those above,
@@ -112,14 +110,11 @@ def segments_of(entries: tuple[E820Entry, ...], size: int) -> SegmentMap | None:
     highest_low = max((end for end in ends if end <= ABOVE_4G), default=0)
     if high % PAGE or not highest_low <= low <= ABOVE_4G or low <= 0:
         return None
-    parts = [Segment(0, low, 0)] + ([Segment(ABOVE_4G, high, low)] if high else [])
-    try:
-        return without_vga(parts)
-    except UsageError:
-        return None
+    parts = [Range(0, low, 0)] + ([Range(ABOVE_4G, ABOVE_4G + high, low)] if high else [])
+    return visible(parts, (VGA_HOLE,))
 
 
-def first_part(entries: tuple[E820Entry, ...], size: int) -> tuple[SegmentMap | None, int]:
+def first_part(entries: tuple[E820Entry, ...], size: int) -> tuple[tuple[Range, ...] | None, int]:
     """Where the first `size` bytes of RAM lie by a map that tells of more, and how much more.
 
     Of several files, one for each NUMA node, QEMU lays out the first as the start of all RAM.
@@ -130,7 +125,7 @@ def first_part(entries: tuple[E820Entry, ...], size: int) -> tuple[SegmentMap | 
     high = max(0, max(ends, default=0) - ABOVE_4G)
     if below <= MIB or high % PAGE or not 0 < size < low + high or low + high > MOST_RAM:
         return None, 0
-    parts = [Segment(0, min(low, size), 0)]
+    parts = [Range(0, min(low, size), 0)]
     if size > low:
-        parts.append(Segment(ABOVE_4G, size - low, low))
-    return without_vga(parts), low + high - size
+        parts.append(Range(ABOVE_4G, ABOVE_4G + size - low, low))
+    return visible(parts, (VGA_HOLE,)), low + high - size
