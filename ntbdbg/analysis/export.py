@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.arch.foreign import of_ram
 from ntbdbg.errors import FaultError, ForeignError, NtbdbgError, TargetError
-from ntbdbg.kernel.boot.linear import DIRECT_MAP
 from ntbdbg.lab.elsewhere import ram_elsewhere
 from ntbdbg.lab.vcpus import Vcpus, vcpus_of
 from ntbdbg.memory.formats.content import Content, Mapped, Tell, held
@@ -163,12 +162,9 @@ def _image(kernel: Kernel) -> Mapped | None:
 
 def _direct_map(kernel: Kernel) -> int | None:
     """Where the page tables do map all physical memory in one piece."""
-    known = kernel.table.named("page_offset_base")
-    base = DIRECT_MAP[kernel.info.pgtable_l5]
     root = kernel.info.page_table_root
     try:
-        if known:
-            base = kernel.virtual.word(known[0].address)
+        base = kernel.arch.direct_map(kernel.info, kernel.variable)
         return base if kernel.translate(base + root) == root else None
     except FaultError:
         return None

@@ -77,7 +77,8 @@ def _make_isf(guest: Guest, path: str, version: str) -> KernelFile:
     )
     types = len(content["user_types"]) + len(content["enums"])
     raw = json.dumps(content).encode("utf-8", "backslashreplace")
-    notes = ["volatility3 reads page tables of four levels only"] * kernel.info.pgtable_l5
+    has_more = len(kernel.info.geometry.levels) > 4
+    notes = ["volatility3 reads page tables of four levels only"] * has_more
     return KernelFile(
         guest, [_compressed(path, raw)], len(content["symbols"]), types, notes=tuple(notes)
     )

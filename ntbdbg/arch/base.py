@@ -66,8 +66,9 @@ class Geometry:
     """The form of one kernel's page tables; what a walk meets most often are constants.
 
     :ivar levels: the lowest first
-    :ivar significant: bits of a virtual address that count; the others repeat the highest
-    :ivar halves: what the highest of these and those above may be: all zeros, all ones
+    :ivar significant: bits of a virtual address that count
+    :ivar alike: the lowest of those that all must be the same
+    :ivar halves: what they may be: zeros, ones
     :ivar physical: the limit of physical addresses; what a guest tells may be beyond
     :ivar ignored: bits of entries that are looked at by nobody
     :ivar present: the bit without which an entry means nothing
@@ -79,6 +80,7 @@ class Geometry:
 
     levels: tuple[Level, ...]
     significant: int
+    alike: int
     physical: int
     present: int
     to_table: tuple[int, int]

@@ -85,6 +85,7 @@ def paging(levels: int = 4, encrypted: int = 0) -> Geometry:
     return _Paging(
         levels=tuple(Level(*row, 9) for row in zip((*names, "pgd"), shifts, strict=True)),
         significant=12 + 9 * levels,
+        alike=11 + 9 * levels,
         physical=MOST_PHYSICAL,
         present=PRESENT,
         to_table=(PRESENT | LARGE, PRESENT),

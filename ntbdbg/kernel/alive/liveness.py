@@ -25,11 +25,6 @@ from ntbdbg.kernel.mmu.paging import PageTables
 
 K = TypeVar("K", bound=KernelImage)
 
-CR3_ADDRESS = 0x000F_FFFF_FFFF_F000
-PTI_USER = 1 << 12
-"""In CR3 with page table isolation: the half that maps little of the kernel lies behind the other
-(``PTI_USER_PGTABLE_BIT``, ``arch/x86/mm/pti.c``)."""
-
 LOOKS = 3
 """At registers of a guest that runs: a process may end while its page tables are looked at."""
 
@@ -85,11 +80,10 @@ def in_use(kernels: Sequence[KernelImage]) -> list[bool] | None:
 
 
 def _is_held(kernel: KernelImage, roots: Iterable[int]) -> bool:
-    """Whether one of `roots`, values of CR3, maps the kernel's own top table to its place."""
+    """Whether by one of `roots`, as registers have them, the kernel's own top table is in place."""
     info = kernel.info
-    places = {root & CR3_ADDRESS & ~info.sme_mask for root in roots}
-    for place in places | {place & ~PTI_USER for place in places}:
-        tables = PageTables(kernel.memory, place, kernel.tables.levels, ignore=info.sme_mask)
+    for place in {place for root in roots for place in kernel.arch.tables(root, info)}:
+        tables = PageTables(kernel.memory, place, info.geometry)
         try:
             if tables.translate(info.swapper_pg_dir)[0] == info.page_table_root:
                 return True

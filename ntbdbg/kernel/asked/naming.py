@@ -11,15 +11,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import FaultError, KernelError
-from ntbdbg.kernel.boot.vmcoreinfo import START_KERNEL_MAP
 from ntbdbg.kernel.modules.symbolizer import Symbolizer
 from ntbdbg.units import PAGE, label
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.image.image import KernelImage
-
-DIRECT_MAP = 0xFFFF_8880_0000_0000
-"""Where all RAM is mapped unless ``page_offset_base`` says otherwise (``asm/page_64_types.h``)."""
 
 MOST_MODULE_PAGES = 1 << 16
 """Pages of modules that are looked at to name physical addresses: 256 MiB."""
@@ -77,17 +73,21 @@ class Naming:
     @cached_property
     def direct_map(self) -> int:
         """VA of guest-physical address 0."""
-        return self._kernel_variable("page_offset_base", DIRECT_MAP)
+        return self._kernel.arch.direct_map(self._kernel.info, self._kernel.variable)
 
     def _leads_to(self, virtual: int, address: int) -> bool:
         walk = self._kernel.tables.walk(virtual) if 0 <= virtual < 1 << 64 else None
         return walk is not None and walk.address == address
 
     def _in_image(self, address: int) -> int | None:
-        virtual = address - self._kernel.info.phys_base + START_KERNEL_MAP
+        virtual = address + self._image_offset
         # What only booting needed is given to others afterwards, its symbols mislead.
         start, end = self._range("__init_begin", "__init_end")
         return None if start <= virtual < end else virtual
+
+    @cached_property
+    def _image_offset(self) -> int:
+        return self._kernel.arch.image_offset(self._kernel.info)
 
     def _in_module(self, address: int) -> int | None:
         start = self._module_pages.get(address // PAGE)
@@ -140,10 +140,3 @@ class Naming:
         except (KernelError, FaultError):
             return []
         return [(cpu, int.from_bytes(raw[8 * cpu : 8 * cpu + 8], "little")) for cpu in cpus]
-
-    def _kernel_variable(self, name: str, otherwise: int) -> int:
-        """An ``unsigned long`` of the kernel, `otherwise` where it has no such variable."""
-        symbol = self._kernel.table.named(name)
-        if not symbol:
-            return otherwise
-        return self._kernel.virtual.word(symbol[0].address)

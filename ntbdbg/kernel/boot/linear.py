@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """A kernel's addresses without its page tables: what lies at a known distance from its GPA.
 
-x86-64 maps the kernel's image in one piece (``phys_base``), and all of RAM once more, in the
-direct map (``page_offset_base``, a variable of the image; ``asm/page_64_types.h``). What is mapped
-page by page cannot be had: vmalloc, modules, stacks.
+A kernel's image is mapped in one piece, and all of RAM once more, in the direct map, of which
+variables of the image tell where it is. What is mapped page by page cannot be had: vmalloc,
+modules, stacks.
 """
 
 from __future__ import annotations
@@ -12,22 +12,13 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, KernelError, UsageError
-from ntbdbg.kernel.boot.vmcoreinfo import START_KERNEL_MAP
-from ntbdbg.kernel.mmu.paging import PAGE, PageTables, Run, Walk
+from ntbdbg.kernel.mmu.paging import PageTables, Run, Walk
 from ntbdbg.memory.segments import AddressRange
+from ntbdbg.units import PAGE
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.boot.vmcoreinfo import Vmcoreinfo
     from ntbdbg.memory.base import PhysicalMemory
-
-IMAGE = AddressRange(START_KERNEL_MAP, START_KERNEL_MAP + (1 << 30))
-"""``KERNEL_IMAGE_SIZE`` is 1 GiB at most."""
-
-DIRECT_MAPS = AddressRange(0xFF11_0000_0000_0000, 0xFFFF_C900_0000_0000)
-"""Where the direct map begins, wherever KASLR puts it (Documentation/arch/x86/x86_64/mm.rst)."""
-
-DIRECT_MAP = {False: 0xFFFF_8880_0000_0000, True: 0xFF11_0000_0000_0000}
-"""``__PAGE_OFFSET_BASE_L4`` and ``_L5``, where KASLR does not move it."""
 
 LARGEST = 1 << 46
 """Bytes of RAM that are looked for in the direct map."""
@@ -45,8 +36,10 @@ class LinearMap(PageTables):
     """
 
     def __init__(self, memory: PhysicalMemory, info: Vmcoreinfo, direct: Lookup) -> None:
-        super().__init__(memory, 0, 5 if info.pgtable_l5 else 4)
-        self._image_shift = info.image_to_physical(IMAGE.start) - IMAGE.start
+        super().__init__(memory, 0, info.geometry)
+        self._image = AddressRange(*info.arch.image)
+        self._image_shift = info.image_to_physical(self._image.start) - self._image.start
+        self._direct_maps = AddressRange(*info.arch.direct_maps)
         self._find_direct: Lookup | None = direct
         self._direct: AddressRange | None = None
 
@@ -70,15 +63,15 @@ class LinearMap(PageTables):
 
     def mapped(self, virtual: int, size: int, *, most_tables: int) -> Iterator[Run]:
         self._check(virtual)
-        for area in (self._direct, IMAGE):
+        for area in (self._direct, self._image):
             part = area and area.overlap(AddressRange(virtual, virtual + size))
             if part:
                 yield Run(part.start, self.translate(part.start)[0], part.size)
 
     def _area(self, virtual: int) -> tuple[AddressRange, int]:
         """Which of the two maps a VA is in, and what leads from there to a GPA."""
-        if virtual in IMAGE:
-            return IMAGE, self._image_shift
+        if virtual in self._image:
+            return self._image, self._image_shift
         self._check(virtual)
         if self._direct is not None and virtual in self._direct:
             return self._direct, -self._direct.start
@@ -90,7 +83,7 @@ class LinearMap(PageTables):
         """Look for the direct map, once."""
         find, self._find_direct = self._find_direct, None
         start = find() if find else None
-        if start is not None and start in DIRECT_MAPS and start % PAGE == 0:
+        if start is not None and start in self._direct_maps and start % PAGE == 0:
             self._direct = AddressRange(start, start + LARGEST)
 
 

@@ -100,8 +100,7 @@ def read_text(memory: PhysicalMemory, address: int) -> Vmcoreinfo | None:
 
 def page_tables(memory: PhysicalMemory, info: Vmcoreinfo) -> PageTables:
     """The kernel's own page tables; with page table isolation the half that maps it all."""
-    levels = 5 if info.pgtable_l5 else 4
-    return PageTables(memory, info.page_table_root, levels, ignore=info.sme_mask)
+    return PageTables(memory, info.page_table_root, info.geometry)
 
 
 def implausible(memory: PhysicalMemory, info: Vmcoreinfo) -> str | None:

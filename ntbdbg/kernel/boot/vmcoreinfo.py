@@ -12,17 +12,20 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
+from ntbdbg.arch.base import MASK
+from ntbdbg.arch.known import DEFAULT, of_vmcoreinfo
 from ntbdbg.errors import KernelError
 from ntbdbg.units import PAGE
+
+if TYPE_CHECKING:
+    from ntbdbg.arch.base import Architecture, Geometry
 
 FIRST_KEY = b"OSRELEASE="
 
 LONGEST_VALUE = 256
 """Characters; the longest real one is a release or a build id."""
-
-START_KERNEL_MAP = 0xFFFF_FFFF_8000_0000
-"""Where x86-64 links its kernel: ``__START_KERNEL_map`` (``asm/page_64_types.h``)."""
 
 _LINE = re.compile(r"([A-Z][A-Z0-9_-]*(?:\([\w.]+\))?)=([\x20-\x7e]*)")
 _RELEASE = re.compile(r"(\d{1,3})\.(\d{1,5})(?:\.\d{1,5})?[\w.+~-]*")
@@ -87,8 +90,18 @@ class Vmcoreinfo:
 
     @property
     def phys_base(self) -> int:
-        """What ``__START_KERNEL_map`` is mapped to, less what it was linked for; may be < 0."""
-        return self._needed_number("phys_base")
+        """x86-64's: where the image is mapped to, less where it was linked for; may be < 0."""
+        return self.needed_number("phys_base")
+
+    @cached_property
+    def arch(self) -> Architecture:
+        """Its architecture, by the key that only its kernels have; else the most usual one."""
+        return of_vmcoreinfo(self.values) or DEFAULT
+
+    @property
+    def geometry(self) -> Geometry:
+        """The form of its page tables."""
+        return self.arch.geometry(self)
 
     @property
     def swapper_pg_dir(self) -> int:
@@ -103,19 +116,9 @@ class Vmcoreinfo:
         """GPA of the kernel's own top page table."""
         return self.image_to_physical(self.swapper_pg_dir)
 
-    @property
-    def pgtable_l5(self) -> bool:
-        """Whether page tables have five levels."""
-        return bool(self.number("pgtable_l5_enabled"))
-
-    @property
-    def sme_mask(self) -> int:
-        """The bit of page table entries that means "encrypted" (AMD SME), or 0."""
-        return (self.number("sme_mask") or 0) & (1 << 64) - 1
-
     def image_to_physical(self, address: int) -> int:
         """GPA of a VA in the kernel image, which lies in one piece in physical memory."""
-        return (address - START_KERNEL_MAP + self.phys_base) & (1 << 64) - 1
+        return address - self.arch.image_offset(self) & MASK
 
     def symbol(self, name: str) -> int | None:
         """VA of a symbol, or None if it is not told."""
@@ -147,7 +150,8 @@ class Vmcoreinfo:
                 found[key[7:-1]] = address
         return found
 
-    def _needed_number(self, name: str) -> int:
+    def needed_number(self, name: str) -> int:
+        """As `number`; KernelError if it is not told."""
         value = self.number(name)
         if value is None:
             raise self._lacks(f"NUMBER({name})")

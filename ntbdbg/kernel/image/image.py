@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.budget import Budget
 from ntbdbg.errors import FaultError, KernelError
-from ntbdbg.kernel.boot.linear import DIRECT_MAP, LinearMap
+from ntbdbg.kernel.boot.linear import LinearMap
 from ntbdbg.kernel.boot.locate import page_tables
 from ntbdbg.kernel.image.limits import MOST_CPUS
 from ntbdbg.kernel.image.once import once
@@ -21,6 +21,7 @@ from ntbdbg.kernel.mmu.virtual import VirtualMemory
 from ntbdbg.kernel.symbols.symbols import no_such_symbol
 
 if TYPE_CHECKING:
+    from ntbdbg.arch.base import Architecture
     from ntbdbg.kernel.boot.vmcoreinfo import Vmcoreinfo
     from ntbdbg.kernel.btf.layout import Layouts
     from ntbdbg.kernel.btf.reader import Btf
@@ -96,6 +97,11 @@ class KernelImage:
         if self._budget is not None:
             self.failures[what] = error
 
+    @property
+    def arch(self) -> Architecture:
+        """Its architecture, by its own word."""
+        return self.info.arch
+
     # -- addresses -------------------------------------------------------------------------
 
     @cached_property
@@ -108,12 +114,9 @@ class KernelImage:
     def _direct_map(self) -> int | None:
         """Where it maps all RAM in one piece, by its own word."""
         try:
-            found = self.table.named("page_offset_base")
-            raw = self.virtual.read(found[0].address, 8) if found else None
+            return self.arch.direct_map(self.info, self.variable)
         except (KernelError, FaultError):
             return None
-        fixed = DIRECT_MAP[self.info.pgtable_l5]
-        return fixed if raw is None else int.from_bytes(raw, "little")
 
     @cached_property
     def virtual(self) -> VirtualMemory:
@@ -177,6 +180,14 @@ class KernelImage:
         if not found:
             raise no_such_symbol(self.memory.name, name, f"Linux {self.info.release}", self.table)
         return found[0]
+
+    def variable(self, name: str) -> int | None:
+        """An ``unsigned long`` of vmlinux; None if it has none of that name.
+
+        :raises FaultError: its memory is gone
+        """
+        found = self.table.named(name)
+        return self.virtual.word(found[0].address) if found else None
 
     def own_address(self, name: str, why_not: str) -> int:
         """VA of a symbol of vmlinux, which needs no modules to be found."""

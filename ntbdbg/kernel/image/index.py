@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 
 _HEAD = struct.Struct("<QQ")  # size of the compressed names in RAM, number of symbols
 _START = array("I").itemsize
-IMAGE_END, IMAGE_SIZE = 1 << 64, 1 << 31
-
-MOST_OFFSET = 1 << 30
-"""KASLR moves a kernel by less than ``KERNEL_IMAGE_SIZE``, which is 1 GiB."""
 
 
 def symbol_table(
@@ -62,11 +58,12 @@ def types(raw: bytes, cache: KernelCache | None) -> Btf:
 
 
 def _can_be_moved(addresses: list[int], info: Vmcoreinfo) -> bool:
-    """Whether addresses stay within the image's 2 GiB, wherever KASLR puts a kernel."""
+    """Whether addresses stay where images lie, wherever KASLR puts a kernel."""
     image = addresses[bisect_left(addresses, IMAGE_START) :]
     offset = info.kernel_offset
-    fits = bool(image) and image[0] - offset >= IMAGE_END - IMAGE_SIZE
-    return fits and 0 <= offset < MOST_OFFSET and image[-1] - offset < IMAGE_END - MOST_OFFSET
+    start, end = info.arch.image
+    fits = bool(image) and start <= image[0] - offset and image[-1] - offset < end
+    return fits and 0 <= offset < info.arch.most_moved
 
 
 def _pack(addresses: list[int], names: Names, tables: Tables, info: Vmcoreinfo) -> Entry:
@@ -80,7 +77,7 @@ def _pack(addresses: list[int], names: Names, tables: Tables, info: Vmcoreinfo) 
 
 def _kept_symbols(virtual: PhysicalMemory, info: Vmcoreinfo, entry: Entry) -> SymbolTable | None:
     """The table in `entry`, if it was made from the very tables that are in RAM."""
-    if len(entry.data) < _HEAD.size or not 0 <= info.kernel_offset < MOST_OFFSET:
+    if len(entry.data) < _HEAD.size or not 0 <= info.kernel_offset < info.arch.most_moved:
         return None
     names_size, count = _HEAD.unpack_from(entry.data)
     tables = read_tables(virtual, info, names_size)

@@ -1,43 +1,21 @@
 # SPDX-License-Identifier: MIT
-"""x86-64 page tables, as the processor walks them.
+"""Page tables, as the processor walks them, whatever the form that its architecture gives them.
 
-Intel SDM volume 3A, section 5.5 "4-level paging and 5-level paging". Nothing is cached: each
-translation reads the tables anew, and each read of a table is checked.
+Nothing is cached: each translation reads the tables anew, and each read of a table is checked.
 """
 
 from __future__ import annotations
 
 import contextlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from ntbdbg.arch.base import Geometry, Refused, Rights
 from ntbdbg.errors import FaultError, UsageError
 
 if TYPE_CHECKING:
     from ntbdbg.memory.base import PhysicalMemory
-
-PAGE = 4096
-LEVEL_NAMES = ("pte", "pmd", "pud", "p4d", "pgd")
-"""Linux' names of the levels, lowest first; with 4 levels the p4d is folded away."""
-
-PRESENT, WRITABLE, USER, LARGE, NO_EXECUTE = 1 << 0, 1 << 1, 1 << 2, 1 << 7, 1 << 63
-MOST_PHYSICAL = 1 << 52
-"""The architecture's limit of physical addresses; what VMCOREINFO tells may be beyond."""
-
-ADDRESS_BITS = (MOST_PHYSICAL - 1) & ~(PAGE - 1)
-
-_FLAGS = (
-    (PRESENT, "P"),
-    (WRITABLE, "RW"),
-    (USER, "US"),
-    (1 << 3, "PWT"),
-    (1 << 4, "PCD"),
-    (1 << 5, "A"),
-    (1 << 6, "D"),
-    (1 << 8, "G"),
-    (NO_EXECUTE, "NX"),
-)
 
 
 class Step(NamedTuple):
@@ -48,6 +26,7 @@ class Step(NamedTuple):
     :ivar index: of the entry in it
     :ivar entry: the 64-bit entry, None if the table is not in RAM
     :ivar flags: names of the bits that are set: ``("P", "RW", "A", "D", "PS", "G", "NX")``
+    :ivar rights: what it allows; nothing where there is no entry
     """
 
     level: str
@@ -55,6 +34,7 @@ class Step(NamedTuple):
     index: int  # type: ignore[assignment]
     entry: int | None
     flags: tuple[str, ...]
+    rights: Rights = Rights(False, False, False)
 
 
 class Walk(NamedTuple):
@@ -74,20 +54,24 @@ class Walk(NamedTuple):
     @property
     def writable(self) -> bool:
         """Whether the kernel may write there: every level allows it."""
-        return self._all("RW")
+        return self._all(right.writable for right in self._rights)
 
     @property
     def user(self) -> bool:
         """Whether user mode may go there: every level allows it."""
-        return self._all("US")
+        return self._all(right.user for right in self._rights)
 
     @property
     def executable(self) -> bool:
         """Whether code there may run: no level forbids it."""
-        return self.address is not None and not any("NX" in step.flags for step in self.steps)
+        return self._all(right.executable for right in self._rights)
 
-    def _all(self, flag: str) -> bool:
-        return self.address is not None and all(flag in step.flags for step in self.steps)
+    @property
+    def _rights(self) -> list[Rights]:
+        return [step.rights for step in self.steps]
+
+    def _all(self, allowed: Iterable[bool]) -> bool:
+        return self.address is not None and all(allowed)
 
 
 class Run(NamedTuple):
@@ -110,19 +94,23 @@ class _Fault(Exception):
 class PageTables:
     """The tables whose top one is at GPA `root`.
 
-    :param levels: 4 or 5
-    :param ignore: bits of entries that are no part of an address: AMD's "encrypted" bit
+    :param geometry: their form
     """
 
-    def __init__(
-        self, memory: PhysicalMemory, root: int, levels: int = 4, *, ignore: int = 0
-    ) -> None:
-        if levels not in (4, 5):
-            raise ValueError(f"{levels} levels")
+    def __init__(self, memory: PhysicalMemory, root: int, geometry: Geometry) -> None:
         self.memory = memory
         self.root = root
-        self.levels = levels
-        self._mask = ~ignore
+        self.geometry = geometry
+        # Every step of every walk needs these.
+        self._levels = geometry.levels
+        self._top = len(geometry.levels) - 1
+        self._looked_at = ~geometry.ignored
+        self._table_bits = geometry.to_table[0] & self._looked_at
+        self._to_table = geometry.to_table[1]
+        self._address_bits = geometry.address & self._looked_at
+        self._gather = geometry.gather
+        self._alike = geometry.alike
+        self._signs = tuple(half >> geometry.alike for half in geometry.halves)
 
     def walk(self, virtual: int) -> Walk:
         """Every step of the translation of a VA; never raises for what the guest holds."""
@@ -130,14 +118,15 @@ class PageTables:
         try:
             self._check_canonical(virtual)
             table = self.root
-            for level in reversed(range(self.levels)):
-                index = virtual >> _shift(level) & 511
-                steps.append(Step(self._name(level), table, index, None, ()))
-                entry = self._entries(virtual, table, level, index, 1)[0]
-                steps[-1] = steps[-1]._replace(entry=entry, flags=_flags(entry, level))
-                table = self._target(virtual, level, entry)
-                if level == 0 or entry & LARGE:
-                    size = 1 << _shift(level)
+            for number in range(self._top, -1, -1):
+                level = self._levels[number]
+                index = virtual >> level.shift & (1 << level.bits) - 1
+                steps.append(Step(level.name, table, index, None, ()))
+                entry = self._entries(virtual, table, number, index, 1)[0]
+                steps[-1] = self._step(steps[-1], entry, number)
+                table, is_page = self._target(virtual, number, entry)
+                if is_page:
+                    size = 1 << level.shift
                     return Walk(virtual, tuple(steps), table | virtual & size - 1, size, None)
         except _Fault as fault:
             return Walk(virtual, tuple(steps), None, 0, fault.reason)
@@ -148,14 +137,20 @@ class PageTables:
 
         :raises FaultError: it is not mapped
         """
+        gather = self._gather
         try:
             self._check_canonical(virtual)
             table = self.root
-            for level in range(self.levels - 1, -1, -1):
-                shift = 12 + 9 * level
-                entry = self._entries(virtual, table, level, virtual >> shift & 511, 1)[0]
-                table = self._target(virtual, level, entry)
-                if level == 0 or entry & LARGE:
+            for number in range(self._top, -1, -1):
+                _, shift, bits = self._levels[number]
+                index = virtual >> shift & (1 << bits) - 1
+                entry = self._entries(virtual, table, number, index, 1)[0]
+                # As `_target`, without the calls: each read of the kernel's memory comes by here.
+                if number and entry & self._table_bits == self._to_table and gather is None:
+                    table = entry & self._address_bits
+                    continue
+                table, is_page = self._target(virtual, number, entry)
+                if is_page:
                     inside = virtual & (1 << shift) - 1
                     return table | inside, (1 << shift) - inside
         except _Fault as fault:
@@ -170,7 +165,7 @@ class PageTables:
         try:
             self._check_canonical(virtual)
             self._check_canonical(max(virtual, virtual + size - 1))
-            yield from _merge(self._descend(self.root, self.levels - 1, virtual, virtual + size))
+            yield from _merge(self._descend(self.root, self._top, virtual, virtual + size))
         except _Fault as fault:
             raise self._error(fault.virtual, virtual + size - fault.virtual, fault.reason) from None
 
@@ -187,38 +182,41 @@ class PageTables:
         except _Fault as fault:
             raise self._error(fault.virtual, size, fault.reason) from None
         left = iter(range(most_tables))
-        yield from self._mapped(self.root, self.levels - 1, virtual, virtual + size, left)
+        yield from self._mapped(self.root, self._top, virtual, virtual + size, left)
 
     def _mapped(
         self, table: int, level: int, start: int, end: int, left: Iterator[int]
     ) -> Iterator[Run]:
         if next(left, None) is None:
             raise UsageError(f"{self.memory.name}: too many page tables", hint="take less at once")
-        shift = _shift(level)
+        _, shift, bits = self._levels[level]
         first, last = start >> shift, end - 1 >> shift
+        present = self.geometry.present
         with contextlib.suppress(_Fault):
-            entries = self._entries(start, table, level, first & 511, last - first + 1)
+            index = first & (1 << bits) - 1
+            entries = self._entries(start, table, level, index, last - first + 1)
             for number, entry in enumerate(entries, first):
-                if not entry & PRESENT:
+                if not entry & present:
                     continue
                 low, high = max(start, number << shift), min(end, number + 1 << shift)
                 with contextlib.suppress(_Fault):
-                    target = self._target(low, level, entry)
-                    if level == 0 or entry & LARGE:
+                    target, is_page = self._target(low, level, entry)
+                    if is_page:
                         yield Run(low, target | low & (1 << shift) - 1, high - low)
                     else:
                         yield from self._mapped(target, level - 1, low, high, left)
 
     def _descend(self, table: int, level: int, start: int, end: int) -> Iterator[Run]:
         """Runs of `[start, end)`, which lies in what `table` spans."""
-        shift = _shift(level)
+        _, shift, bits = self._levels[level]
         first, last = start >> shift, end - 1 >> shift
-        entries = self._entries(start, table, level, first & 511, last - first + 1)
+        index = first & (1 << bits) - 1
+        entries = self._entries(start, table, level, index, last - first + 1)
         for number, entry in enumerate(entries, first):
             # The signs of a canonical address are in `start`, so `number` has them too.
             low, high = max(start, number << shift), min(end, number + 1 << shift)
-            target = self._target(low, level, entry)
-            if level == 0 or entry & LARGE:
+            target, is_page = self._target(low, level, entry)
+            if is_page:
                 yield Run(low, target | low & (1 << shift) - 1, high - low)
             else:
                 yield from self._descend(target, level - 1, low, high)
@@ -227,7 +225,7 @@ class PageTables:
         self, virtual: int, table: int, level: int, index: int, count: int
     ) -> tuple[int, ...]:
         """`count` entries of a table from `index` on."""
-        if table >= MOST_PHYSICAL:
+        if table >= self.geometry.physical:
             what = f"its {self._name(level)} table at {table:#x} is beyond any physical address"
             raise _Fault(virtual, f"is not mapped: {what}")
         try:
@@ -237,47 +235,35 @@ class PageTables:
             raise _Fault(virtual, what) from None
         return struct.unpack(f"<{count}Q", raw)
 
-    def _target(self, virtual: int, level: int, entry: int) -> int:
-        """GPA of the table or page that an entry points to."""
-        entry &= self._mask
-        if not entry & PRESENT:
-            raise self._refused(virtual, level, entry, "is not present")
-        if level == 0 or not entry & LARGE:
-            return entry & ADDRESS_BITS
-        if level > 2:
-            raise self._refused(virtual, level, entry, "has reserved bit 7 set")
-        # Bit 12 of a large page is PAT; those between it and the address are reserved.
-        reserved = entry & ADDRESS_BITS & (1 << _shift(level)) - 1 & ~(1 << 12)
-        if reserved:
-            raise self._refused(virtual, level, entry, f"has reserved bits {reserved:#x} set")
-        return entry & ADDRESS_BITS & -(1 << _shift(level))
+    def _target(self, virtual: int, level: int, entry: int) -> tuple[int, bool]:
+        """GPA of the table or page that an entry points to, and whether it is a page."""
+        entry &= self._looked_at
+        if level and entry & self._table_bits == self._to_table:
+            gather = self._gather
+            return (entry & self._address_bits if gather is None else gather(entry)), False
+        try:
+            return self.geometry.page(virtual, entry, level), True
+        except Refused as refused:
+            raise self._refused(virtual, level, entry, refused.why) from None
+
+    def _step(self, step: Step, entry: int, level: int) -> Step:
+        flags, rights = self.geometry.flags(entry, level), self.geometry.rights(entry, level)
+        return step._replace(entry=entry, flags=flags, rights=rights)
 
     def _refused(self, virtual: int, level: int, entry: int, why: str) -> _Fault:
         return _Fault(virtual, f"is not mapped: its {self._name(level)} entry {entry:#x} {why}")
 
-    def _check_canonical(self, virtual: int) -> None:
-        bits = _shift(self.levels)
-        if not 0 <= virtual < 1 << 64 or virtual >> bits - 1 not in (0, (1 << 65 - bits) - 1):
-            raise _Fault(virtual, f"is not canonical: more than {bits} bits of it count")
-
     def _name(self, level: int) -> str:
-        return LEVEL_NAMES[4 if level == self.levels - 1 else level]
+        return self._levels[level].name
+
+    def _check_canonical(self, virtual: int) -> None:
+        if not 0 <= virtual < 1 << 64 or virtual >> self._alike not in self._signs:
+            bits = self.geometry.significant
+            raise _Fault(virtual, f"is not canonical: more than {bits} bits of it count")
 
     def _error(self, virtual: int, size: int, reason: str) -> FaultError:
         hint = "'ntbdbg translate' shows each step of the walk"
         return FaultError(self.memory.name, virtual, size, reason, hint=hint)
-
-
-def _shift(level: int) -> int:
-    """Bits of an address below those that index a table of `level`, 0 the lowest."""
-    return 12 + 9 * level
-
-
-def _flags(entry: int, level: int) -> tuple[str, ...]:
-    names = [name for bit, name in _FLAGS if entry & bit]
-    if entry & LARGE:
-        names.append("PAT" if level == 0 else "PS")
-    return tuple(names)
 
 
 def _merge(runs: Iterator[Run]) -> Iterator[Run]:

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from ntbdbg.kernel.image.image import KernelImage
     from ntbdbg.kernel.modules.modules import Module
 
-MODULES_START = 0xFFFF_FFFF_8000_0000
-"""Modules lie in the last 2 GiB, behind the kernel image (``asm/pgtable_64_types.h``)."""
-
 
 class Symbolizer:
     """The symbols of `kernel` as of now."""
@@ -107,7 +104,7 @@ class Symbolizer:
         if address < IMAGE_START:
             return None
         symbol = self._kernel.table.at(address)
-        if symbol is None and address >= MODULES_START:
+        if symbol is None and address >= self._kernel.arch.modules:
             symbol = self._find_in_modules(address)
         return None if symbol is None else (symbol, address - symbol.address)
 

@@ -192,7 +192,7 @@ def _add_debug_info(prog: Program, kernel: KernelImage, path: str) -> None:
 
 def _program(kernel: KernelImage) -> Program:
     try:
-        platform = drgn.Platform(drgn.Architecture.X86_64)
+        platform = drgn.Platform(drgn.Architecture[kernel.arch.drgn])
         return Program(platform, vmcoreinfo=kernel.info.text)
     except (drgn.BadDataError, ValueError) as error:
         raise KernelError(

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from ntbdbg.kernel.btf.reader import Btf
     from ntbdbg.kernel.image.image import KernelImage
 
-VMEMMAP = {4: 0xFFFF_EA00_0000_0000, 5: 0xFFD4_0000_0000_0000}
-"""Where the array of ``struct page`` is unless ``vmemmap_base`` says otherwise, by levels."""
-
 LARGEST = 256
 """Bytes of a ``struct page``; real ones have 64."""
 
@@ -151,10 +148,10 @@ class PageMap:
     @cached_property
     def _start(self) -> int:
         """VA of the ``struct page`` of the first page."""
-        symbol = self._kernel.table.named("vmemmap_base")
-        if not symbol:
-            return VMEMMAP[self._kernel.tables.levels]
-        return int.from_bytes(self._read(symbol[0].address, 8), "little")
+        try:
+            return self._kernel.arch.vmemmap(self._kernel.info, self._kernel.variable)
+        except NtbdbgError:
+            return 0
 
     @cached_property
     def _btf(self) -> Btf | None:

@@ -32,9 +32,6 @@ CRASH_KERNEL = b"Crash kernel"
 MOST_RESOURCES = 1 << 14
 MOST_SHOWN = 4
 
-MOST_PHYSICAL = 1 << 52
-"""Bytes; no x86-64 processor has more."""
-
 LOW = 1 << 20
 """Below 1 MiB Linux keeps nothing of its own (since 5.12), and /proc/vmcore leaves it out."""
 
@@ -106,7 +103,7 @@ def _by_end(kernel: KernelImage) -> list[AddressRange]:
     last = max((run.end for run in kernel.memory.segments.runs()), default=0)
     if last < ABOVE_4G < end:
         last = ABOVE_4G
-    return [AddressRange(last, end)] if last < end <= MOST_PHYSICAL else []
+    return [AddressRange(last, end)] if last < end <= kernel.tables.geometry.physical else []
 
 
 def _whole_pages(part: AddressRange) -> AddressRange | None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ntbdbg.arch.x86_64 import paging
 from ntbdbg.budget import Budget
 from ntbdbg.cli.main import COMMANDS
 from ntbdbg.errors import FaultError, KernelError
@@ -54,7 +55,7 @@ def test_the_campaign_knows_every_command():
 @given(st.binary(max_size=3 * PAGE), st.integers(0, (1 << 64) - 1), st.sampled_from([4, 5]))
 def test_any_bytes_as_page_tables(noise, address, levels):
     memory = BufferMemory(noise.ljust(4 * PAGE, b"\x67"))
-    tables = PageTables(memory, 0, levels)
+    tables = PageTables(memory, 0, paging(levels))
     walk = tables.walk(address)
     assert len(walk.steps) <= levels
     try:
@@ -68,7 +69,7 @@ def test_any_bytes_as_page_tables(noise, address, levels):
 
 def test_page_tables_that_lead_to_themselves():
     memory = BufferMemory((0x67).to_bytes(8, "little") * 512)
-    virtual = VirtualMemory(PageTables(memory, 0))
+    virtual = VirtualMemory(PageTables(memory, 0, paging()))
     assert virtual.pieces(0x1000, PAGE) == [(0, PAGE)]
     assert virtual.read(0xFF8, 8) == (0x67).to_bytes(8, "little")
 
@@ -83,7 +84,7 @@ def test_any_bytes_as_symbols(chance: random.Random):
             size = chance.choice((1, 4, 64, 512))
             guest.space.write(address + chance.randrange(64), chance.randbytes(size))
     info = find_vmcoreinfo(memory)[0]
-    virtual = VirtualMemory(PageTables(memory, info.page_table_root))
+    virtual = VirtualMemory(PageTables(memory, info.page_table_root, info.geometry))
     try:
         found = load_kallsyms(virtual, info, Budget())
     except KernelError:
@@ -97,7 +98,7 @@ def test_a_symbol_count_without_limit():
     for count in (0, 1 << 21, (1 << 32) - 1):
         guest.space.write(guest.tables["kallsyms_num_syms"], count.to_bytes(4, "little"))
         info = find_vmcoreinfo(memory)[0]
-        virtual = VirtualMemory(PageTables(memory, info.page_table_root))
+        virtual = VirtualMemory(PageTables(memory, info.page_table_root, info.geometry))
         try:
             load_kallsyms(virtual, info, Budget())
         except KernelError as error:

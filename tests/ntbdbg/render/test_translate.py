@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from ntbdbg.analysis.reached import Inbound, Outbound
 from ntbdbg.analysis.translation import Translation
+from ntbdbg.arch.x86_64 import paging
 from ntbdbg.kernel.mmu.paging import PageTables
 from ntbdbg.memory import AddressRange, BufferMemory
 from ntbdbg.render.translate import TranslationView
@@ -18,7 +19,7 @@ VA = 0xFFFF_8880_0000_0000
 def walk(virtual: int):
     space = FakeSpace(8 * MIB)
     space.map(VA, 4 * MIB, 4096, page=4096)
-    return PageTables(BufferMemory(space.data, name="qemu1"), space.root).walk(virtual)
+    return PageTables(BufferMemory(space.data, name="qemu1"), space.root, paging()).walk(virtual)
 
 
 def test_a_walk_and_its_end() -> None:

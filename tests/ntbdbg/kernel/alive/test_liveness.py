@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from ntbdbg.kernel.alive.liveness import LOOKS, PTI_USER, in_use, time_of_day
+from ntbdbg.arch.x86_64 import PTI_USER
+from ntbdbg.kernel.alive.liveness import LOOKS, in_use, time_of_day
 from ntbdbg.kernel.kernel import Kernel
 from tests.support.fakekernel import FakeGuest
 from tests.support.fakelinux import CLOCKS, REAL_SEC, RESTART

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from ntbdbg.arch.x86_64 import paging
 from ntbdbg.errors import FaultError, UsageError
 from ntbdbg.kernel.mmu import mapped
 from ntbdbg.kernel.mmu.mapped import MappedRange
@@ -31,7 +32,7 @@ def space() -> FakeSpace:
 def view(low: int, high: int, levels: int = 4) -> MappedRange:
     made = space()
     memory = BufferMemory(made.data, name="qemu1")
-    return MappedRange(PageTables(memory, made.root, levels), AddressRange(low, high))
+    return MappedRange(PageTables(memory, made.root, paging(levels)), AddressRange(low, high))
 
 
 def test_segments_are_what_is_mapped_to_ram() -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ntbdbg.arch.x86_64 import paging
 from ntbdbg.errors import FaultError, UsageError
 from ntbdbg.kernel.mmu.paging import PageTables, Run
 from ntbdbg.kernel.mmu.virtual import VirtualMemory, read_some
@@ -32,7 +33,7 @@ def space(request) -> FakeSpace:
 
 @pytest.fixture
 def tables(space) -> PageTables:
-    return PageTables(BufferMemory(space.data, name="qemu1"), space.root, space.levels)
+    return PageTables(BufferMemory(space.data, name="qemu1"), space.root, paging(space.levels))
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ def test_reasons(space, tables, change, address, reason):
 
 @pytest.mark.parametrize("root", [1 << 52, (1 << 64) - 1])
 def test_a_root_beyond_physical_memory(space, root):
-    tables = PageTables(BufferMemory(space.data), root, space.levels)
+    tables = PageTables(BufferMemory(space.data), root, paging(space.levels))
     for ask in (lambda: tables.translate(KERNEL), lambda: list(tables.runs(KERNEL, 8))):
         with pytest.raises(FaultError, match="beyond any physical address"):
             ask()
@@ -124,7 +125,9 @@ def test_an_encryption_bit_is_no_address(space):
     mask = 1 << 47
     entry(space, KERNEL, 2, 2 * MIB | LEAF | 1 << 7 | mask)
     memory = BufferMemory(space.data)
-    assert PageTables(memory, space.root, space.levels, ignore=mask).translate(KERNEL)[0] == 2 * MIB
+    assert (
+        PageTables(memory, space.root, paging(space.levels, mask)).translate(KERNEL)[0] == 2 * MIB
+    )
 
 
 def test_reading_across_pages(space, virtual):
@@ -167,7 +170,7 @@ def test_a_piece_behind_the_pci_hole(space):
     segments = [Segment(0, 6 * MIB, 0), Segment(1 << 32, 2 * MIB, 6 * MIB)]
     space.map(VMALLOC + 16 * PAGE, 1 << 32, PAGE, page=PAGE)
     memory = BufferMemory(space.data, segments)
-    virtual = VirtualMemory(PageTables(memory, space.root, space.levels))
+    virtual = VirtualMemory(PageTables(memory, space.root, paging(space.levels)))
     space.data[6 * MIB : 6 * MIB + 4] = b"high"
     assert virtual.pieces(VMALLOC + 16 * PAGE, 4) == [(1 << 32, 4)]
     assert virtual.read(VMALLOC + 16 * PAGE, 4) == b"high"
@@ -185,7 +188,7 @@ def test_pieces_are_what_a_reader_byte_by_byte_would_find(start, size):
     for index in range(1, 4):
         space.map(VMALLOC + index * PAGE, 5 * MIB - index * PAGE, PAGE, page=PAGE)
     size = min(size, 4 * PAGE - start)
-    virtual = VirtualMemory(PageTables(BufferMemory(space.data), space.root))
+    virtual = VirtualMemory(PageTables(BufferMemory(space.data), space.root, paging()))
     pieces = virtual.pieces(VMALLOC + start, size)
     assert sum(length for _, length in pieces) == size
     at = VMALLOC + start
