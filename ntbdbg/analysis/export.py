@@ -106,8 +106,8 @@ def prepare_export(guest: Guest, *, now: float | None = None) -> Export:
     notes = [f"no registers in it: {vcpus.why}"] if vcpus.why else []
     content = Content(
         memory,
-        tuple(record.registers for record in vcpus.records),
-        memory.facts.vmcoreinfo if isinstance(memory, ImageMemory) else None,
+        vcpus=tuple(record.registers for record in vcpus.records),
+        vmcoreinfo=memory.facts.vmcoreinfo if isinstance(memory, ImageMemory) else None,
         time=time.time() if now is None else now,
     )
     foreign = None
@@ -135,6 +135,7 @@ def _foreign(memory: PhysicalMemory, error: NtbdbgError) -> str | None:
 def _with_kernel(guest: Guest, content: Content) -> Content:
     kernel = guest.kernel
     return content._replace(
+        arch=kernel.arch,
         vmcoreinfo=content.vmcoreinfo or kernel.info.text,
         phys_base=kernel.info.phys_base,
         utsname=_utsname(kernel),

@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ntbdbg.errors import KernelError
 from ntbdbg.kernel.alive.ticks import read_tick
-from ntbdbg.kernel.stacks.unwind import is_user
 from ntbdbg.lab.vcpus import vcpus_of
 
 if TYPE_CHECKING:
+    from ntbdbg.arch.base import Architecture
     from ntbdbg.kernel.alive.ticks import Tick
     from ntbdbg.kernel.kernel import Kernel
     from ntbdbg.lab.hosttime import HostTime
     from ntbdbg.lab.place import GuestLike
-
-INTERRUPT_FLAG = 1 << 9
-"""IF of RFLAGS (Intel SDM vol. 1, 3.4.3.3)."""
 
 WATCHED = 1.0
 """Seconds; a guest whose host has much to do may let a tick wait for less."""
@@ -41,17 +38,18 @@ def look(guest: GuestLike, kernel: Kernel) -> dict[int, Look]:
     """Every such processor of `guest` now, by number."""
     records = vcpus_of(guest).records
     return {
-        record.index: Look(record.index, record.registers["rip"], _tick(kernel, record.index))
+        record.index: Look(
+            record.index, record.registers[kernel.arch.registers.pc], _tick(kernel, record.index)
+        )
         for record in records
-        if _is_off(record.registers)
+        if _is_off(record.registers, kernel.arch)
     }
 
 
-def _is_off(registers: Mapping[str, int]) -> bool:
+def _is_off(registers: Mapping[str, int], arch: Architecture) -> bool:
     """In the kernel, not halted: a processor that is switched off, or panicked, is halted so."""
-    known = "rip" in registers and "rflags" in registers
-    off = known and not registers["rflags"] & INTERRUPT_FLAG
-    return off and not registers.get("halted") and not is_user(registers)
+    off = arch.registers.pc in registers and arch.takes_interrupts(registers) is False
+    return off and not registers.get("halted") and not arch.is_user(registers)
 
 
 def _tick(kernel: Kernel, cpu: int) -> Tick | None:

@@ -7,7 +7,7 @@ kernel tells of itself is seen through `Facts`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -129,6 +129,27 @@ class Registers:
     needed: tuple[str, ...]
 
 
+class Notes(Protocol):
+    """Registers in the notes of dumps, ELF's or kdump's.
+
+    :ivar OWN: name of a further note that QEMU writes of each processor; None if it writes none
+    """
+
+    OWN: bytes | None
+
+    def parse_prstatus(self, desc: bytes, /) -> dict[str, int]:
+        """Registers of an NT_PRSTATUS note; empty if it is none of this architecture."""
+
+    def build_prstatus(self, registers: Values, cpu: int, /) -> bytes:
+        """Its contents for the `cpu`-th processor, from 1 on."""
+
+    def parse_own(self, desc: bytes, /) -> dict[str, int]:
+        """Registers of QEMU's own note; empty if it is of another version."""
+
+    def build_own(self, registers: Values, /) -> bytes | None:
+        """Its contents; None if too little is known for readers not to be misled."""
+
+
 # -- all of it -----------------------------------------------------------------------------
 
 
@@ -157,6 +178,13 @@ class Architecture(Protocol):
     modules: int
     registers: Registers
 
+    @property
+    def notes(self) -> Notes:
+        """How dumps have its registers."""
+
+    def monitored(self, text: str) -> Iterator[tuple[int, dict[str, int]]]:
+        """Number and registers of each processor in QEMU's answer to ``info registers -a``."""
+
     def geometry(self, facts: Facts) -> Geometry:
         """The form of a kernel's page tables."""
 
@@ -171,6 +199,9 @@ class Architecture(Protocol):
 
     def tables(self, root: int, facts: Facts) -> tuple[int, ...]:
         """Where the top page table may be by the value of register `Registers.root`."""
+
+    def takes_interrupts(self, registers: Values) -> bool | None:
+        """Whether a processor does; None if these do not tell."""
 
     def is_user(self, registers: Values) -> bool:
         """Whether a processor with these registers runs user code."""

@@ -18,6 +18,11 @@ def by_name(name: str) -> Architecture | None:
     return next((arch for arch in ALL if arch.name == name), None)
 
 
+def by_utsname(machine: bytes) -> Architecture | None:
+    """As `by_name`, of the field of a ``struct new_utsname``, which a NUL ends."""
+    return by_name(machine.partition(b"\0")[0].decode("latin-1"))
+
+
 def by_elf(machine: int) -> Architecture | None:
     """The one of an ELF file by its e_machine; None if it is not understood."""
     return next((arch for arch in ALL if arch.elf_machine == machine), None)

@@ -8,6 +8,7 @@ Sources: Intel SDM volume 3A, section 5.5 "4-level paging and 5-level paging"; L
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 
 from ntbdbg.arch.base import (
@@ -16,6 +17,7 @@ from ntbdbg.arch.base import (
     Facts,
     Geometry,
     Level,
+    Notes,
     Refused,
     Registers,
     Rights,
@@ -114,6 +116,8 @@ PTI_USER = 1 << 12
 (``PTI_USER_PGTABLE_BIT``, ``arch/x86/mm/pti.c``)."""
 
 USER_RING = 3
+INTERRUPT_FLAG = 1 << 9
+"""IF of RFLAGS (Intel SDM vol. 1, 3.4.3.3)."""
 
 
 class X86(Architecture):
@@ -136,6 +140,17 @@ class X86(Architecture):
         needed=("rip", "rsp", "rbp", "rflags", "cr3", "cs_base", "gs_base"),
     )
 
+    @property
+    def notes(self) -> Notes:
+        from ntbdbg.arch.x86 import notes
+
+        return notes
+
+    def monitored(self, text: str) -> Iterator[tuple[int, dict[str, int]]]:
+        from ntbdbg.arch.x86.monitor import processors
+
+        return processors(text)
+
     def geometry(self, facts: Facts) -> Geometry:
         return paging(5 if _has_5_levels(facts) else 4, _encrypted(facts))
 
@@ -154,6 +169,10 @@ class X86(Architecture):
     def tables(self, root: int, facts: Facts) -> tuple[int, ...]:
         place = root & CR3_ADDRESS & ~_encrypted(facts)
         return place, place & ~PTI_USER
+
+    def takes_interrupts(self, registers: Values) -> bool | None:
+        flags = registers.get("rflags")
+        return None if flags is None else bool(flags & INTERRUPT_FLAG)
 
     def is_user(self, registers: Values) -> bool:
         return bool(registers.get("cs", 0) & USER_RING)

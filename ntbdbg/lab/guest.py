@@ -84,7 +84,15 @@ class Guest:
                 budget=self._budget(),
                 which=self.lab.which_kernel,
             )
+            self._note_other_architecture(self._kernel.arch.name)
         return self._kernel
+
+    def _note_other_architecture(self, found: str) -> None:
+        if self.record is not None and self.record.arch != found:
+            self.lab.note(
+                f"{self.name}: run.json has it as {self.record.arch}, but its kernel is one for "
+                f"{found}, and is read as such"
+            )
 
     def _budget(self) -> Budget | None:
         """What the command may spend on this guest's word, None for each walk by itself."""
@@ -94,11 +102,13 @@ class Guest:
         return budget
 
     def _page_table_roots(self) -> list[int]:
-        """CR3 of each processor, as far as anybody knows."""
+        """What leads to the page tables of each processor (x86: CR3), as far as anybody knows."""
+        from ntbdbg.arch.known import DEFAULT, by_name
+        from ntbdbg.lab.recorded import architecture_of
         from ntbdbg.lab.vcpus import vcpus_of
 
-        records = vcpus_of(self).records
-        return [record.registers["cr3"] for record in records if "cr3" in record.registers]
+        root = (by_name(architecture_of(self.record)) or DEFAULT).registers.root
+        return [one.registers[root] for one in vcpus_of(self).records if root in one.registers]
 
     def _built_symbols(self) -> str | None:
         """The vmlinux this guest was booted with, if it has debug information."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ntbdbg.arch.known import DEFAULT
 from ntbdbg.memory.file import CheckedFile, FileIdentity
 from ntbdbg.memory.layout import as_seen
 from ntbdbg.memory.ramfile import RamFile
@@ -21,6 +22,11 @@ def segments_of(record: GuestRecord) -> SegmentMap:
     """
     parts = [Segment(part.gpa, part.size, part.offset) for part in record.ram.segments]
     return as_seen(parts, record.machine)
+
+
+def architecture_of(record: GuestRecord | None) -> str:
+    """The name of a guest's architecture, as run.json has it; of a bare RAM file the usual one."""
+    return DEFAULT.name if record is None else record.arch
 
 
 def open_recorded(record: GuestRecord, owners: tuple[int, ...] | None, *, live: bool) -> RamFile:

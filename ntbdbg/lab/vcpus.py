@@ -42,11 +42,13 @@ def vcpus_of(guest: GuestLike) -> Vcpus:
 
 
 def _from_qemu(guest: GuestLike) -> Vcpus:
+    from ntbdbg.lab.recorded import architecture_of
     from ntbdbg.lab.registers import read_registers
 
     try:
         with guest.qmp() as qmp:
             running = bool(qmp.execute("query-status")["running"])
-            return Vcpus(read_registers(qmp), torn=running)
+            registers = read_registers(qmp, architecture_of(guest.record))
+            return Vcpus(registers, torn=running)
     except QmpError as error:
         return Vcpus(why=error.message)

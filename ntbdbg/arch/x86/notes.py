@@ -16,6 +16,8 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
+OWN: bytes | None = b"QEMU"
+
 PRSTATUS_SIZE = 336
 _PID_OFFSET = 32
 _REGS_OFFSET = 112
@@ -53,7 +55,7 @@ def build_prstatus(registers: Mapping[str, int], cpu: int) -> bytes:
     return bytes(desc)
 
 
-def parse_qemu(desc: bytes) -> dict[str, int]:
+def parse_own(desc: bytes) -> dict[str, int]:
     """Registers of QEMU's own note; empty if it is of another version."""
     if len(desc) < _QEMU.size:
         return {}
@@ -71,8 +73,13 @@ def parse_qemu(desc: bytes) -> dict[str, int]:
     return registers
 
 
-def build_qemu(registers: Mapping[str, int]) -> bytes:
-    """The same as QEMU writes it; what is not known is zero."""
+def build_own(registers: Mapping[str, int]) -> bytes | None:
+    """The same as QEMU writes it, what is not known zero; None without what leads to the kernel.
+
+    Readers take CR3 and the IDT from it to find where the kernel lies: zeros would mislead.
+    """
+    if "cr3" not in registers or "idt_base" not in registers:
+        return None
     words = [registers.get(name, 0) for name in _GENERAL]
     for name in _SEGMENTS:
         limit = registers.get(f"{name}_limit", 0)

@@ -26,6 +26,7 @@ from ntbdbg.errors import QmpError
 from ntbdbg.inspect.livecopy import LiveCopy, Pair
 from ntbdbg.lab.elsewhere import ram_elsewhere
 from ntbdbg.lab.manifest import CHECKSUM_FILE, FILE_NAME, CaptureRecord, Manifest, VcpuRecord
+from ntbdbg.lab.recorded import architecture_of
 from ntbdbg.lab.registers import read_registers
 from ntbdbg.lab.signals import ending_by_exception
 from ntbdbg.memory.ramfile import RamFile
@@ -33,6 +34,7 @@ from ntbdbg.memory.ramfile import RamFile
 if TYPE_CHECKING:
     from ntbdbg.lab.guest import Guest
     from ntbdbg.lab.lab import Lab
+    from ntbdbg.lab.qmp import Qmp
     from ntbdbg.lab.standstill import Standstill
 
 PASSES = 3
@@ -152,7 +154,7 @@ def _moment(lab: Lab, copy: LiveCopy, still: Standstill | None) -> Moment:
     when = still.moment if still else time.time()
     copy.start()
     page = subject.PageCopy(lab)
-    vcpus = {name: _registers(name, still, notes) for name in still.monitors} if still else {}
+    vcpus = _registers_of_all(lab, still, notes) if still else {}
     changed = copy.finish()
     data = page.taken(notes, stopped=still is not None)
     return Moment(still, when, vcpus, data, changed, notes)
@@ -164,9 +166,19 @@ def _dead_moment(lab: Lab) -> Moment:
     return Moment(None, time.time(), {}, page.taken(notes, stopped=True), 0, notes)
 
 
-def _registers(name: str, still: Standstill, notes: list[str]) -> tuple[VcpuRecord, ...]:
+def _registers_of_all(
+    lab: Lab, still: Standstill, notes: list[str]
+) -> dict[str, tuple[VcpuRecord, ...]]:
+    records = {record.name: record for record in lab.manifest.guests} if lab.manifest else {}
+    return {
+        name: _registers(monitor, architecture_of(records.get(name)), notes)
+        for name, monitor in still.monitors.items()
+    }
+
+
+def _registers(monitor: Qmp, arch: str, notes: list[str]) -> tuple[VcpuRecord, ...]:
     try:
-        return read_registers(still.monitors[name])
+        return read_registers(monitor, arch)
     except QmpError as error:
         notes.append(f"no registers: {error.message}")
         return ()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from ntbdbg.errors import FaultError
-from ntbdbg.kernel.stacks.unwind import Frame, Start, Unwound, is_user, unwind
+from ntbdbg.kernel.stacks.unwind import Frame, Start, Unwound, unwind
 from ntbdbg.units import label
 
 if TYPE_CHECKING:
@@ -103,10 +103,14 @@ class Backtracer:
 
         :param registers: as captures and dumps have them: ``rip``, ``rsp``, ``rbp``, ``cs``, …
         """
-        if is_user(registers):
+        arch = self._kernel.arch
+        if arch.is_user(registers):
             return Backtrace((), "user", "")
-        address, stack = registers.get("rip", 0), registers.get("rsp", 0)
-        start = Start(address, stack, registers.get("rbp", 0), registers, "cpu")
+        names = arch.registers
+        address, stack, frame = (
+            registers.get(name, 0) for name in (names.pc, names.stack, names.frame)
+        )
+        start = Start(address, stack, frame, registers, "cpu")
         return self._named(self._unwinder.of_cpu(start))
 
     def of_task(self, task: int) -> Backtrace:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ntbdbg.arch.x86_64 import X86_64
 from ntbdbg.errors import FaultError
 from ntbdbg.kernel.stacks.orc import BY_FRAME_POINTER, NULL_CALL, OrcEntry, OrcFinder
 from ntbdbg.units import PAGE
@@ -30,7 +31,6 @@ PT_REGS = (
 
 _IRET = PT_REGS[16:]
 _NAMES = {"ax": "rax", "dx": "rdx", "di": "rdi", "r10": "r10", "r13": "r13"}
-USER = 3
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ class Stepper:
 
     def _check_mode(self) -> None:
         registers = self._registers
-        if self._kind == "interrupted" and registers is not None and is_user(registers):
+        if self._kind == "interrupted" and registers is not None and X86_64.is_user(registers):
             raise Stop(end="user")
 
     def _saved(self, address: int, names: tuple[str, ...]) -> dict[str, int]:
@@ -230,8 +230,3 @@ class Stepper:
             self._pages[start] = self._memory.read(start, PAGE)
         word: int = struct.unpack_from("<Q", self._pages[start], address - start)[0]
         return word
-
-
-def is_user(registers: Mapping[str, int]) -> bool:
-    """Whether a CPU with these registers executes a program, not the kernel."""
-    return bool(registers.get("cs", 0) & USER)

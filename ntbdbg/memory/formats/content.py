@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
+from ntbdbg.arch.base import Architecture
+from ntbdbg.arch.known import DEFAULT
 from ntbdbg.errors import FaultError
 from ntbdbg.memory.base import AddressRange, PhysicalMemory
 
@@ -30,6 +32,7 @@ class Mapped(NamedTuple):
 class Content(NamedTuple):
     """A guest as dumps hold it.
 
+    :ivar arch: its architecture
     :ivar vcpus: registers by name of each CPU, none if unknown
     :ivar vmcoreinfo: text of the kernel's VMCOREINFO, if known
     :ivar direct_map: where the kernel maps all physical memory, if known
@@ -40,6 +43,7 @@ class Content(NamedTuple):
     """
 
     memory: PhysicalMemory
+    arch: Architecture = DEFAULT
     vcpus: tuple[Mapping[str, int], ...] = ()
     vmcoreinfo: bytes | None = None
     direct_map: int | None = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ntbdbg.arch.foreign import Foreign, of_elf, refusal
+from ntbdbg.arch.known import DEFAULT, by_elf
 from ntbdbg.errors import FormatError
 from ntbdbg.memory.file import CheckedFile
 from ntbdbg.memory.formats import elfformat as elf
@@ -54,8 +55,9 @@ def open_core(source: ByteSource, name: str) -> StoredMemory:
         reason = _absurdity(absurd) if absurd else "is an ELF core that holds no physical memory"
         raise _bad(source, None, reason)
     data, whole = _note_data(source, programs)
+    facts = read_notes(data, by_elf(header.machine) or DEFAULT)
     notes = tuple(_remarks(source, settled, absurd, whole))
-    return StoredMemory(source, settled, name, ImageFacts("ELF core", *read_notes(data), notes))
+    return StoredMemory(source, settled, name, ImageFacts("ELF core", *facts, notes))
 
 
 def _header(source: ByteSource) -> elf.Header:

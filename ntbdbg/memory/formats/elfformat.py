@@ -14,7 +14,6 @@ from typing import NamedTuple
 MAGIC = b"\x7fELF"
 CLASS64, LITTLE_ENDIAN, VERSION = 2, 1, 1
 ET_CORE = 4
-EM_X86_64 = 62
 PT_LOAD, PT_NOTE = 1, 4
 PN_XNUM = 0xFFFF
 """e_phnum when there are more; the number is then in section header 0."""

@@ -6,7 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from ntbdbg.arch.base import Architecture
 from ntbdbg.arch.foreign import Foreign, of_utsname, refusal
+from ntbdbg.arch.known import DEFAULT, by_utsname
 from ntbdbg.errors import FormatError
 from ntbdbg.memory.formats import kdumpformat as layout
 from ntbdbg.memory.formats.flattened import FlattenedFile
@@ -57,7 +59,7 @@ def read_header(source: ByteSource) -> KdumpHeader:
     pages = sub.max_mapnr_64 or header.max_mapnr
     bitmaps = (1 + header.sub_blocks) * block
     second = _second_bitmap(source, header, pages)
-    facts = _facts(source, sub)
+    facts = _facts(source, sub, by_utsname(header.machine) or DEFAULT)
     return KdumpHeader(
         page_size=block,
         pages=pages,
@@ -107,10 +109,10 @@ def _second_bitmap(source: ByteSource, header: layout.Header, pages: int) -> int
     return whole // 2 if whole // 2 * 8 >= pages else 0
 
 
-def _facts(source: ByteSource, sub: layout.SubHeader) -> NoteFacts:
+def _facts(source: ByteSource, sub: layout.SubHeader, arch: Architecture) -> NoteFacts:
     """Of the notes; old writers have VMCOREINFO beside them, without a note's head."""
     notes = _part(source, sub.note_offset, min(sub.note_size, MAX_NOTES))
-    facts = read_notes(notes)
+    facts = read_notes(notes, arch)
     if facts.vmcoreinfo is None and sub.vmcoreinfo_size:
         size = min(sub.vmcoreinfo_size, MAX_VMCOREINFO)
         facts = facts._replace(vmcoreinfo=_part(source, sub.vmcoreinfo_offset, size) or None)

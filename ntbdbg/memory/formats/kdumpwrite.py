@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from ntbdbg.arch.base import Architecture
 from ntbdbg.errors import TargetError
 from ntbdbg.memory.base import AddressRange, PhysicalMemory
 from ntbdbg.memory.formats import kdumpformat as layout
@@ -23,8 +24,6 @@ METHODS = {"zstd": layout.ZSTD, "zlib": layout.ZLIB}
 
 _ZERO_PAGE = bytes(PAGE)
 _FIELD = layout.UTSNAME_SIZE
-_UNKNOWN_SYSTEM = b"Linux".ljust(4 * _FIELD, b"\0") + b"x86_64".ljust(2 * _FIELD, b"\0")
-"""What every guest of ours has: sysname, and machine, the fifth field."""
 
 Runs = list[tuple[int, int]]
 """Pages `[first, last)`."""
@@ -33,7 +32,7 @@ Runs = list[tuple[int, int]]
 def write_kdump(content: Content, sink: Sink, tell: Tell, method: str = "zstd") -> int:
     """Every page of RAM, compressed by `method`; gives the size of the file in bytes."""
     runs = _page_runs(content.memory)
-    notes = build_notes(content.vcpus, content.vmcoreinfo)
+    notes = build_notes(content.vcpus, content.vmcoreinfo, content.arch)
     sub_blocks = -(-(layout.SUB_SIZE + len(notes)) // PAGE)
     pages = runs[-1][1]
     half = -(-pages // (8 * PAGE)) * PAGE
@@ -133,7 +132,7 @@ def _header(content: Content, runs: Runs, sub_blocks: int, half: int, status: in
     return layout.Header(
         signature=layout.SIGNATURE,
         version=layout.VERSION,
-        utsname=content.utsname or _UNKNOWN_SYSTEM,
+        utsname=content.utsname or _unknown_system(content.arch),
         seconds=int(content.time),
         microseconds=int(content.time % 1 * 1_000_000),
         status=status,
@@ -147,6 +146,11 @@ def _header(content: Content, runs: Runs, sub_blocks: int, half: int, status: in
         current_cpu=0,
         cpus=len(content.vcpus),
     ).build()
+
+
+def _unknown_system(arch: Architecture) -> bytes:
+    """What every guest of ours has: sysname, and machine, the fifth field."""
+    return b"Linux".ljust(4 * _FIELD, b"\0") + arch.name.encode().ljust(2 * _FIELD, b"\0")
 
 
 def _sub_header(content: Content, pages: int, notes: bytes) -> bytes:

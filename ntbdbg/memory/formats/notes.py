@@ -5,16 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ntbdbg.arch.x86.notes import build_prstatus, build_qemu, parse_prstatus, parse_qemu
 from ntbdbg.memory.formats.elfformat import NT_PRSTATUS, Note, parse_notes
+
+if TYPE_CHECKING:
+    from ntbdbg.arch.base import Architecture
 
 MAX_NOTES = 16 << 20
 """Bytes of notes that are looked at: those of 20,000 CPUs."""
 
 _VMCOREINFO = b"VMCOREINFO"
-_CPU, _QEMU = b"CORE", b"QEMU"
+_CPU = b"CORE"
 
 
 class NoteFacts(NamedTuple):
@@ -24,8 +26,11 @@ class NoteFacts(NamedTuple):
     vcpus: tuple[Mapping[str, int], ...]
 
 
-def read_notes(data: bytes) -> NoteFacts:
-    """The facts in note segments; notes of other kinds are passed over."""
+def read_notes(data: bytes, arch: Architecture) -> NoteFacts:
+    """The facts in note segments; notes of other kinds are passed over.
+
+    :param arch: whose registers are in them
+    """
     vmcoreinfo: bytes | None = None
     threads: list[dict[str, int]] = []
     cpus: list[dict[str, int]] = []
@@ -33,26 +38,30 @@ def read_notes(data: bytes) -> NoteFacts:
         if note.name == _VMCOREINFO and vmcoreinfo is None:
             vmcoreinfo = note.desc
         elif note.name == _CPU and note.type == NT_PRSTATUS:
-            threads.append(parse_prstatus(note.desc))
-        elif note.name == _QEMU:
-            cpus.append(parse_qemu(note.desc))
+            threads.append(arch.notes.parse_prstatus(note.desc))
+        elif note.name == arch.notes.OWN:
+            cpus.append(arch.notes.parse_own(note.desc))
     # QEMU tells more of each CPU, in the same order.
     nothing: dict[str, int] = {}
     merged = (a | b for a, b in zip_longest(threads, cpus, fillvalue=nothing))
     return NoteFacts(vmcoreinfo, tuple(registers for registers in merged if registers))
 
 
-def build_notes(vcpus: Sequence[Mapping[str, int]], vmcoreinfo: bytes | None) -> bytes:
+def build_notes(
+    vcpus: Sequence[Mapping[str, int]], vmcoreinfo: bytes | None, arch: Architecture
+) -> bytes:
     """A note segment as QEMU writes it: CPUs, then QEMU's own of each CPU, then VMCOREINFO."""
-    return b"".join(note.build() for note in _notes(vcpus, vmcoreinfo))
+    return b"".join(note.build() for note in _notes(vcpus, vmcoreinfo, arch))
 
 
-def _notes(vcpus: Sequence[Mapping[str, int]], vmcoreinfo: bytes | None) -> Iterator[Note]:
+def _notes(
+    vcpus: Sequence[Mapping[str, int]], vmcoreinfo: bytes | None, arch: Architecture
+) -> Iterator[Note]:
     for number, registers in enumerate(vcpus):
-        yield Note(_CPU, NT_PRSTATUS, build_prstatus(registers, number + 1))
-    # Readers take CR3 and the IDT from it to find where the kernel lies: zeros would mislead.
-    if all("cr3" in registers and "idt_base" in registers for registers in vcpus):
-        for registers in vcpus:
-            yield Note(_QEMU, 0, build_qemu(registers))
+        yield Note(_CPU, NT_PRSTATUS, arch.notes.build_prstatus(registers, number + 1))
+    if arch.notes.OWN is not None:
+        own = [arch.notes.build_own(registers) for registers in vcpus]
+        if None not in own:
+            yield from (Note(arch.notes.OWN, 0, desc) for desc in own if desc is not None)
     if vmcoreinfo is not None:
         yield Note(_VMCOREINFO, 0, vmcoreinfo)

@@ -26,13 +26,13 @@ _READABLE = 7
 def write_elf(content: Content, sink: Sink, tell: Tell) -> int:
     """An ELF vmcore: notes, then the kernel image and all RAM as PT_LOADs, as kdump has them."""
     runs = _runs(content)
-    notes = build_notes(content.vcpus, content.vmcoreinfo)
+    notes = build_notes(content.vcpus, content.vmcoreinfo, content.arch)
     extra = [content.image] if content.image and _run_of(runs, content.image) else []
     count = len(runs) + len(extra) + 1
     many = count >= elf.PN_XNUM
     notes_at = elf.HEADER_SIZE + count * elf.PROGRAM_SIZE + many * elf.SECTION_SIZE
     placed = list(_placed(runs, -(-(notes_at + len(notes)) // _ALIGN) * _ALIGN))
-    head = bytearray(_header(count, many))
+    head = bytearray(_header(content.arch.elf_machine, count, many))
     head += elf.ProgramHeader(elf.PT_NOTE, 0, notes_at, 0, 0, len(notes), len(notes), 4).build()
     images = [_image(placed, image) for image in extra]
     head += b"".join(program.build() for program in (*images, *_loads(content, placed)))
@@ -80,13 +80,13 @@ def _run_of(runs: Sequence[Segment], image: Mapped) -> Segment | None:
     return next(inside, None)
 
 
-def _header(count: int, many: bool) -> bytes:
+def _header(machine: int, count: int, many: bool) -> bytes:
     ident = elf.MAGIC + bytes([elf.CLASS64, elf.LITTLE_ENDIAN, elf.VERSION])
     table_end = elf.HEADER_SIZE + count * elf.PROGRAM_SIZE
     return elf.Header(
         ident=ident,
         type=elf.ET_CORE,
-        machine=elf.EM_X86_64,
+        machine=machine,
         version=elf.VERSION,
         entry=0,
         phoff=elf.HEADER_SIZE,

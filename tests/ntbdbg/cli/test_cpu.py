@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 import pytest
-
 from ntbdbg.memory.formats.x86regs import build_qemu
+
 from tests.ntbdbg.conftest import Run
 from tests.support.elfwriter import Load, elf_core, note, prstatus
 from tests.support.fakekernel import FakeGuest

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import ntbdbg as library
+from ntbdbg.arch.x86_64 import X86_64
 from ntbdbg.cli.main import main
 from ntbdbg.errors import TargetError
 from ntbdbg.lab.registers import parse_registers
@@ -411,7 +412,7 @@ def test_registers_of_a_live_guest_come_from_qemu(
     facts = json.loads(done.stdout)
     assert (facts["vcpus"], facts["torn"]) == (1, not freeze)
     assert ("torn" in done.stderr) == (not freeze)
-    (told,) = parse_registers(REGISTERS)
+    (told,) = parse_registers(REGISTERS, X86_64)
     assert opened(path).facts.vcpus[0]["rip"] == told.registers["rip"]
     assert opened(path).facts.vcpus[0]["cr3"] == told.registers["cr3"]
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ntbdbg.arch.x86_64 import X86_64
 from ntbdbg.errors import FormatError, QmpError
-from ntbdbg.lab import registers
 from ntbdbg.lab.manifest import Manifest, VcpuRecord
 from ntbdbg.lab.registers import parse_registers, read_registers
 from tests.support.fakelab import FakeLab
@@ -38,7 +38,7 @@ FCW=037f FSW=0000 [ST=0] FTW=00 MXCSR=00001f80
 
 
 def test_a_processor_in_long_mode() -> None:
-    (cpu,) = parse_registers(REGISTERS)
+    (cpu,) = parse_registers(REGISTERS, X86_64)
     assert cpu.index == 0
     wanted = {
         "rax": 1,
@@ -71,7 +71,7 @@ def test_a_processor_in_long_mode() -> None:
 
 
 def test_one_that_has_not_started_has_the_same_names() -> None:
-    first, second = parse_registers(REGISTERS + REAL_MODE)
+    first, second = parse_registers(REGISTERS + REAL_MODE, X86_64)
     assert [first.index, second.index] == [0, 1]
     assert second.registers.keys() == first.registers.keys() - {f"r{n}" for n in range(8, 16)}
     assert second.registers["rip"] == 0xFFF0
@@ -80,13 +80,13 @@ def test_one_that_has_not_started_has_the_same_names() -> None:
 
 @pytest.mark.parametrize("cut", ["RIP", "CR3=", "GS ="])
 def test_a_processor_without_what_is_needed_is_left_out(cut: str) -> None:
-    assert parse_registers(REGISTERS.replace(cut, "XX")) == ()
+    assert parse_registers(REGISTERS.replace(cut, "XX"), X86_64) == ()
 
 
 @given(st.text(max_size=200), st.integers(0, len(REGISTERS)))
 def test_any_text_gives_whole_processors_or_none(noise: str, at: int) -> None:
-    for cpu in parse_registers(REGISTERS[:at] + noise + REGISTERS[at:]):
-        assert set(registers.NEEDED) <= cpu.registers.keys()
+    for cpu in parse_registers(REGISTERS[:at] + noise + REGISTERS[at:], X86_64):
+        assert set(X86_64.registers.needed) <= cpu.registers.keys()
         assert all(0 <= value < 1 << 64 for value in cpu.registers.values())
 
 
@@ -104,9 +104,9 @@ class SaysOnly:
 
 
 def test_what_is_not_understood_is_an_error() -> None:
-    assert read_registers(SaysOnly(REGISTERS))[0].index == 0  # type: ignore[arg-type]
+    assert read_registers(SaysOnly(REGISTERS), "x86_64")[0].index == 0  # type: ignore[arg-type]
     with pytest.raises(QmpError, match="'info registers -a' is not understood"):
-        read_registers(SaysOnly("unknown command: 'info registers'"))  # type: ignore[arg-type]
+        read_registers(SaysOnly("unknown command: 'info registers'"), "x86_64")  # type: ignore[arg-type]
 
 
 def test_registers_go_through_the_manifest(lab: FakeLab) -> None:
