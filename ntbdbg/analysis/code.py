@@ -13,7 +13,6 @@ from ntbdbg.inspect.disassembly import LONGEST, Instruction, Syntax, disassemble
 from ntbdbg.kernel.log.incidents import incidents
 from ntbdbg.kernel.log.troubles import Kind
 from ntbdbg.kernel.mmu.virtual import read_some
-from ntbdbg.kernel.stacks.unwind import is_user
 from ntbdbg.lab.place import Place
 from ntbdbg.lab.vcpus import vcpus_of
 from ntbdbg.units import format_numbers, parse_number
@@ -126,12 +125,13 @@ class Disassembler:
         if registers is None:
             known = f"it has {format_numbers(self._cpus)}" if self._cpus else self.problems[0]
             raise TargetError(f"{name}: the place of CPU {number} is not known", hint=known)
-        if is_user(registers):
+        arch = self._guest.kernel.arch
+        if arch.is_user(registers):
             raise TargetError(
                 f"{name}: CPU {number} executes a program, not the kernel",
                 hint=f"'ntbdbg cpu {name} {number}' shows its registers",
             )
-        return registers["rip"]
+        return registers[arch.registers.pc]
 
     def _processors(self) -> Iterator[tuple[int, dict[str, int]]]:
         found = vcpus_of(self._guest)

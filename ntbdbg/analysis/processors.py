@@ -9,8 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import FaultError, KernelError, NtbdbgError, TargetError
-from ntbdbg.inspect.x86bits import INTERRUPTS, ROOT, mode
-from ntbdbg.kernel.stacks.unwind import is_user
+from ntbdbg.inspect.x86bits import INTERRUPTS, mode
 from ntbdbg.lab.vcpus import vcpus_of
 from ntbdbg.units import format_numbers
 
@@ -127,20 +126,23 @@ class Processors:
             return {}
 
     def _labels(self, registers: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+        assert self._kernel
+        arch = self._kernel.arch
         for name in GENERAL:
             found = self._symbols.label(registers.get(name, 0))
-            if found is not None and not (name == "rip" and is_user(registers)):
+            if found is not None and not (name == arch.registers.pc and arch.is_user(registers)):
                 yield name, found
 
     def _tables(self, registers: Mapping[str, int], task: CpuTask | None) -> str | None:
         """Whose page tables CR3 leads to."""
-        kernel, root = self._kernel, registers.get("cr3", 0) & ROOT
+        kernel = self._kernel
+        root = registers.get(kernel.arch.registers.root, 0) if kernel else 0
         if kernel is None or not root:
             return None
-        if root == kernel.info.page_table_root:
+        roots = kernel.arch.tables(root, kernel.info)
+        if kernel.info.page_table_root == roots[0]:
             return "the kernel's own"
-        # Page table isolation: those of user space lie one page behind (arch/x86/mm/pti.c).
-        if task is not None and self._root_of(task) in (root, root - 0x1000):
+        if task is not None and self._root_of(task) in roots:
             return f"of pid {task.pid} {task.name}"
         return None
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ntbdbg.kernel.debugfile.strings import Strings
+from ntbdbg.units import PAGE
 
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _PROGRAM = struct.Struct("<IIQQQQQQ")
@@ -30,7 +31,6 @@ LOAD, READABLE = 1, 4
 ABSOLUTE = 0xFFF1
 LOCAL, GLOBAL, WEAK = 0, 1, 2
 OBJECT, FUNCTION = 1, 2
-PAGE = 4096
 SMALL_ALIGNMENT = 16
 
 

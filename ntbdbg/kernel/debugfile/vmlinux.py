@@ -37,12 +37,12 @@ from ntbdbg.kernel.modules.symbolizer import Symbolizer
 from ntbdbg.kernel.modules.types import ModuleTypes
 from ntbdbg.kernel.stacks.orc import OrcEntry, OrcFinder, OrcTable
 from ntbdbg.kernel.symbols.symbols import Symbol, SymbolTable
+from ntbdbg.units import PAGE
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.image.image import KernelImage
     from ntbdbg.memory.base import PhysicalMemory
 
-PAGE = 4096
 CHUNK = 2 << 20
 MOST_TEXT = 128 << 20
 """Bytes of code of vmlinux; a distribution's has some 20 MiB."""
