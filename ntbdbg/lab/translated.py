@@ -11,7 +11,6 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from ntbdbg.errors import NtbdbgError
-from ntbdbg.memory.segments import AddressRange
 
 if TYPE_CHECKING:
     from ntbdbg.kernel.mmu.paging import Walk
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
 
 EMULATED = "tcg"
 
-CODE = AddressRange(0xFFFF_FFFF_8000_0000, 0xFFFF_FFFF_FF00_0000)
-"""Where x86-64's kernel image and its modules are (``Documentation/arch/x86/x86_64/mm.rst``)."""
+REACH = 2 << 30
+"""Bytes in which a kernel has its image and its modules, as they call each other directly."""
 
 MOST_TABLES = 1 << 10
 """As many as map these 2 GiB by pages; hostile ones lead to themselves."""
@@ -46,8 +45,9 @@ def _code_at(guest: GuestLike, address: int) -> int | None:
 
     By page tables alone: symbols and modules would take longer than the patch.
     """
-    tables = guest.kernel.tables
-    for run in tables.mapped(CODE.start, CODE.size, most_tables=MOST_TABLES):
+    tables, arch = guest.kernel.tables, guest.kernel.arch
+    start = min(arch.image[0], arch.modules)
+    for run in tables.mapped(start, REACH, most_tables=MOST_TABLES):
         if run.address <= address < run.address + run.size:
             virtual = run.virtual + address - run.address
             if _is_code(tables.walk(virtual)):
