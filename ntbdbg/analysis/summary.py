@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ntbdbg.capture.reading.form import PAGE_FILE
 from ntbdbg.errors import NtbdbgError
 from ntbdbg.lab import frozenmark
+from ntbdbg.lab.gdbmark import debugger_of
 from ntbdbg.lab.monitors import states
 from ntbdbg.memory.image import ImageMemory
 from ntbdbg.memory.packed import PackedMemory
@@ -16,6 +17,7 @@ from ntbdbg.memory.ramfile import RamFile
 
 if TYPE_CHECKING:
     from ntbdbg.lab.lab import Lab
+    from ntbdbg.lab.manifest import GuestRecord
     from ntbdbg.lab.place import GuestLike
     from ntbdbg.lab.preserved import Preserved
 
@@ -28,6 +30,7 @@ class GuestSummary(NamedTuple):
     :ivar ram: bytes
     :ivar allocated: bytes of it that take host memory, None if the file is unusable
     :ivar problem: why its RAM cannot be read, None if it can
+    :ivar debugger: pid of the gdb that holds it, None if none does
     """
 
     name: str
@@ -41,6 +44,7 @@ class GuestSummary(NamedTuple):
     pid: int | None = None
     ssh_port: int | None = None
     release: str | None = None
+    debugger: int | None = None
 
 
 class CaptureSummary(NamedTuple):
@@ -153,7 +157,13 @@ def _guest(lab: Lab, name: str, state: str) -> GuestSummary:
         pid=record.process.pid if record.process else None,
         ssh_port=record.ssh_port,
         release=record.kernel.release if record.kernel else None,
+        debugger=None if lab.capture else _debugger(record),
     )
+
+
+def _debugger(record: GuestRecord) -> int | None:
+    found = debugger_of(record)
+    return found.pid if found else None
 
 
 def _readable(guest: GuestLike, state: str) -> GuestSummary:

@@ -47,6 +47,7 @@ COMMANDS = {
     "events": ("events", "Tell what has happened on the link, in the order of time."),
     "cpu": ("cpu", "Show registers of a guest's processors, and what they mean."),
     "bt": ("bt", "Show backtraces of CPUs and tasks."),
+    "gdb": ("gdb", "Debug a running guest's kernel with gdb."),
     "disas": ("disas", "Show code of a guest's kernel as instructions."),
     "export": ("export", "Write a guest as a dump that other tools open."),
     "freeze": ("freeze", "Stop all guests of the lab."),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.errors import QmpError, TargetError
 from ntbdbg.lab import frozenmark
+from ntbdbg.lab.gdbmark import debugger_of
 from ntbdbg.lab.manifest import ProcessRef
 from ntbdbg.lab.migration import moving, refuse_moving, run_state
 from ntbdbg.lab.monitors import monitor
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 PRELAUNCH = "prelaunch"
 """QEMU's run state of a guest that was never started (``-S``)."""
+
+STOPPED = ("paused", "debug")
+"""Run states of a guest that somebody stopped: by QMP, or by a debugger that is gone."""
 
 _WAYS_ON = {
     "guest-panicked": "'ntbdbg postmortem' tells why",
@@ -110,18 +114,19 @@ def _resumable(
     lab: LabLike, monitors: dict[str, Qmp], names: Sequence[str], paused: Sequence[str]
 ) -> list[str]:
     """Names of the guests that `resume` has to continue; `paused` are not its own to."""
+    monitors = _free_of_debuggers(lab, monitors, names)
     states = {name: run_state(qmp) for name, qmp in monitors.items()}
     if not names:
         for name in [name for name, state in states.items() if state == PRELAUNCH]:
             lab.note(f"{name} was never started; 'ntbdbg resume {name}' starts it")
     for name in names:
         state = states.get(name, "dead")
-        if state not in ("paused", PRELAUNCH, "running"):
+        if state not in (*STOPPED, PRELAUNCH, "running"):
             raise TargetError(
                 f"{name} is {state}, not paused, so it cannot go on",
                 hint=_WAYS_ON.get(state, "'ntbdbg info' shows it"),
             )
-    wanted = ("paused", PRELAUNCH) if names else ("paused",)
+    wanted = (*STOPPED, PRELAUNCH) if names else STOPPED
     found = [n for n, state in states.items() if state in wanted and (not names or n in names)]
     for name in [name for name in found if name in paused]:
         why = f"{name} stays paused, as 'python3 run pause' left it"
@@ -132,6 +137,23 @@ def _resumable(
         found.remove(name)
     for name in found:
         refuse_moving(monitors[name], "paused")
+    return found
+
+
+def _free_of_debuggers(
+    lab: LabLike, monitors: dict[str, Qmp], names: Sequence[str]
+) -> dict[str, Qmp]:
+    """Without the guests that gdb holds: it would not know that one goes on."""
+    found = dict(monitors)
+    for record in lab.manifest.guests if lab.manifest else ():
+        debugger = debugger_of(record)
+        if debugger is None or record.name not in found:
+            continue
+        who = f"gdb (process {debugger.pid}) holds {record.name}"
+        if record.name in names:
+            raise TargetError(who, hint="continue it there, or quit gdb")
+        lab.note(f"{who}, so it was not continued")
+        del found[record.name]
     return found
 
 
@@ -175,7 +197,7 @@ def _continue_one(lab: LabLike, name: str, qmp: Qmp) -> None:
     on_the_move = moving(qmp, state)
     if on_the_move is not None:
         lab.note(f"{name} is on the move ({on_the_move}), so it was not continued")
-    elif state in ("paused", PRELAUNCH):
+    elif state in (*STOPPED, PRELAUNCH):
         qmp.execute("cont")
     elif state != "running":
         lab.note(f"{name} is {state} by now, so it was not continued")

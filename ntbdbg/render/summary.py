@@ -50,6 +50,9 @@ class LabView:
         kernels = [f"{guest.name} {guest.release}" for guest in lab.guests if guest.release]
         if kernels:
             yield whole_line(printable(f"kernels: {', '.join(kernels)}"))
+        for guest in lab.guests:
+            if guest.debugger is not None:
+                yield whole_line(f"gdb: process {guest.debugger} holds {guest.name}")
         if lab.frozen:
             yield whole_line(f"frozen: {', '.join(lab.frozen)}; 'ntbdbg resume' lets them run")
 

@@ -34,6 +34,9 @@ class LabView:
         for guest in self.lab.guests:
             gone = "" if guest.ram_kept else " (gone)"
             yield Text(f"  {guest.name} RAM: {guest.ram}{gone}", overflow="fold")
+        for guest in self.lab.guests:
+            if guest.debugger is not None:
+                yield Text(f"  {guest.name} is held by gdb (process {guest.debugger})", "yellow")
         if self.lab.link:
             yield self._link()
         for guest in self.lab.guests:

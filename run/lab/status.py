@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ntbdbg.errors import QmpError
+from ntbdbg.lab.gdbmark import debugger_of
 from ntbdbg.lab.manifest import GuestRecord, LinkRecord, Manifest
 from ntbdbg.lab.qmp import Qmp
 from run.base import processes
@@ -31,6 +32,7 @@ class GuestStatus:
     :param exit_code: as in `subprocess`: negative for a signal, None if it runs or nobody saw it
     :param how: how it ended, as a clause
     :param log_tail, console_tail: last lines of an ended or panicked guest
+    :param debugger: pid of the gdb that holds it, None if none does
     :param ram_kept: whether its RAM file is still there
     """
 
@@ -52,6 +54,7 @@ class GuestStatus:
     how: str | None = None
     log_tail: tuple[str, ...] = ()
     console_tail: tuple[str, ...] = ()
+    debugger: int | None = None
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ def _guest(record: GuestRecord, ask: Callable[[GuestRecord], str]) -> GuestStatu
     alive = record.is_alive()
     state = _state(record, ask) if alive else "ended"
     shown = state in ("ended", "panicked", "guest-panicked")
-    ended = record.exit
+    ended, debugger = record.exit, debugger_of(record)
     return GuestStatus(
         name=record.name,
         number=record.index + 1,
@@ -134,6 +137,7 @@ def _guest(record: GuestRecord, ask: Callable[[GuestRecord], str]) -> GuestStatu
         how=None if alive else processes.describe_exit(ended.code if ended else None),
         log_tail=processes.tail(Path(record.log), LINES) if shown else (),
         console_tail=processes.tail(Path(record.console_log), LINES) if shown else (),
+        debugger=debugger.pid if debugger else None,
     )
 
 

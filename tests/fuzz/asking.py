@@ -11,6 +11,8 @@ from ntbdbg.budget import Budget
 from ntbdbg.errors import NtbdbgError
 from ntbdbg.kernel.asked.naming import Naming
 from ntbdbg.kernel.boot.locate import scan
+from ntbdbg.kernel.debugfile.isf import isf
+from ntbdbg.kernel.debugfile.vmlinux import VmlinuxMaker
 from ntbdbg.kernel.kernel import Kernel
 from ntbdbg.kernel.log.ring import PrintkRing
 from ntbdbg.kernel.mmu.mapped import MappedRange
@@ -44,6 +46,8 @@ def ask_everything(memory: PhysicalMemory) -> int:
         lambda: PrintkRing(kernel.virtual, kernel.info).read(),
         lambda: TaskWalker(kernel).walk(),
         lambda: pci_devices(kernel),
+        lambda: VmlinuxMaker(kernel).make(),
+        lambda: isf(kernel.btf, kernel.table, Budget(), shift=0, banner=b"", producer={}),
         lambda: system_info(kernel),
         lambda: beyond(kernel),
         lambda: name_pages(kernel),

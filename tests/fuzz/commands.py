@@ -17,6 +17,9 @@ diff qemu1 qemu2 --annotate --limit 40
 diff --window qemu1:mw0
 watch --link --timeout 0.05
 watch qemu1 jiffies_64 8 --timeout 0.05
+events
+guests
+gdb qemu1 -- -batch
 freeze
 resume
 capture out.cap
@@ -76,6 +79,11 @@ export GUEST --format elf -o out.core
 export GUEST --format kdump -o out.kdump
 export GUEST --format raw -o out.raw
 export GUEST --format lime -o out.lime
+export GUEST --format isf -o out.json
+export GUEST --format vmlinux -o out.vmlinux
+cpu GUEST
+disas GUEST startup_64
+disas GUEST oops
 info ./out.core
 ps ./out.kdump
 """

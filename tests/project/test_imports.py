@@ -33,7 +33,7 @@ ROOMS = [
 SHARED = {
     "ntbdbg.errors",
     "ntbdbg.arch",
-    *(f"ntbdbg.lab.{name}" for name in ("frozenmark", "manifest", "qmp", "trust")),
+    *(f"ntbdbg.lab.{name}" for name in ("frozenmark", "gdbmark", "manifest", "qmp", "trust")),
 }
 
 #: import statements of these libraries belong in these places only
@@ -237,6 +237,7 @@ STDLIB_ONLY = [
     *modules("ntbdbg/memory"),
     CHECKOUT / "ntbdbg/budget.py",
     CHECKOUT / "ntbdbg/units.py",
+    CHECKOUT / "ntbdbg/lab/gdbmark.py",
     CHECKOUT / "ntbdbg/lab/manifest.py",
     CHECKOUT / "ntbdbg/lab/trust.py",
 ]

@@ -51,6 +51,7 @@ class FakeQmp:
     :ivar refuse: command → description of the error it answers with
     :ivar mute: accept clients and never answer
     :ivar registers: what the human monitor says of them
+    :ivar answers: first word of a line for the human monitor → what gives its answer
     :ivar before: called with each command before it is executed
     """
 
@@ -62,6 +63,7 @@ class FakeQmp:
         self.refuse: dict[str, str] = {}
         self.mute = False
         self.registers = REGISTERS
+        self.answers: dict[str, Callable[[str], str]] = {}
         self.before: Callable[[str], object] = lambda command: None
         self._server = socket.socket(socket.AF_UNIX)
         self._server.bind(os.fspath(path))
@@ -117,9 +119,14 @@ class FakeQmp:
         if command == "query-migrate":
             return {"return": {"status": self.migration} if self.migration else {}}
         if command == "human-monitor-command":
-            known = arguments["command-line"] == "info registers -a"
-            return {"return": self.registers if known else "unknown command"}
+            return {"return": self._human(arguments["command-line"])}
         return {"return": {}}
+
+    def _human(self, line: str) -> str:
+        if line == "info registers -a":
+            return self.registers
+        answer = self.answers.get(line.split()[0])
+        return answer(line) if answer else "unknown command"
 
 
 def _requests(client: socket.socket) -> Iterator[dict[str, Any]]:

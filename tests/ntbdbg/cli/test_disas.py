@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.ntbdbg.conftest import Run
+from tests.support import fakevmlinux
 from tests.support.elfwriter import Load, elf_core, note, prstatus
 from tests.support.fakekernel import FakeGuest
 from tests.support.fakelab import FakeLab
@@ -89,6 +90,33 @@ def test_json_bytes_and_syntax(ntbdbg: Run, dump: Dump) -> None:
     shown = ntbdbg("disas", dump.path, "victim", "1", "--intel", "--bytes").stdout
     assert "call    0x" in shown
     assert " e8 " in shown
+
+
+SOURCE = """
+void _stext(void) { }
+__attribute__((noinline)) int twice(int n) {
+    return 2 * n;
+}
+"""
+
+
+def test_source_lines_by_debug_information(
+    ntbdbg: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    vmlinux = fakevmlinux.build(tmp_path, SOURCE, "-g", "-O1", "-fcf-protection=none", text=0x1000)
+    guest = FakeGuest()
+    guest.function("what_vmlinux_has", 0x2000)
+    place = guest.symbol("twice", guest.base + fakevmlinux.symbols(vmlinux)["twice"], "T")
+    guest.space.write(place, bytes.fromhex("8d043fc3"))
+    guest.save(tmp_path / "guest.ram")
+    words = ["disas", tmp_path / "guest.ram", "twice", "2", "--symbols", vmlinux]
+    lines = ntbdbg(*words).stdout.splitlines()
+    assert lines[0] == "twice:"
+    assert lines[1].endswith(("vmlinux.c:3", "vmlinux.c:4"))
+    assert "leal" in "".join(lines[2:])
+    sources = [one["source"] for one in json.loads(ntbdbg(*words, "--json").stdout)["instructions"]]
+    assert sources[1].endswith(("vmlinux.c:4", "vmlinux.c:5"))
 
 
 def test_memory_by_its_physical_address_has_no_symbols(ntbdbg: Run, dump: Dump) -> None:

@@ -92,6 +92,12 @@ lab default: linked, started 3 min ago
     )
 
 
+def test_a_guest_that_gdb_holds():
+    lab = replace(LAB, guests=(replace(RUNNING, state="debug", debugger=815),), link=None)
+    assert "\n  qemu1 is held by gdb (process 815)\n" in shown(lab)
+    assert lab.to_json()["guests"][0]["debugger"] == 815
+
+
 def test_panic_and_killed_launcher():
     link = replace(LAB.link, server_runs=False)
     lab = replace(LAB, guests=(PANICKED,), link=link, launcher_runs=False)
