@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 PROGRAMS = ("gdb", "gdb-multiarch")
 
+PATIENCE = 5.0
+"""Seconds for gdb to end, before it is told so more plainly."""
+
 _SCRIPT = """\
 set remotetimeout 60
 python
@@ -121,11 +124,20 @@ def _wait(argv: Sequence[str], stub: Stub) -> int:
             stub.used_by(gdb.pid)
             code = gdb.wait()
         except BaseException:
-            gdb.terminate()
+            _end(gdb)
             raise
     if code >= 0:
         stub.left()
     return code
+
+
+def _end(gdb: subprocess.Popen[bytes]) -> None:
+    """Ctrl-C first, which stops the guest: gdb can take its leave of none that runs."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        gdb.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            gdb.wait(PATIENCE)
+            return
 
 
 @contextlib.contextmanager
