@@ -109,7 +109,9 @@ class Debugger:
 
 def find_gdb() -> str:
     """A gdb that understands x86-64; TargetError if none is installed."""
-    order = PROGRAMS if os.uname().machine == "x86_64" else PROGRAMS[::-1]
+    from ntbdbg.arch.known import DEFAULT, by_name
+
+    order = PROGRAMS if by_name(os.uname().machine) is DEFAULT else PROGRAMS[::-1]
     found = next((path for name in order if (path := shutil.which(name))), None)
     if found is None:
         raise TargetError("no gdb is installed", hint="'apt-get install gdb' does that on Debian")
