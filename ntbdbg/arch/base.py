@@ -8,7 +8,6 @@ kernel tells of itself is seen through `Facts`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from ntbdbg.arch.machines import Machine
@@ -61,9 +60,10 @@ class Refused(Exception):
         self.why = why
 
 
-@dataclass(frozen=True)
 class Geometry:
     """The form of one kernel's page tables; what a walk meets most often are constants.
+
+    No dataclass, nor is what follows: making one would take longer than a walk.
 
     :ivar levels: the lowest first
     :ivar significant: bits of a virtual address that count
@@ -78,16 +78,23 @@ class Geometry:
     :ivar gather: gives the address where its bits are not all in their place, else None
     """
 
-    levels: tuple[Level, ...]
-    significant: int
-    alike: int
-    physical: int
-    present: int
-    to_table: tuple[int, int]
-    address: int
-    ignored: int = 0
-    halves: tuple[int, ...] = (0, MASK)
-    gather: Callable[[int], int] | None = None
+    def __init__(
+        self,
+        *,
+        levels: tuple[Level, ...],
+        significant: int,
+        alike: int,
+        physical: int,
+        present: int,
+        to_table: tuple[int, int],
+        address: int,
+        ignored: int = 0,
+        halves: tuple[int, ...] = (0, MASK),
+        gather: Callable[[int], int] | None = None,
+    ) -> None:
+        self.levels, self.significant, self.alike = levels, significant, alike
+        self.physical, self.present, self.to_table = physical, present, to_table
+        self.address, self.ignored, self.halves, self.gather = address, ignored, halves, gather
 
     def page(self, virtual: int, entry: int, level: int) -> int:
         """GPA of what of `level` the page has that an entry leads to.
@@ -111,8 +118,7 @@ Values = Mapping[str, int]
 """Registers of a processor by name."""
 
 
-@dataclass(frozen=True)
-class Registers:
+class Registers(NamedTuple):
     """Names of those that are asked for.
 
     :ivar pc: where it is

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ntbdbg.arch.known import DEFAULT
 from ntbdbg.memory.file import CheckedFile, FileIdentity
 from ntbdbg.memory.layout import as_seen
 from ntbdbg.memory.ramfile import RamFile
@@ -26,7 +25,11 @@ def segments_of(record: GuestRecord) -> SegmentMap:
 
 def architecture_of(record: GuestRecord | None) -> str:
     """The name of a guest's architecture, as run.json has it; of a bare RAM file the usual one."""
-    return DEFAULT.name if record is None else record.arch
+    if record is not None:
+        return record.arch
+    from ntbdbg.arch.known import DEFAULT
+
+    return DEFAULT.name
 
 
 def open_recorded(record: GuestRecord, owners: tuple[int, ...] | None, *, live: bool) -> RamFile:
