@@ -54,6 +54,7 @@ class Debugger:
     def __init__(self, guest: Guest) -> None:
         self.program = find_gdb()
         guest.lab.refuse_capture("debugged")
+        guest.lab.refuse_unallowed("freeze")
         if guest.record is None:
             raise TargetError(
                 f"{guest.name} is no running guest of a lab, so gdb cannot stop it",

@@ -55,6 +55,8 @@ COMMANDS = {
     "capture": ("capture", "Preserve guests and link at one moment, for later."),
     "verify": ("verify", "Check a capture against its checksums."),
     "guests": ("guests", "Show the guests that QEMU runs on this host."),
+    "attach": ("attach", "Make guests that somebody else started a lab."),
+    "detach": ("detach", "Forget a lab that was attached to."),
     "shell": ("shell", "A Python shell with the lab and its guests."),
 }
 

@@ -105,7 +105,8 @@ _LAB_OPTIONS = (
         "where",
         metavar="PATH",
         type=click.Path(),
-        help="run.json of a lab, its folder, or a dump of one guest.  [env: NTBDBG_FROM]",
+        help="run.json of a lab, its folder, a dump of one guest, or a guest that 'guests' shows.  "
+        "[env: NTBDBG_FROM]",
     ),
     _shared(
         "--lab", "lab_name", metavar="NAME", help="Lab by name, if several run.  [env: NTBDBG_LAB]"

@@ -80,6 +80,12 @@ def bare_map(path: str, size: int, machine: str | None, read: Read, note: Note) 
     return told
 
 
+def map_of_loader(path: str, size: int, read: Read, note: Note) -> SegmentMap | None:
+    """Where `size` bytes of RAM lie by the map that the guest's boot loader left in them; None
+    without one. Parameters as of `bare_map`."""
+    return _told_by_loader(path, read(0, min(size, VGA_HOLE[0])), size, note)[1]
+
+
 _NOT_TOLD = (
     "; nothing in it tells that it begins at guest-physical address 0: where a further NUMA node's "
     "RAM lies, only --segments can say"

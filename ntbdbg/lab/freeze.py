@@ -220,6 +220,7 @@ def _note_leftovers(lab: LabLike, mark: frozenmark.Mark | None) -> None:
 def _held(lab: LabLike) -> Iterator[Path]:
     """Hold the lab's freeze lock; gives the lab's folder."""
     lab.refuse_capture("frozen or resumed")
+    lab.refuse_unallowed("freeze")
     folder = lab.folder
     if folder is None:
         raise TargetError(

@@ -24,6 +24,8 @@ def mark_of(record: GuestRecord) -> Path:
 
 def debugger_of(record: GuestRecord) -> ProcessRef | None:
     """The debugger that holds a guest, None if none does, or it is gone."""
+    if not record.qmp:
+        return None
     try:
         data = json.loads(mark_of(record).read_bytes())
         found = ProcessRef(int(data["pid"]), int(data["start_time"]))

@@ -17,7 +17,7 @@ from ntbdbg.errors import QmpError, TargetError
 from ntbdbg.lab.freeze import STOPPED
 from ntbdbg.lab.gdbmark import held, note_debugger
 from ntbdbg.lab.migration import refuse_moving, run_state
-from ntbdbg.lab.monitors import monitor
+from ntbdbg.lab.monitors import monitor, refuse_unknown
 from ntbdbg.lab.signals import undisturbed
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def gdbstub(record: GuestRecord, note: Callable[[str], None]) -> Iterator[Stub]:
     :raises TargetError: a debugger holds the guest already; no room for the socket
     :raises QmpError: QEMU does not answer, or refuses
     """
+    refuse_unknown(record)
     path = record.qmp + ".stub"
     if len(os.fsencode(path)) > LONGEST_PATH:
         raise TargetError(

@@ -216,6 +216,7 @@ class Guest:
 
         place, new, old = patch_bytes(self, address, data, expect)
         place.guest.lab.refuse_capture("patched")
+        place.guest.lab.refuse_unallowed("write")
         note_translated(place)
         memory = in_ram_file(place, max(len(new), len(old or b"")))
         prepared = patches.prepare(memory, place.address, new, now=time.time(), expect=old)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ntbdbg.errors import NtbError, TargetError, UsageError
+from ntbdbg.errors import NtbError, RefusedError, TargetError, UsageError
 from ntbdbg.lab import where as places
 from ntbdbg.lab.address import CAPTURE_SUFFIX
 from ntbdbg.lab.capturelabs import CaptureLabs
@@ -29,6 +29,13 @@ if TYPE_CHECKING:
     from ntbdbg.lab.standstill import Standstill
     from ntbdbg.ntb.model import Link
     from ntbdbg.ntb.sharedpage import SharedPage
+
+
+_UNALLOWED = {
+    "freeze": ("stopped or continued", "--may freeze", "; 'capture' can do without: --no-freeze"),
+    "write": ("changed", "--write", ""),
+}
+"""What is not allowed by itself: in words, the option of ``attach``, and another way."""
 
 
 class Lab:
@@ -234,6 +241,23 @@ class Lab:
                 hint="leave out --from and its like to do that to a lab that runs",
             )
 
+    def refuse_unallowed(self, what: str) -> None:
+        """Raise RefusedError if others' guests were attached to without `what`: ``freeze``, …"""
+        refusal = self._refusal(what)
+        if refusal is not None:
+            raise refusal
+
+    def _refusal(self, what: str) -> RefusedError | None:
+        manifest = self.manifest
+        if manifest is None or self.capture is not None or what in manifest.may:
+            return None
+        names = " and ".join(self.names)
+        done, option, else_ = _UNALLOWED[what]
+        return RefusedError(
+            f"somebody else started {names}, so it is not {done} before that is allowed",
+            hint=f"allow it: ntbdbg attach {' '.join(self.names)} {option}{else_}",
+        )
+
     def patches(self) -> list[Patch]:
         """Every patch of this lab and of bare files, oldest first."""
         return self.journals.patches()
@@ -244,6 +268,7 @@ class Lab:
         :param force: also if its bytes changed since
         :raises RefusedError: no such patch, or its bytes changed since
         """
+        self.refuse_unallowed("write")
         return self.journals.undo(number, force=force)
 
     @contextlib.contextmanager
@@ -331,7 +356,8 @@ class Lab:
         from ntbdbg.lab.recorded import open_recorded
 
         live = record.is_alive()
-        memory = open_recorded(record, self.owners, live=live)
+        refusal = self._refusal("write")
+        memory = open_recorded(record, self.owners, live=live, refusal=refusal)
         if not live:
             self.note(f"{record.name} does not run: this is the RAM it left behind")
         return Guest(record.name, memory, self, record)

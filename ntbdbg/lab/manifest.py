@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEMA = 1
+ATTACHED_SCHEMA = 2
+"""Of a lab that was attached to: a reader must heed what may be done to its guests."""
+SCHEMAS = (SCHEMA, ATTACHED_SCHEMA)
+LAUNCHER, ATTACHED = "launcher", "attached"
+ALLOWED = ("freeze", "write")
 FILE_NAME = "run.json"
 CHECKSUM_FILE = "checksums.json"
 """Beside it in a capture."""
@@ -156,7 +161,8 @@ class GuestRecord(Record):
     :param index: its number on the link, from 0: NT partition and position in ``number=``
     :param port: its NT port on the switch (0, 2, 4, …), None without a link
     :param process: QEMU's process, None before it started
-    :param qmp: QMP socket for the toolkit; one client at a time, so open it briefly
+    :param qmp: QMP socket for the toolkit; one client at a time, so open it briefly; empty where
+        none is known
     :param qmp_launcher: QMP socket that the launcher keeps to itself
     :param console_log: file with everything the serial console printed
     :param log: file with QEMU's own output, trace events included
@@ -214,6 +220,8 @@ class Manifest(Record):
     :param created: seconds since the epoch
     :param launcher: the process that started the lab and looks after it
     :param capture: only in a capture's manifest; paths are names of files in the capture then
+    :param source: who started the guests: `LAUNCHER`, or somebody else and they are `ATTACHED` to
+    :param may: what may be done to them: ``freeze`` (stopped and continued), ``write``
     """
 
     lab: str
@@ -224,6 +232,13 @@ class Manifest(Record):
     launcher: ProcessRef | None = None
     capture: CaptureRecord | None = None
     schema: int = SCHEMA
+    source: str = LAUNCHER
+    may: tuple[str, ...] = ALLOWED
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether somebody else started its guests."""
+        return self.source == ATTACHED
 
     def guest(self, name: str) -> GuestRecord:
         """The guest called `name`; raises TargetError that names the others."""
@@ -250,11 +265,11 @@ class Manifest(Record):
         if not isinstance(data, dict):
             raise _broken(path, "is not a JSON object")
         schema = data.get("schema")
-        if schema != SCHEMA:
+        if schema not in SCHEMAS:
             raise FormatError(
                 path,
                 None,
-                f"has manifest schema {schema!r}, this ntbdbg reads {SCHEMA}",
+                f"has manifest schema {schema!r}, this ntbdbg reads {SCHEMAS[0]} and {SCHEMAS[1]}",
                 hint="use the ntbdbg of the checkout that started the lab",
             )
         return cast(Manifest, _convert_record(cls, data, "", path))

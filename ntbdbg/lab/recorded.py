@@ -11,6 +11,7 @@ from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.memory.segments import Segment, SegmentMap
 
 if TYPE_CHECKING:
+    from ntbdbg.errors import NtbdbgError
     from ntbdbg.lab.manifest import GuestRecord
 
 
@@ -32,11 +33,18 @@ def architecture_of(record: GuestRecord | None) -> str:
     return DEFAULT.name
 
 
-def open_recorded(record: GuestRecord, owners: tuple[int, ...] | None, *, live: bool) -> RamFile:
+def open_recorded(
+    record: GuestRecord,
+    owners: tuple[int, ...] | None,
+    *,
+    live: bool,
+    refusal: NtbdbgError | None = None,
+) -> RamFile:
     """Its RAM file; errors as `RamFile`.
 
     :param owners: users whose it may be; None means all
     :param live: whether the guest runs
+    :param refusal: what writing raises, where it is not allowed
     """
     ram = record.ram
     identity = FileIdentity(ram.device, ram.inode, ram.size)
@@ -45,5 +53,6 @@ def open_recorded(record: GuestRecord, owners: tuple[int, ...] | None, *, live: 
         segments_of(record),
         name=record.name,
         is_live=live,
+        refusal=refusal,
         file=CheckedFile(ram.path, record.name, "RAM file", identity, owners=owners),
     )

@@ -141,10 +141,7 @@ def _left_out() -> tuple[str, ...]:
 def _named(where: str, how: str, captures: Captures | None) -> Found:
     path = where
     if is_missing(path):
-        raise TargetError(
-            f"{how} {where}: there is no such file or folder",
-            hint=f"give a capture, a {FILE_NAME}, the folder of a lab or a dump",
-        )
+        return _running(where, how)
     if os.path.isdir(path):
         path = os.path.join(path, FILE_NAME)
         if not os.path.lexists(path):
@@ -162,7 +159,30 @@ def _named(where: str, how: str, captures: Captures | None) -> Found:
 def lab_at(path: str, how: str) -> Found:
     """The lab whose run.json is at `path`; errors as `Manifest.load_owned`."""
     manifest, owner = Manifest.load_owned(path)
-    return Found(manifest, path, how, owners=(owner,))
+    # Others' guests have others' files; what they must be, their numbers tell.
+    return Found(manifest, path, how, owners=None if manifest.is_attached else (owner,))
+
+
+def _running(which: str, how: str) -> Found:
+    """A guest of this host that somebody else started, attached to for this once.
+
+    :raises TargetError: there is neither a file nor a guest of that name; as `attach`
+    """
+    from ntbdbg.lab.sources.attaching import attach
+    from ntbdbg.lab.sources.hostguests import host_guests
+    from ntbdbg.lab.sources.which import called, matching, one_of
+
+    found = matching(which, host_guests({}))
+    if not found:
+        raise TargetError(
+            f"{how} {which}: there is no such file or folder, and no such guest runs here",
+            hint=f"give a capture, a {FILE_NAME}, the folder of a lab, a dump, or a guest that "
+            "'ntbdbg guests' lists",
+        )
+    guest = one_of(found)
+    notes: list[str] = []
+    manifest = attach([guest], called(guest), notes.append)
+    return Found(manifest, None, f"{how}, QEMU process {guest.pid}", tuple(notes))
 
 
 def _lab_or_capture(path: str, how: str, captures: Captures | None) -> Found:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ntbdbg.errors import TargetError, UsageError
+from ntbdbg.errors import NtbdbgError, TargetError, UsageError
 from ntbdbg.memory.base import AddressRange, PhysicalMemory, Segment, SegmentMap
 from ntbdbg.memory.file import CheckedFile, FileIdentity
 
@@ -26,7 +26,7 @@ class RamFile(PhysicalMemory):
     :param name: what messages call it, by default the file's own name
     :param identity: the file it must be, by default whichever is there now
     :param file: the file, if it is open already
-    :param writable: whether `write` may change it; a capture stays as it was taken
+    :param refusal: what `write` raises, where nothing may be changed
     :raises TargetError: no such file, not a regular file, no permission, or not `identity`
     """
 
@@ -39,9 +39,9 @@ class RamFile(PhysicalMemory):
         is_live: bool = True,
         identity: FileIdentity | None = None,
         file: CheckedFile | None = None,
-        writable: bool = True,
+        refusal: NtbdbgError | None = None,
     ) -> None:
-        self.writable = writable
+        self._refusal = refusal
         self.name = name or os.path.basename(path)
         self.is_live = is_live
         self.segments = SegmentMap(segments)
@@ -87,8 +87,8 @@ class RamFile(PhysicalMemory):
     def write(self, address: int, data: bytes) -> None:
         self.check(address, len(data))
         self.check_backing()
-        if not self.writable:
-            raise never_changed(self.name)
+        if self._refusal is not None:
+            raise self._refusal
         fd = self.file.open_writable()
         try:
             if self.file.huge_page:

@@ -9,7 +9,15 @@ from pathlib import Path
 
 from ntbdbg.errors import NtbdbgError, TargetError, UntrustedError
 from ntbdbg.lab import frozenmark, trust
-from ntbdbg.lab.manifest import DEFAULT_LAB, GuestRecord, Manifest, find_labs, lab_dir, runtime_root
+from ntbdbg.lab.manifest import (
+    DEFAULT_LAB,
+    FILE_NAME,
+    GuestRecord,
+    Manifest,
+    find_labs,
+    lab_dir,
+    runtime_root,
+)
 from run.base.errors import RunError, UsageError
 from run.lab.lab import lab_paths
 from run.lab.name import is_there
@@ -28,9 +36,9 @@ def paths_of(name: str) -> LabPaths:
 
 
 def names() -> list[str]:
-    """Every lab of this user that has a run.json."""
+    """Every lab of this user that has a run.json; not those that were attached to."""
     try:
-        return list(find_labs())
+        return [name for name, path in find_labs().items() if not _is_attached(path)]
     except NtbdbgError as error:
         raise RunError(error.message, hint=error.hint) from error
 
@@ -40,15 +48,34 @@ def folders() -> list[str]:
     root = runtime_root()
     try:
         trust.check_root(root)
-        return sorted(entry.name for entry in root.iterdir() if entry.is_dir())
+        own = (entry for entry in root.iterdir() if entry.is_dir() and entry.name[:1] != ".")
+        return sorted(entry.name for entry in own if not _is_attached(entry / FILE_NAME))
     except UntrustedError as error:
         raise RunError(error.message, hint=error.hint) from error
     except OSError:
         return []
 
 
+def _is_attached(path: Path) -> bool:
+    """Whether a run.json is of guests that ntbdbg attached to, which are not ours to care for."""
+    try:
+        return Manifest.load(path).is_attached
+    except NtbdbgError:
+        return False
+
+
+def refuse_attached(name: str) -> None:
+    """Raise RunError if ntbdbg attached to the guests of that lab, and no launcher started them."""
+    if _is_attached(paths_of(name).manifest):
+        raise RunError(
+            f"the guests of lab {name!r} were not started here: ntbdbg attached to them",
+            hint=f"'ntbdbg detach {name}' forgets the lab, and they go on",
+        )
+
+
 def load(name: str) -> Manifest:
     """The run.json of a lab; raises RunError that says what to do."""
+    refuse_attached(name)
     paths = paths_of(name)
     try:
         if is_there(paths):

@@ -14,7 +14,7 @@ from run.base import processes
 from run.base.deadline import Deadline
 from run.base.errors import RunError
 from run.lab import leftovers
-from run.lab.choose import paths_of
+from run.lab.choose import paths_of, refuse_attached
 from run.lab.lab import Say, State
 from run.lab.name import HeldError, holder, is_there, take_lock
 from run.vm.plan import LabPaths
@@ -31,6 +31,7 @@ def stop(name: str, *, keep_ram: bool | None, say: Say) -> bool:
 
     :param keep_ram: None means as it was said at the start
     """
+    refuse_attached(name)
     paths = paths_of(name)
     if not is_there(paths):
         return False

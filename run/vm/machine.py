@@ -13,6 +13,7 @@ from pathlib import Path
 from ntbdbg.errors import QmpError
 from ntbdbg.lab.manifest import ExitRecord, ProcessRef, SegmentRecord
 from ntbdbg.lab.qmp import Qmp
+from ntbdbg.lab.sources.flatmap import from_mtree, machine_kind
 from run.base import processes
 from run.base.deadline import Deadline
 from run.base.errors import RunError
@@ -151,7 +152,7 @@ class Machine:
         """Where its RAM lies: what QEMU shows, else what the machine's rule says."""
         assert self._qmp is not None
         try:
-            shown = memmap.from_mtree(self._qmp.human("info mtree -f"), RAM_ID)
+            shown = from_mtree(self._qmp.human("info mtree -f"), RAM_ID)
         except QmpError:
             shown = ()
         return shown or memmap.rule(machine, size)
@@ -163,7 +164,7 @@ class Machine:
             name = self._qmp.execute("qom-get", path="/machine", property="type")
         except QmpError as error:
             raise self._failed(f"did not start: {error.message}") from error
-        kind = memmap.machine_kind(str(name))
+        kind = machine_kind(str(name))
         if kind is None:
             raise self._failed(f"is a {name}, whose memory map is not known: use -machine q35")
         return kind

@@ -34,6 +34,7 @@ SHARED = {
     "ntbdbg.errors",
     "ntbdbg.arch",
     *(f"ntbdbg.lab.{name}" for name in ("frozenmark", "gdbmark", "manifest", "qmp", "trust")),
+    "ntbdbg.lab.sources.flatmap",
 }
 
 #: import statements of these libraries belong in these places only

@@ -16,6 +16,7 @@ import pytest
 
 from ntbdbg.lab.kernelmap import told_by_kernel
 from ntbdbg.lab.qmp import Qmp
+from ntbdbg.lab.sources.flatmap import from_mtree
 from ntbdbg.memory.layout import as_seen
 from ntbdbg.memory.segments import Segment
 from run.base.config import cache_dir
@@ -153,7 +154,7 @@ def test_ram_files_are_private(lab):
 def agree(guest) -> None:
     """QEMU's own memory map, run.json and the rule say the same."""
     with Qmp(guest.qmp, who=guest.name) as qmp:
-        shown = memmap.from_mtree(qmp.human("info mtree -f"), RAM_ID)
+        shown = from_mtree(qmp.human("info mtree -f"), RAM_ID)
     assert shown == guest.ram.segments == memmap.rule("q35", guest.ram.size)
 
 

@@ -21,7 +21,7 @@ from ntbdbg.lab.manifest import CHECKSUM_FILE, FILE_NAME
 from ntbdbg.memory import formats
 from ntbdbg.memory.file import CheckedFile, FileIdentity, refused
 from ntbdbg.memory.packed import PackedMemory
-from ntbdbg.memory.ramfile import RamFile
+from ntbdbg.memory.ramfile import RamFile, never_changed
 from ntbdbg.memory.seekable import SeekableFile
 from ntbdbg.memory.zstdframes import MAGIC, TABLE_END
 
@@ -108,7 +108,7 @@ class FolderStore(Store):
             name=guest,
             is_live=False,
             file=CheckedFile(self.where(name), guest, "RAM file", identity, links=False),
-            writable=False,
+            refusal=never_changed(guest),
         )
 
     def where(self, name: str) -> str:

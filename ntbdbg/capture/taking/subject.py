@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 from ntbdbg.capture.reading.capture import MAX_PAGE
 from ntbdbg.capture.reading.form import PAGE_FILE
 from ntbdbg.errors import NtbdbgError, TargetError
-from ntbdbg.lab.manifest import GuestRecord, Manifest, RamRecord, SegmentRecord
+from ntbdbg.lab.manifest import (
+    ALLOWED,
+    LAUNCHER,
+    SCHEMA,
+    GuestRecord,
+    Manifest,
+    RamRecord,
+    SegmentRecord,
+)
 from ntbdbg.memory.file import CheckedFile
 from ntbdbg.memory.ramfile import RamFile
 from ntbdbg.ntb.settle import Settler
@@ -126,6 +134,9 @@ def manifest_of(
         link=link if with_page else None,
         launcher=None,
         capture=capture,
+        source=LAUNCHER,
+        may=ALLOWED,
+        schema=SCHEMA,
     )
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ntbdbg.lab.qemus import PROC
 from ntbdbg.lab.sources.argv import Backend, MonitorOption, QemuLine
+from ntbdbg.lab.sources.procfs import Mapping as Mapped
 from ntbdbg.lab.sources.procfs import Process, UnixSocket, unix_sockets
 
 LIBVIRTS_MONITOR = "charmonitor"
@@ -121,13 +122,18 @@ def lies_in(process: Process, backend: Backend) -> Lies:
     if process.maps is None:
         shared, path = backend.shared, backend.path
     else:
-        mapped = [one for one in process.maps if _fits(one.path, one.size, backend)]
+        mapped = mappings_of(process, backend)
         shared = any(one.shared for one in mapped)
         path = mapped[0].path.removesuffix(_DELETED) if mapped else backend.path
     if not shared:
         return Lies("process", path if backend.path else None)
     has_path = backend.path is not None and path is not None and not path.startswith("/memfd:")
     return Lies("file", path) if has_path else Lies("memfd")
+
+
+def mappings_of(process: Process, backend: Backend) -> list[Mapped]:
+    """What of a process' address space is its `backend`; nothing where we may not look."""
+    return [one for one in process.maps or () if _fits(one.path, one.size, backend)]
 
 
 def _fits(path: str, size: int, backend: Backend) -> bool:

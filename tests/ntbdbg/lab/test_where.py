@@ -183,7 +183,7 @@ def test_somebody_elses_manifest_is_not_trusted(make: Callable[..., FakeLab]) ->
 
 
 BROKEN = [
-    ('{"schema": 2}', "has manifest schema 2, this ntbdbg reads 1"),
+    ('{"schema": 3}', "has manifest schema 3, this ntbdbg reads 1 and 2"),
     ("[]", "is not a JSON object"),
     ('{"schema": 1}', "lab is missing"),
     ('{"schema": 1, "lab": 5}', "lab should be of type str, it is 5"),

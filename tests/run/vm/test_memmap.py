@@ -7,7 +7,8 @@ import itertools
 
 import pytest
 
-from run.vm.memmap import MIB, from_mtree, machine_kind, rule
+from ntbdbg.lab.sources.flatmap import MIB, from_mtree, machine_kind
+from run.vm.memmap import rule
 
 GIB = 1 << 30
 
