@@ -15,7 +15,7 @@ FOLDER = CHECKOUT / "tests" / "bench"
 _PREFIX = "bench_"
 
 #: those that start QEMUs, and so need the builds
-WITH_QEMU = frozenset({"doorbell", "kernel", "port", "window"})
+WITH_QEMU = frozenset({"doorbell", "kernel", "port", "recorder", "window"})
 
 #: the file to which a program appends its results as JSON Lines (tests/bench/result.py)
 RESULTS = "NTBDBG_BENCH_RESULTS"

@@ -35,9 +35,9 @@ def scratch() -> Iterator[Path]:
 
 
 @contextmanager
-def lab(folder: Path, *options: str) -> Iterator[Lab]:
+def lab(folder: Path, *options: str, name: str = "bench") -> Iterator[Lab]:
     """Two guests; `iomem=relaxed`, else no program may map what a driver has claimed."""
-    started = Lab(folder, "bench", ["--cmdline-common=iomem=relaxed", *options]).start()
+    started = Lab(folder, name, ["--cmdline-common=iomem=relaxed", *options]).start()
     try:
         yield started
     finally:

@@ -15,7 +15,7 @@ from run.base.spellings import translate
 from run.cli.main import cli as run_cli
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
+PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("**/*.md"))]
 PROGRAMS = {("ntbdbg",): ntbdbg_cli, ("python3", "run"): run_cli}
 
 #: words that end a command line, besides what a shell has for that
