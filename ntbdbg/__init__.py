@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ntbdbg.analysis.export import Export as Export
     from ntbdbg.analysis.export import prepare_export as prepare_export
     from ntbdbg.analysis.postmortem import Postmortem as Postmortem
+    from ntbdbg.analysis.recorded import Recorded as Recorded
+    from ntbdbg.analysis.recorded import recorded as recorded
     from ntbdbg.budget import Budget as Budget
     from ntbdbg.capture.reading.capture import Capture as Capture
     from ntbdbg.errors import AmbiguousError as AmbiguousError
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
     from ntbdbg.ntb.driver import Driver as Driver
     from ntbdbg.ntb.driver import read_driver as read_driver
     from ntbdbg.ntb.model import Link as Link
+    from ntbdbg.ntb.recorder import Event as Event
 
 __version__ = "0.2.0"
 
@@ -79,6 +82,7 @@ _HOMES = {
     "Capture": "ntbdbg.capture.reading.capture",
     "Codec": "ntbdbg.kernel.program.codec",
     "Driver": "ntbdbg.ntb.driver",
+    "Event": "ntbdbg.ntb.recorder",
     "Export": "ntbdbg.analysis.export",
     "FaultError": "ntbdbg.errors",
     "FileSink": "ntbdbg.memory.formats.sink",
@@ -104,6 +108,7 @@ _HOMES = {
     "Postmortem": "ntbdbg.analysis.postmortem",
     "QmpError": "ntbdbg.errors",
     "RamFile": "ntbdbg.memory.ramfile",
+    "Recorded": "ntbdbg.analysis.recorded",
     "RefusedError": "ntbdbg.errors",
     "Segment": "ntbdbg.memory.segments",
     "Stack": "ntbdbg.analysis.backtraces",
@@ -121,6 +126,7 @@ _HOMES = {
     "prepare_export": "ntbdbg.analysis.export",
     "read_driver": "ntbdbg.ntb.driver",
     "read_log": "ntbdbg.kernel.tasks.system",
+    "recorded": "ntbdbg.analysis.recorded",
     "system_info": "ntbdbg.kernel.tasks.system",
     "vcpus_of": "ntbdbg.lab.vcpus",
 }
