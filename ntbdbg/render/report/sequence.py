@@ -2,11 +2,12 @@
 """Geometry of the sequence diagram: a column for each port, time runs down.
 
 Each event is a row, at its port's line; an arrow leads from a doorbell or message that was sent to
-the next one of its kind that came in at a port that it was sent to.
+how it came in. Doorbells that were set already bring nothing, so no arrow leads from them.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ LABEL_SPACE = 12
 QUIET = frozenset({Kind.WOKEN, Kind.KICK})
 """Kinds that say only how others came about."""
 
-ARRIVALS = {Kind.DB_SENT: Kind.DB_IN, Kind.MSG_SENT: Kind.MSG_IN}
+CAME = frozenset({Kind.DB_IN, Kind.MSG_IN})
 
 
 @dataclass(frozen=True)
@@ -97,17 +98,23 @@ def draw_sequence(events: Sequence[Event], names: Mapping[int, str]) -> Diagram:
 
 def _arrivals(events: Sequence[Event]) -> Iterator[tuple[int, int]]:
     """Pairs of what was sent and what came of it, by their places in `events`."""
-    waiting: dict[tuple[int, int], list[int]] = {}
-    for index, event in enumerate(events):
-        if event.kind in ARRIVALS:
-            for target in _targets(event):
-                waiting.setdefault((target, ARRIVALS[Kind(event.kind)]), []).append(index)
-        elif event.kind in ARRIVALS.values():
-            for sent in waiting.pop((event.partition, event.kind), []):
-                yield sent, index
+    came = [(place, event) for place, event in enumerate(events) if event.kind in CAME]
+    for place, sent in enumerate(events):
+        for target in _targets(sent):
+            found = (at for at, event in came if _is_of(event, sent, target))
+            yield from ((place, at) for at in itertools.islice(found, 1))
+
+
+def _is_of(event: Event, sent: Event, target: int) -> bool:
+    """Whether `event` may be how `sent` came in at `target`; it may have been folded before."""
+    if event.partition != target or event.last_ns < sent.first_ns:
+        return False
+    if sent.kind == Kind.DB_SENT:
+        return event.kind == Kind.DB_IN and bool(event.a & sent.a & ~sent.b)
+    return event.kind == Kind.MSG_IN and event.num == sent.num
 
 
 def _targets(event: Event) -> list[int]:
     if event.kind == Kind.DB_SENT:
         return [part for part in range(32) if event.num >> part & 1]
-    return [] if event.peer is None else [event.peer]
+    return [event.peer] if event.kind == Kind.MSG_SENT and event.peer is not None else []

@@ -48,9 +48,39 @@ def test_what_was_lost_has_no_arrow() -> None:
 
 
 def test_two_doorbells_that_come_in_as_one() -> None:
-    sent = [event(1, 0, Kind.DB_SENT, num=2), event(2, 0, Kind.DB_SENT, num=2)]
-    drawn = draw_sequence([*sent, event(3, 1, Kind.DB_IN, times=1)], NAMES)
-    assert len(drawn.arrows) == 2
+    """The second was folded into the row of the first, which stands above it."""
+    drawn = draw_sequence(
+        [
+            event(1, 0, Kind.DB_SENT, num=2, a=1),
+            event(2, 1, Kind.DB_IN, a=3, times=2, last_ns=4),
+            event(3, 0, Kind.DB_SENT, num=2, a=2),
+        ],
+        NAMES,
+    )
+    assert [(arrow.y1, arrow.y2) for arrow in drawn.arrows] == [
+        (drawn.rows[0].y, drawn.rows[1].y),
+        (drawn.rows[2].y, drawn.rows[1].y),
+    ]
+
+
+def test_a_doorbell_that_was_set_already_brings_nothing() -> None:
+    drawn = draw_sequence(
+        [event(1, 0, Kind.DB_SENT, num=2, a=1, b=1), event(2, 1, Kind.DB_IN, a=1)], NAMES
+    )
+    assert drawn.arrows == ()
+
+
+def test_a_message_and_how_it_came_in() -> None:
+    drawn = draw_sequence(
+        [
+            event(1, 0, Kind.MSG_SENT, peer=1, num=2, a=7),
+            event(2, 1, Kind.MSG_IN, peer=0, num=1, a=9),
+            event(3, 1, Kind.MSG_IN, peer=0, num=2, a=7),
+        ],
+        NAMES,
+    )
+    (arrow,) = drawn.arrows
+    assert arrow.y2 == drawn.rows[2].y
 
 
 def test_nothing_recorded() -> None:
