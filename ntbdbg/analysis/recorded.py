@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ntbdbg.ntb.kinds import Kind
 from ntbdbg.ntb.story import read_story
+from ntbdbg.ntb.told import Teller
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +31,11 @@ class Recorded:
 
     story: Story
     names: Mapping[int, str]
+
+    @property
+    def teller(self) -> Teller:
+        """Puts its events into words."""
+        return Teller(self.names, self.story.model)
 
     def name(self, partition: int) -> str:
         """Who is on a partition."""

@@ -59,6 +59,7 @@ class PortRecord:
     :ivar written: entries ever written, by lane
     :ivar overwritten: how many of them are gone, by lane
     :ivar mono_ns, real_ns: CLOCK_MONOTONIC and CLOCK_REALTIME of one moment, when the owner joined
+    :ivar model: PCI device id of the port, which says what its registers are
     :ivar events: what is left, in each lane from the oldest
     :ivar problems: what is wrong with the ring, for people
     """
@@ -71,6 +72,7 @@ class PortRecord:
     real_ns: int = 0
     events: tuple[Event, ...] = ()
     problems: tuple[str, ...] = ()
+    model: int = page.MODEL
 
 
 def rings_end(header: PageHeader) -> int:
@@ -126,7 +128,7 @@ class _Ring:
     """One ring in two copies."""
 
     def __init__(self, data: bytes, later: bytes, header: PageHeader, partition: int) -> None:
-        self.partition = partition
+        self.partition, self.model = partition, header.model
         self.order = "<" if header.endian == "little" else ">"
         start = header.ring_off + partition * header.ring_stride
         first = start + page.RING_FIRST
@@ -151,6 +153,7 @@ class _Ring:
             real_ns,
             events,
             tuple(self.problems),
+            self.model,
         )
 
     def torn(self) -> bool:

@@ -27,6 +27,11 @@ class Story:
     records: tuple[PortRecord, ...]
     events: tuple[Event, ...]
 
+    @property
+    def model(self) -> int:
+        """Of all ports: what their registers are."""
+        return self.records[0].model
+
     def notes(self, names: Mapping[int, str]) -> Iterator[str]:
         """What is missing, for people.
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
+from ntbdbg.ntb import page
 from ntbdbg.ntb.kinds import TRAPPED, Close, Kick, Kind, News, Quiet, Refused, Stop
 from ntbdbg.ntb.registers import REGISTERS
 
@@ -63,10 +64,11 @@ class Teller:
     """Puts events into words.
 
     :param names: by partition, the guest
+    :param model: of the ports; only those of an IDT switch have registers that are known here
     """
 
-    def __init__(self, names: Mapping[int, str]) -> None:
-        self._names = names
+    def __init__(self, names: Mapping[int, str], model: int = page.MODEL) -> None:
+        self._names, self._is_known = names, model == page.MODEL
 
     def name(self, partition: int | None) -> str:
         """Who is on a partition."""
@@ -78,6 +80,18 @@ class Teller:
         """Everybody in a mask of partitions."""
         found = [self.name(part) for part in range(32) if mask >> part & 1]
         return ", ".join(found) or "nobody"
+
+    def register(self, address: int) -> str:
+        """A register of the part by its address."""
+        name = _REGISTERS.get(address) if self._is_known else None
+        return name or f"register {address:#x}"
+
+    def causes(self, bits: int) -> str:
+        """Causes of an interrupt, by name where they are NTINTSTS'."""
+        named = _CAUSES if self._is_known else {}
+        found = [name for bit, name in named.items() if bits & bit]
+        rest = bits & ~sum(named)
+        return " ".join(found + ([f"{rest:#x}"] if rest or not found else []))
 
     def words(self, event: Event) -> str:
         """The event as a clause, without its time and its port."""
@@ -95,20 +109,8 @@ def stamp(ns: int) -> str:
     return f"{ns // NS}.{ns % NS // 1000:06}"
 
 
-def register_name(address: int) -> str:
-    """A register of the part by its address."""
-    return _REGISTERS.get(address, f"register {address:#x}")
-
-
 def _of(texts: Mapping[E, str], number: int) -> str:
     return {int(key): text for key, text in texts.items()}.get(number, f"reason {number}")
-
-
-def causes(bits: int) -> str:
-    """NTINTSTS bits by name."""
-    found = [name for bit, name in _CAUSES.items() if bits & bit]
-    rest = bits & ~sum(_CAUSES)
-    return " ".join(found + ([f"{rest:#x}"] if rest or not found else []))
 
 
 def _run(teller: Teller, e: Event) -> str:
@@ -121,7 +123,7 @@ def _quiesce(teller: Teller, e: Event) -> str:
 
 
 def _register(teller: Teller, e: Event) -> str:
-    return f"{register_name(e.num)} {e.b:#x} → {e.a:#x}"
+    return f"{teller.register(e.num)} {e.b:#x} → {e.a:#x}"
 
 
 def _command(teller: Teller, e: Event) -> str:
@@ -172,7 +174,7 @@ def _kick(teller: Teller, e: Event) -> str:
 
 
 def _quiet(teller: Teller, e: Event) -> str:
-    what = causes(e.a)
+    what = teller.causes(e.a)
     if e.num == Quiet.DB_MASKED:
         what = f"doorbells {e.a:#x}"
     elif e.num == Quiet.MSG_MASKED:
@@ -217,7 +219,7 @@ _TELLERS: dict[int, Callable[[Teller, Event], str]] = {
     Kind.MSG_TAKEN: lambda t, e: f"its driver takes message {e.a:#x} from register {e.num}",
     Kind.KICK: _kick,
     Kind.MASK: _register,
-    Kind.IRQ: lambda t, e: f"interrupts by {'INTx' if e.num else 'MSI'}: {causes(e.a)}",
+    Kind.IRQ: lambda t, e: f"interrupts by {'INTx' if e.num else 'MSI'}: {t.causes(e.a)}",
     Kind.QUIET: _quiet,
     Kind.FAULT: _fault,
     Kind.DB_IN: lambda t, e: f"doorbells {e.a:#x} come in",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ntbdbg.ntb.kinds import Kind
 from ntbdbg.ntb.kindwords import GROUP_OF, word_of
 from ntbdbg.ntb.recorder import LANES
-from ntbdbg.ntb.told import Teller, stamp
+from ntbdbg.ntb.told import stamp
 from ntbdbg.render.text import printable
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Line(NamedTuple):
 def event_line(event: Event, story: Recorded) -> Line:
     """An event as a line."""
     style = "red" if event.kind in TROUBLE else STYLES.get(GROUP_OF.get(event.kind, ""), "")  # type: ignore[call-overload]
-    words = Teller(story.names).words(event)
+    words = story.teller.words(event)
     return Line(event.first_ns, story.name(event.partition), words, style)
 
 
@@ -89,7 +89,7 @@ def event_facts(event: Event, story: Recorded) -> dict[str, Any]:
         "num": event.num,
         "a": event.a,
         "b": event.b,
-        "text": Teller(story.names).words(event),
+        "text": story.teller.words(event),
     }
 
 

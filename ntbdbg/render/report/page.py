@@ -109,7 +109,11 @@ def _context(
         "sections": list(_sections(story, pages, bool(dumps))),
         "guests": guests,
         "link": _link(story.link),
-        "sequence": draw_sequence(story.link.last(MOST_ROWS), names),
+        "sequence": draw_sequence(
+            story.link.last(MOST_ROWS),
+            names,
+            story.link.recorded.teller if story.link.recorded else None,
+        ),
         "differences": story.differences,
         "picture": draw({page.name: page.runs for page in pages}, link, names) if pages else None,
         "windows": [_window(link, w, names) for w in _shown_windows(link)] if link else [],

@@ -69,14 +69,17 @@ class Diagram:
     arrows: tuple[Arrow, ...]
 
 
-def draw_sequence(events: Sequence[Event], names: Mapping[int, str]) -> Diagram:
+def draw_sequence(
+    events: Sequence[Event], names: Mapping[int, str], teller: Teller | None = None
+) -> Diagram:
     """Lay out the diagram.
 
     :param events: in the order of time
     :param names: by partition, the guest
+    :param teller: puts events into words
     """
     shown = [event for event in events if event.kind not in QUIET]
-    teller = Teller(names)
+    teller = teller or Teller(names)
     parts = sorted({*names, *(event.partition for event in shown)})
     place = {part: LEFT + index * COLUMN for index, part in enumerate(parts)}
     at = [TOP + ROW * (index + 1) for index in range(len(shown))]

@@ -288,3 +288,9 @@ def test_events_in_words(told: Event, words: str) -> None:
 @pytest.mark.parametrize("kind", Kind)
 def test_every_kind_has_words(kind: Kind) -> None:
     assert not TELLER.words(event(kind)).startswith("kind")
+
+
+def test_registers_of_another_model_have_no_names() -> None:
+    teller = Teller(NAMES, model=0x1)
+    assert teller.words(event(Kind.REGISTER, num=0x400, a=2)) == "register 0x400 0x0 → 0x2"
+    assert teller.words(event(Kind.IRQ, a=3)) == "interrupts by MSI: 0x3"
