@@ -135,15 +135,17 @@ void ntb_link_reset_exit(NTBPort *s)
 /* The other ports count as down for this one, as it does for them */
 static void pull(NTBPort *s)
 {
+    uint32_t up = 0;
+
+    /* Who was up is forgotten while this port waits for windows to close */
+    for (unsigned part = 0; part < s->nports; part++) {
+        up |= (s->peer[part].linkup ? 1u : 0) << part;
+    }
     s->linkup = false;
     ntb_level_publish(s);
     ntb_kick_link(s, false);
     ntb_link_changed(s);
-    for (unsigned part = 0; part < s->nports; part++) {
-        if (s->peer[part].linkup) {
-            ntb_tell(s, NTB_EVENT_LINK_DOWN, 1u << part);
-        }
-    }
+    ntb_tell(s, NTB_EVENT_LINK_DOWN, up);
 }
 
 void ntb_link_plug(NTBPort *s, bool plugged)
