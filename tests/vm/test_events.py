@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+import ntbdbg
 from ntbdbg.lab.qmp import Qmp
+from ntbdbg.ntb.kindwords import parse_kinds
 from run.demo import tool
 from tests.support.checkout import CHECKOUT
 
@@ -150,8 +152,10 @@ def test_a_capture_holds_the_story(lab, tmp_path: Path) -> None:
     begin = time.monotonic_ns()
     heard(lab)
     lab.ntbdbg("capture", str(tmp_path / "a.cap"))
-    told = lab.json_lines("events", str(tmp_path / "a.cap"), *KINDS)
-    found = [f"{e['guest']:<6} {e['text']}" for e in told if e["first_ns"] >= begin]
+    with ntbdbg.open(tmp_path / "a.cap") as captured:
+        told = ntbdbg.recorded(captured)
+    chosen = list(told.story.chosen(kinds=parse_kinds(KINDS[1]), since_ns=begin))
+    found = [f"{told.name(event.partition):<6} {told.teller.words(event)}" for event in chosen]
     assert found == shown("Nothing is wrong")
     stops = lab.json_lines("events", "--kind", "run")
     assert {stop["guest"] for stop in stops if stop["first_ns"] >= begin} == {"qemu1", "qemu2"}
