@@ -29,6 +29,7 @@ COMMANDS = {
     "cp": ("run.cli.commands.cp", "Copy files into a guest, or out of it."),
     "console": ("run.cli.commands.console", "The serial console of a guest."),
     "stop": ("run.cli.commands.stop", "Stop a lab and clean up after it, or one guest."),
+    "module": ("run.cli.commands.module", "A kernel module of your own, into a guest."),
     "kill": ("run.cli.commands.kill", "Kill one guest, as a crash would."),
     "reset": ("run.cli.commands.reset", "Press the reset button of a guest."),
     "pause": ("run.cli.commands.pause", "Stop the processors of a guest."),

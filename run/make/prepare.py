@@ -6,8 +6,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from run.base.config import FLAVOURS, Paths
+from run.base.errors import RunError, UsageError
 from run.base.locks import exclusive
 from run.guest.choice import DEFAULT, DebianKernel, KernelChoice, OwnKernel
 from run.host.install import Policy, require
@@ -52,6 +54,29 @@ def make(steps: Steps, paths: Paths, request: Request) -> list[QemuInstall | Gue
     waiting = f"waiting for another process that builds in {paths.build} ..."
     with exclusive(paths.build / ".lock", on_wait=lambda: steps.say(waiting)):
         return [_BUILDERS[what](steps, paths, request) for what in ALL if what in request.what]
+
+
+def own_modules(steps: Steps, paths: Paths, folder: Path, request: Request) -> list[Path]:
+    """Build the user's own modules in `folder` for the guests' kernel; gives their files.
+
+    :param request: the guest of that kernel
+    :raises RunError: there is no such folder, or nothing in it can be built
+    """
+    from run.make import headers, module
+
+    if not folder.is_dir():
+        raise UsageError(
+            f"{folder}: there is no such folder", hint="'python3 run module new NAME' makes one"
+        )
+    (image,) = make(steps, paths, replace(request, what=["guest"]))
+    assert isinstance(image, GuestImage)
+    found = headers.prepare(steps, paths, request.kernel, image.release, request.mirror)
+    if found.release != image.release:
+        raise RunError(
+            f"Debian's headers are of Linux {found.release}, the guest has {image.release}",
+            hint="'python3 run build guest' brings the newer one",
+        )
+    return module.build(steps, found, Path(image.vmlinux), folder, request.jobs)
 
 
 def make_for_tests(steps: Steps, paths: Paths, request: Request) -> None:
