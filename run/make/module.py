@@ -60,13 +60,6 @@ def build(steps: Steps, headers: Headers, vmlinux: Path, folder: Path, jobs: int
             f"{folder}: no Makefile there", hint="'python3 run module new NAME' makes one to begin"
         )
     with steps.step(f"module: build {folder.name} for Linux {headers.release}") as step:
-        make: list[str | Path] = [
-            "make",
-            "-C",
-            headers.folder,
-            f"M={folder.resolve()}",
-            f"-j{jobs}",
-        ]
         symbols = f"KBUILD_EXTRA_SYMBOLS={headers.symbols}"
         make: list[str | Path] = ["make", "-C", headers.folder, f"M={folder.resolve()}", symbols]
         before = _times(folder)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from run.base.config import Paths
-from run.cli.building import build_options, kernel_choice, kernel_options
+from run.cli.building import IMAGES, build_options, kernel_choice, kernel_options
 from run.cli.params import lab_option
 
 FILE = click.Path(path_type=Path)
@@ -68,9 +68,8 @@ def build(folder: Path, **given: Any) -> int:
     from run.steps.steps import Steps
 
     paths = Paths.of(given["build_dir"])
-    request = Request(
-        jobs=given["jobs"], mirror=given["debian_mirror"], kernel=kernel_choice(given)
-    )
+    kernel = kernel_choice({**given, "image": IMAGES[0]})
+    request = Request(jobs=given["jobs"], mirror=given["debian_mirror"], kernel=kernel)
     made = own_modules(Steps(paths.logs), paths, folder, request)
     for path in made:
         click.echo(path)
