@@ -41,6 +41,7 @@ from run.vm.options import (
     parse_memory,
 )
 from run.vm.plan import LabPaths
+from run.vm.share import Share, check_kernel
 from run.yocto.layout import Layout
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -84,6 +85,7 @@ def launch(guests: int, given: dict[str, Any]) -> int:
     _tell_notes(build)
     paths = paths_of(options.name)
     _check_traces(options, build)
+    _check_share(options, build, given)
     lines = commands(options, build, paths)
     if given["dry_run"]:
         _print_commands(lines)
@@ -122,6 +124,7 @@ def parse(guests: int, given: dict[str, Any]) -> LaunchOptions:
         keep_ram=given["keep_ram"],
         overcommit=given["overcommit"],
         listen=os.environ.get("NTBDBG_LISTEN") or LOOPBACK,
+        share=Share.of(given["share"]) if given["share"] else None,
     )
 
 
@@ -257,6 +260,11 @@ def _options() -> list[Callable[[F], F]]:
         ),
         option("--detach", is_flag=True, help="Return once the guests accept ssh."),
         option("--dry-run", is_flag=True, help="Print the command lines, start nothing."),
+        option(
+            "--share",
+            metavar="DIR[:ro]",
+            help="A folder of this host at /host in every guest, which may write to it unless :ro.",
+        ),
         option("--keep-ram", is_flag=True, help="Leave the RAM files when the lab is stopped."),
         option(
             "--trace",
@@ -300,6 +308,17 @@ def _options() -> list[Callable[[F], F]]:
 
 def _key(name: str) -> str:
     return name.replace("-", "_")
+
+
+def _check_share(options: LaunchOptions, build: Build, given: dict[str, Any]) -> None:
+    """Raise RunError if a guest's kernel would silently do without the folder."""
+    if options.share is None:
+        return
+    if given["image"] == "yocto":
+        raise UsageError("--share is for guests of the quick build, not for --image=yocto")
+    for index in range(options.guests):
+        image = build.others.get(index, build.image)
+        check_kernel(Path(image.modules), image.release)
 
 
 def _check_traces(options: LaunchOptions, build: Build) -> None:

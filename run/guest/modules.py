@@ -28,6 +28,11 @@ NEEDED = (
     "drivers/net/virtio_net.ko",
     "drivers/virtio/virtio.ko",
     "drivers/virtio/virtio_[!v]*.ko",  # virtio_vdpa wants a bus that no guest has
+    "fs/9p/9p.ko",  # a folder of the host's, and what that is built on
+    "fs/fscache/fscache.ko",
+    "fs/netfs/netfs.ko",
+    "net/9p/9pnet.ko",
+    "net/9p/9pnet_virtio.ko",
     "net/core/failover.ko",
 )
 

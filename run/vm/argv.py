@@ -232,6 +232,8 @@ def _base(options: LaunchOptions, build: Build, guest: GuestPlan) -> list[str]:
         "-action",
         "panic=none",
     ]
+    if options.share is not None:
+        words += options.share.words(on_root_bus(options))
     for folder in build.qemu.firmware:
         words += ["-L", folder]
     for pattern in options.traces:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from run.base.errors import UsageError
 from run.vm.kvm import MOST_PROCESSORS
+from run.vm.share import Share
 
 DEFAULT_MEMORY = 256
 
@@ -56,6 +57,7 @@ class LaunchOptions:
     :param traces: patterns of QEMU trace events
     :param boot_timeout: seconds until all guests must accept ssh
     :param listen: the address at which guests' ports are; a container's own is not its loopback
+    :param share: a folder of the host, in every guest
     :param overcommit: start even if /dev/shm could not hold all RAM at once
     """
 
@@ -78,6 +80,7 @@ class LaunchOptions:
     keep_ram: bool = False
     overcommit: bool = False
     listen: str = LOOPBACK
+    share: Share | None = None
 
     def __post_init__(self) -> None:
         check_memory(self.memory)

@@ -31,7 +31,7 @@ def test_what_a_module_says_of_itself(tmp_path: Path) -> None:
 def test_what_is_no_module(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.ko"
     path.write_bytes(content)
-    with pytest.raises(UsageError, match="is no kernel module; give NAME.ko"):
+    with pytest.raises(UsageError, match=r"is no kernel module; give NAME\.ko"):
         Module.read(path)
 
 
