@@ -4,13 +4,21 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-#: the folder that holds run/, ntbdbg/ and qemu_src/
+#: the folder that holds run/, ntbdbg/ and, in a checkout, qemu_src/
 CHECKOUT = Path(__file__).resolve().parents[2]
 
-DEFAULT_BUILD_DIR = CHECKOUT / "build"
+#: a wheel has no checkout around it: it carries what builds are made of in the package itself
+IS_CHECKOUT = (CHECKOUT / "qemu_src").is_dir()
+SOURCES = CHECKOUT if IS_CHECKOUT else CHECKOUT / "run" / "carried"
+
+#: the program that a wheel installs, and how it is called there
+INSTALLED = "ntbdbg-run"
+PROGRAM = "python3 run" if IS_CHECKOUT else INSTALLED
+
 
 #: flavours of Debian's kernel that guests can have, the default first
 FLAVOURS = ("amd64", "cloud-amd64", "rt-amd64")
@@ -21,6 +29,22 @@ def cache_dir() -> Path:
     """Downloads and finished builds of all checkouts of this user, keyed by content."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "ntbdbg"
+
+
+#: what is installed is not written to
+DEFAULT_BUILD_DIR = CHECKOUT / "build" if IS_CHECKOUT else cache_dir() / "installed"
+
+
+def launcher() -> list[str]:
+    """The launcher's command line, for another process of it."""
+    if IS_CHECKOUT:
+        return [sys.executable, str(CHECKOUT / "run")]
+    return [str(Path(sys.executable).with_name(INSTALLED))]
+
+
+def spelt(words: str) -> str:
+    """`words` for people, with the launcher called as they call it."""
+    return words if IS_CHECKOUT else words.replace("python3 run", INSTALLED)
 
 
 def program_path() -> str:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import click
 
-from run.base.config import DEFAULT_BUILD_DIR, Paths
+from run.base.config import DEFAULT_BUILD_DIR, Paths, spelt
 from run.base.errors import RunError, UsageError
 from run.base.interrupts import Interrupts
 from run.cli.building import IMAGES, image_option, kernel_choice, kernel_option, kernel_options
@@ -338,7 +338,7 @@ def _print_commands(lines: Commands) -> None:
 def _say(words: str) -> None:
     # A closed terminal must not keep guests from being stopped.
     with suppress(OSError):
-        click.echo(words, err=True)
+        click.echo(spelt(words), err=True)
 
 
 def _ready(options: LaunchOptions, paths: LabPaths, lines: Commands, *, here: bool = False) -> None:
@@ -362,7 +362,7 @@ def _ready(options: LaunchOptions, paths: LabPaths, lines: Commands, *, here: bo
     rows.append(("state", f"python3 run status{name}; logs in {paths.folder}"))
     rows.append(("end", "Ctrl-C" if here else f"python3 run stop{name}"))
     for left, right in rows:
-        click.echo(f"  {left:<8} {right}")
+        click.echo(spelt(f"  {left:<8} {right}"))
 
 
 def ntbdbg() -> str:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import click
 
+from run.base.config import IS_CHECKOUT, PROGRAM, spelt
 from run.base.errors import RunError, UsageError
 from run.base.spellings import translate
 
@@ -52,6 +53,12 @@ COMMANDS = {
     "bench": ("run.cli.commands.bench", "Measure, and compare with other programs."),
     "doctor": ("run.cli.commands.doctor", "Say what this host lacks, and how to mend it."),
 }
+
+#: what tests, measures or changes the project itself
+OF_CHECKOUT = (
+    *("test", "bench", "fuzz", "soak"),
+    *("enter_qemu_devenv", "finish_qemu_devenv"),
+)
 
 EXIT_INTERRUPTED = 130
 
@@ -123,7 +130,7 @@ def _no_command(words: Sequence[str]) -> UsageError:
     "-V",
     "--version",
     package_name="ntbdbg",
-    message="python3 run, of %(package)s %(version)s",
+    message=f"{PROGRAM}, of %(package)s %(version)s",
 )
 @click.option(
     "--host-build-dir",
@@ -146,13 +153,14 @@ def main(arguments: Sequence[str]) -> int:
     debug = "--debug" in own
     words = [word for word in own if word != "--debug"] + rest
     try:
-        result = cli.main(translate(words), prog_name="python3 run", standalone_mode=False)
+        _refuse_checkouts(words)
+        result = cli.main(translate(words), prog_name=PROGRAM, standalone_mode=False)
     except RunError as error:
         if debug:
             raise
         return _complain(str(error), error.exit_code)
     except click.UsageError as error:
-        where = error.ctx.command_path if error.ctx is not None else "python3 run"
+        where = error.ctx.command_path if error.ctx is not None else PROGRAM
         hint = f"'{where} --help' shows what there is"
         return _complain(f"{error.format_message().rstrip('.')}; {hint}", error.exit_code)
     except (KeyboardInterrupt, click.Abort):
@@ -184,5 +192,21 @@ def _refused(error: OSError) -> int:
 
 def _complain(words: str, exit_code: int) -> int:
     with contextlib.suppress(OSError):  # the exit code still tells
-        print(f"run: {words}", file=sys.stderr, flush=True)
+        print(f"run: {spelt(words)}", file=sys.stderr, flush=True)
     return exit_code
+
+
+def _refuse_checkouts(words: Sequence[str]) -> None:
+    """Raise UsageError for what works on a checkout, where there is none."""
+    named = {word.partition("=")[0] for word in words[:1] if word in OF_CHECKOUT}
+    named |= {word for word in words if word.partition("=")[0] == "--container"}
+    if named and not IS_CHECKOUT:
+        raise UsageError(
+            f"{named.pop()} works in a checkout, this launcher was installed",
+            hint="clone the project, and use the launcher that it has",
+        )
+
+
+def installed() -> None:
+    """The program of a wheel."""
+    sys.exit(main(sys.argv[1:]))

@@ -17,6 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from run.base.config import launcher, spelt
 from run.base.errors import RunError
 
 #: seconds that any single command of the tour may take
@@ -59,8 +60,8 @@ class Stage:
 
     def run(self, *arguments: str) -> str:
         """Show and run a launcher command; gives what it printed."""
-        self._prompt("python3 run " + shlex.join(arguments))
-        return self._show([sys.executable, str(self.checkout / "run"), *arguments])
+        self._prompt(spelt("python3 run ") + shlex.join(arguments))
+        return self._show([*launcher(), *arguments])
 
     def ntbdbg(self, *arguments: str, expect: int = 0) -> str:
         """Show and run an ntbdbg command; gives what it printed."""
@@ -75,8 +76,8 @@ class Stage:
     def guest(self, number: int, script: str, *, show: bool = True) -> str:
         """Run a shell script in guest `number` over ssh; gives its output, stripped."""
         if show:
-            self._prompt(f"python3 run ssh {number} -- {shlex.quote(script)}")
-        command = [sys.executable, str(self.checkout / "run"), "ssh", "--name", self.lab]
+            self._prompt(spelt(f"python3 run ssh {number} -- {shlex.quote(script)}"))
+        command = [*launcher(), "ssh", "--name", self.lab]
         argv = [*command, str(number), "--", script]
         return (self._show(argv) if show else self._call(argv)).strip()
 

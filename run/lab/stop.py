@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ntbdbg.lab.manifest import ProcessRef
 from run.base import processes
+from run.base.config import INSTALLED
 from run.base.deadline import Deadline
 from run.base.errors import RunError
 from run.lab import leftovers
@@ -55,8 +56,8 @@ def stop(name: str, *, keep_ram: bool | None, say: Say) -> bool:
 
 
 def is_launcher(words: Sequence[str]) -> bool:
-    """Whether a command line looks like one of ours: `python3 run …`."""
-    return any(Path(word).name == "run" for word in words[1:4])
+    """Whether a command line looks like one of ours: `python3 run …`, `ntbdbg-run …`."""
+    return any(Path(word).name in ("run", INSTALLED) for word in words[1:4])
 
 
 def launcher_of(paths: LabPaths) -> ProcessRef | None:

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from run.base.config import CHECKOUT, Paths
+from run.base.config import SOURCES, Paths
 from run.debian.apt import Apt
 from run.debian.release import open_apt, refresh
 from run.qemu import overlay, tools
@@ -25,7 +25,7 @@ from run.steps.store import Store, replace_folder
 #: the release whose QEMU, firmware and meson are taken
 SUITE = "trixie"
 
-OVERLAY = CHECKOUT / "qemu_src"
+OVERLAY = SOURCES / "qemu_src"
 
 #: finished builds in the cache, about 100 MB each
 KEPT_BUILDS = 8

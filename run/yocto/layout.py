@@ -7,9 +7,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from run.base.config import CHECKOUT, Paths
+from run.base.config import SOURCES, Paths
 
-KAS_FILE = CHECKOUT / "yocto_files" / "kas.yml"
+KAS_FILE = SOURCES / "yocto_files" / "kas.yml"
 
 MACHINE = "qemux86-64"
 IMAGE = "ntb-image"

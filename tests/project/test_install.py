@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The toolkit alone, as ``pip install`` of a checkout makes it: a wheel in its own environment."""
+"""Both programs as ``pip install`` of a checkout makes them: a wheel in its own environment."""
 
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 import sysconfig
-import tarfile
 import venv
 from importlib import metadata
 from pathlib import Path
@@ -16,12 +14,17 @@ from zipfile import ZipFile
 
 import pytest
 
-import ntbdbg
 from run.base.config import CHECKOUT
 
+#: what the launcher builds from
+CARRIED = ("qemu_src", "yocto_files")
+
 IMPORT_ALL = """
-import importlib, pkgutil, ntbdbg
-for module in pkgutil.walk_packages(ntbdbg.__path__, "ntbdbg."):
+import importlib, pkgutil, ntbdbg, run
+modules = [
+    *pkgutil.walk_packages(ntbdbg.__path__, "ntbdbg."), *pkgutil.walk_packages(run.__path__, "run.")
+]
+for module in modules:
     if not module.name.endswith("__main__"):
         print(importlib.import_module(module.name).__file__)
 """
@@ -62,43 +65,23 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "bin"
 
 
-def test_the_wheel_has_the_toolkit_and_nothing_of_the_launcher(wheel: Path) -> None:
-    names = ZipFile(wheel).namelist()
+def files(name: str) -> set[str]:
+    """Every file of a folder of the checkout that belongs to the project."""
+    argv = ["git", "ls-files", "--cached", "--others", "--exclude-standard", name]
+    done = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    found = done.stdout.split("\n") if done.returncode == 0 else ()
+    walked = (p for p in (CHECKOUT / name).rglob("*") if p.is_file())
+    names = [n for n in found if n] or [str(p.relative_to(CHECKOUT)) for p in walked]
+    return {n for n in names if "__pycache__" not in n and (CHECKOUT / n).is_file()}
+
+
+def test_the_wheel_has_both_programs_and_what_they_build_from(wheel: Path) -> None:
+    names = set(ZipFile(wheel).namelist())
     tops = {name.split("/")[0] for name in names}
-    assert {top.split("-")[0] for top in tops} == {"ntbdbg"}
-    ours = {str(p.relative_to(CHECKOUT)) for p in (CHECKOUT / "ntbdbg").rglob("*") if p.is_file()}
-    assert {name for name in ours if "__pycache__" not in name} == {
-        name for name in names if name.startswith("ntbdbg/")
-    }
-
-
-def test_wheel_and_source_are_fit_for_an_index(wheel: Path, source: Path, tmp_path: Path) -> None:
-    words = ["-m", "twine", "check", "--strict", str(wheel), str(source)]
-    said = run(Path(sys.executable), *words, folder=tmp_path)
-    assert said.count("PASSED") == 2
-    run(Path(sys.executable), "-m", "check_wheel_contents", str(wheel), folder=tmp_path)
-
-
-def test_a_wheel_comes_from_the_source_alone(wheel: Path, source: Path, tmp_path: Path) -> None:
-    with tarfile.open(source) as archive:
-        archive.extractall(tmp_path, filter="data")
-    (folder,) = tmp_path.iterdir()
-    words = ["-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "again")]
-    run(Path(sys.executable), *words, folder=folder)
-    (again,) = (tmp_path / "again").iterdir()
-    assert again.name == wheel.name
-    assert sorted(ZipFile(again).namelist()) == sorted(ZipFile(wheel).namelist())
-
-
-def test_the_version_is_that_of_the_newest_entry_in_the_changelog(wheel: Path) -> None:
-    text = (CHECKOUT / "CHANGELOG.md").read_text(encoding="utf-8")
-    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
-    released = [heading for heading in headings if heading != "Unreleased"]
-    assert headings.index(released[0]) <= 1, "what is not released comes first"
-    versions = [re.fullmatch(r"(\d+\.\d+\.\d+), (\d{4}-\d\d-\d\d)", one) for one in released]
-    assert all(versions), released
-    assert [ntbdbg.__version__] == [match[1] for match in versions[:1] if match]
-    assert f"-{ntbdbg.__version__}-" in wheel.name
+    assert {top.split("-")[0] for top in tops} == {"ntbdbg", "run"}
+    carried = {"run/carried/" + name for folder in CARRIED for name in files(folder)}
+    assert files("ntbdbg") == {name for name in names if name.startswith("ntbdbg/")}
+    assert files("run") | carried == {name for name in names if name.startswith("run/")}
 
 
 def test_it_runs_from_the_wheel(installed: Path, tmp_path: Path) -> None:
@@ -113,6 +96,25 @@ def test_every_module_is_the_wheels_own(installed: Path, tmp_path: Path) -> None
     places = run(installed / "python", "-c", IMPORT_ALL, folder=tmp_path).split()
     assert len(places) > 100
     assert all(Path(place).is_relative_to(installed.parent) for place in places)
+
+
+def test_the_launcher_runs_from_the_wheel(installed: Path, tmp_path: Path) -> None:
+    program = installed / "ntbdbg-run"
+    assert "Usage: ntbdbg-run" in run(program, "--help", folder=tmp_path)
+    assert run(program, "status", folder=tmp_path) == "no lab; 'ntbdbg-run vms' starts one\n"
+    where = "import run.qemu.build, run.qemu.overlay as o; print(*o.named(run.qemu.build.OVERLAY))"
+    names = run(installed / "python", "-c", where, folder=tmp_path).split()
+    assert "hw/ntb/idt-ntb-pci.c" in names
+
+
+def test_what_needs_a_checkout_says_so(installed: Path, tmp_path: Path) -> None:
+    argv = [str(installed / "ntbdbg-run"), "test"]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "run: test works in a checkout, this launcher was installed; clone the project, and"
+        " use the launcher that it has\n"
+    )
 
 
 def run(program: Path, *words: str, folder: Path) -> str:

@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 
 import click
 from rich.console import Console
 
-from run.base.config import CHECKOUT, Paths
+from run.base.config import CHECKOUT, Paths, launcher
 from run.cli.building import install_options
 from run.demo import scenes
 from run.demo.stage import Stage
@@ -71,8 +70,6 @@ def command(
 
 def _launcher(*arguments: str) -> None:
     """Run a launcher command with its output in plain sight; its failure is ours."""
-    code = subprocess.run(
-        [sys.executable, str(CHECKOUT / "run"), *arguments], check=False
-    ).returncode
+    code = subprocess.run([*launcher(), *arguments], check=False).returncode
     if code:
         raise click.exceptions.Exit(code)

@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 
 import click
 
-from run.base.config import CHECKOUT
+from run.base.config import launcher
 from run.base.errors import RunError
 from run.lab import choose as labs
 from run.reach import ssh
@@ -88,7 +87,7 @@ def _stream(argv: list[str]) -> tuple[list[str], int]:
 
 
 def _launcher(*arguments: str, quiet: bool = False) -> None:
-    argv = [sys.executable, str(CHECKOUT / "run"), *arguments]
+    argv = [*launcher(), *arguments]
     output = subprocess.DEVNULL if quiet else None
     code = subprocess.run(argv, stdout=output, check=False).returncode
     if code:

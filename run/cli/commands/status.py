@@ -8,6 +8,7 @@ import time
 
 import click
 
+from run.base.config import spelt
 from run.base.errors import RunError
 from run.cli.params import LAB_OPTIONS, LAB_VARIABLE
 from run.lab import choose as labs
@@ -48,5 +49,5 @@ def command(name: str | None, as_json: bool) -> int:
     for lab_status in found:
         console.print(LabView(lab_status, time.time()))
     if not found:
-        click.echo("no lab; 'python3 run vms' starts one")
+        click.echo(spelt("no lab; 'python3 run vms' starts one"))
     return 0
