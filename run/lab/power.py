@@ -6,9 +6,15 @@ from __future__ import annotations
 from ntbdbg.errors import NtbdbgError
 from ntbdbg.lab.manifest import GuestRecord, Manifest
 from ntbdbg.lab.qmp import Qmp
+from run.base.deadline import Deadline
 from run.base.errors import RunError
 from run.lab import leftovers
 from run.lab.choose import paths_of
+from run.lab.name import holder
+from run.vm.plan import LabPaths
+
+#: seconds for the launcher to take note
+NOTED = 10.0
 
 #: seconds for QEMU to do a reset that it was asked for
 RESET = 20.0
@@ -19,7 +25,15 @@ def off(manifest: Manifest, record: GuestRecord, *, hard: bool) -> None:
 
     :raises RunError: its process does not die
     """
-    leftovers.end_guest(paths_of(manifest.lab), record.name, hard=hard)
+    paths = paths_of(manifest.lab)
+    leftovers.end_guest(paths, record.name, hard=hard)
+    if holder(paths) is not None:  # who looks after the lab writes down how it ended
+        Deadline(NOTED).poll(lambda: _is_noted(paths, record))
+
+
+def _is_noted(paths: LabPaths, record: GuestRecord) -> bool:
+    now = leftovers.load(paths)
+    return now is None or all(g.exit is not None for g in now.guests if g.name == record.name)
 
 
 def reset(record: GuestRecord) -> bool:
