@@ -111,7 +111,7 @@ def test_a_client_from_source_passes_text(loaded: Lab) -> None:
 
 def test_its_types_and_symbols_are_known(loaded: Lab) -> None:
     assert "my_client_probe" in loaded.ntbdbg("sym", "qemu1", "my_client_*")
-    assert "my_client" in loaded.ntbdbg("decode", "qemu1", "my_client_client", "--depth", "3")
+    assert "my_client" in loaded.ntbdbg("decode", "qemu1", "struct ntb_client", "my_client_client")
 
 
 def test_whoever_waits_in_it_is_seen_there(loaded: Lab) -> None:
