@@ -56,8 +56,7 @@ def visible(ranges: Iterable[Range], holes: Iterable[tuple[int, int]]) -> tuple[
     """`ranges` without what lies in a hole."""
     kept = list(ranges)
     for low, high in holes:
-        around = ((0, low), (high, 1 << 64))
-        parts = (_cut(part, start, end) for part in kept for start, end in around)
+        parts = (cut for part in kept for cut in (_cut(part, 0, low), _cut(part, high, part.end)))
         kept = [part for part in parts if part.start < part.end]
     return tuple(kept)
 

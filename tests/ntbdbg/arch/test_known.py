@@ -111,3 +111,8 @@ def test_holes_are_cut_out_of_ranges_wherever_they_lie() -> None:
         Range(0, 0x10, 0),
         Range(0x20, 0x100, 0x20),
     )
+
+
+def test_what_leaves_64_bits_is_not_cut_off() -> None:
+    beyond = Range((1 << 64) - 4096, (1 << 64) + 4096, 0)
+    assert visible([beyond], ((0xA0000, 0xC0000),)) == (beyond,)
