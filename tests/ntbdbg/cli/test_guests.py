@@ -72,4 +72,4 @@ def test_one_that_runs(lab: FakeLab, tmp_path: Path, ntbdbg: Run) -> None:
         "lab": None,
     }
     assert "\x1b" not in shown.stdout
-    assert f"esc\\x1b[1m  {run.pid}" in shown.stdout
+    assert re.search(rf"^esc\\x1b\[1m +{run.pid} ", shown.stdout, re.MULTILINE)
