@@ -62,10 +62,7 @@ def kernel_choice(given: Mapping[str, Any]) -> KernelChoice:
     asked = [f"--{name}" for name in ("kernel", "modules", "initrd") if given[name]]
     if given["image"] == "yocto" and (asked or flavour not in (None, DEFAULT_FLAVOUR)):
         option = asked[0] if asked else "--kernel-flavour"
-        raise UsageError(
-            f"{option} is for guests of the quick build, not for --image=yocto",
-            hint="yocto_files has the kernel of that image",
-        )
+        raise not_for_yocto(option)
     if kernel is None:
         if asked:
             raise UsageError(
@@ -84,6 +81,14 @@ def kernel_choice(given: Mapping[str, Any]) -> KernelChoice:
 def option_of(image: str) -> str:
     """How to say `image` in the next command, with a blank in front."""
     return "" if image == IMAGES[0] else f" --image={image}"
+
+
+def not_for_yocto(option: str) -> UsageError:
+    """What is said of an option that names a kernel, where the image has its own."""
+    return UsageError(
+        f"{option} is for guests of the quick build, not for --image=yocto",
+        hint="yocto_files has the kernel of that image",
+    )
 
 
 def kernel_option(choice: KernelChoice) -> str:

@@ -18,7 +18,14 @@ import click
 from run.base.config import DEFAULT_BUILD_DIR, Paths, spelt
 from run.base.errors import RunError, UsageError
 from run.base.interrupts import Interrupts
-from run.cli.building import IMAGES, image_option, kernel_choice, kernel_option, kernel_options
+from run.cli.building import (
+    IMAGES,
+    image_option,
+    kernel_choice,
+    kernel_option,
+    kernel_options,
+    not_for_yocto,
+)
 from run.cli.params import LAB_OPTIONS, LAB_VARIABLE, Seconds
 from run.guest.choice import DEFAULT, DebianKernel, KernelChoice, parse_kernel
 from run.lab.choose import paths_of
@@ -136,7 +143,7 @@ def kernels_of(guests: int, given: dict[str, Any]) -> Kernels:
         if text is None:
             continue
         if given["image"] == "yocto":
-            raise UsageError(f"{option} is for guests of the quick build, not for --image=yocto")
+            raise not_for_yocto(option)
         if number > guests:
             raise UsageError(
                 f"{option}={text}: there is no VM {number}",

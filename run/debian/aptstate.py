@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import time
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from run.base.errors import HostError
+from run.base.errors import HostError, RunError
 from run.base.locks import exclusive
 from run.debian.mirror import Mirror
 from run.debian.sandbox import AS_ROOT, lent, sandbox_user
@@ -66,6 +67,7 @@ class AptState:
 
         :raises HostError: there is no keyring to check them with
         :raises StepError: there are none at hand, and the mirror does not answer or is not trusted
+        :raises RunError: the mirror has no such suite
         """
         if not self._keyring.exists():
             raise HostError(
@@ -78,9 +80,9 @@ class AptState:
             have_old = self.is_fresh(float("inf"))
             try:
                 self.run(step, ["apt-get", "update", "--error-on=any"])
-            except StepError:
+            except StepError as error:
                 if not have_old:
-                    raise
+                    raise _explained(error) from error
                 return  # no network today: the lists at hand are old, but whole and signed
             _write(self._folder / "refreshed", self._sources)
 
@@ -162,6 +164,18 @@ class AptState:
 
     def _environment(self) -> dict[str, str]:
         return {"APT_CONFIG": str(self._config), "LC_ALL": "C"}
+
+
+def _explained(error: StepError) -> RunError:
+    """The same, or what is wrong in one line where apt says that a suite is not there."""
+    found = re.search(r"repository '(\S+) (\S+) Release' does not have a Release", str(error))
+    if found is None:
+        return error
+    return RunError(
+        f"{found[1]} has no suite {found[2]}",
+        hint="Debian's are bookworm, trixie, sid and so on, and trixie-backports;"
+        " --debian-mirror URL names another mirror",
+    )
 
 
 def _write(path: Path, text: str) -> None:

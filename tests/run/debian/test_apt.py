@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import os
 import pwd
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -282,6 +283,25 @@ def test_recent_lists_are_kept_and_old_ones_survive_a_dead_mirror(
     apt.refresh(step)
     apt.refresh(step, max_age=0.0)
     assert apt.show(["hello"])[0].version == "1.0"
+
+
+def test_a_suite_that_the_mirror_lacks_is_one_line(
+    repository: Repository, tmp_path: Path, step: Step
+) -> None:
+    shutil.rmtree(repository.root / "dists" / SUITE)
+    with pytest.raises(RunError, match=rf"has no suite {SUITE}; Debian's are") as caught:
+        repository.apt(tmp_path / "state").refresh(step)
+    assert not isinstance(caught.value, StepError)
+
+
+def test_names_and_versions(apt: Apt) -> None:
+    assert apt.names("hell") == ["hello"]
+    assert apt.names("nope") == []
+    assert [(p.name, p.version) for p in apt.versions(["hello"])] == [("hello", "1.0")]
+    assert apt.versions([]) == []
+    assert apt.show(["hello"], "1.0") == apt.show(["hello"])
+    with pytest.raises(RunError, match=r"no hello of version 9\.0"):
+        apt.show(["hello"], "9.0")
 
 
 def test_an_unknown_package_is_named(apt: Apt) -> None:

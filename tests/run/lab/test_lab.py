@@ -18,6 +18,7 @@ import pytest
 
 from run.base.deadline import Deadline
 from run.lab.name import holder
+from run.steps.artifacts import GuestImage
 from run.vm.plan import SHM
 from tests.run.conftest import QUIET
 
@@ -553,6 +554,37 @@ def test_the_host_key_is_in_front_of_the_image(launcher):
     assert argv[argv.index("-initrd") + 1] == str(initrd)
     launcher("stop")
     assert not initrd.exists()
+
+
+def test_a_guest_with_a_kernel_of_its_own(launcher):
+    """It has an image and a first root file system of its own, which goes with the lab, too."""
+    archive = launcher.build / "another"
+    archive.write_bytes(b"another archive")
+    GuestImage(
+        release="6.12-fake",
+        kernel="/guest/other",
+        initramfs=str(archive),
+        vmlinux="",
+        modules="",
+        key="fake",
+        notes=["other: no BTF in it"],
+    ).save(launcher.build / "kernels/debian-trixie")
+    done = launcher.vms("--vm2-kernel=debian:trixie")
+    assert "run: other: no BTF in it\n" in done.stderr
+    paths = launcher.paths()
+    wanted = {
+        "qemu1": ("6.1.0-fake", "/guest/vmlinuz", paths.initrd, b"an archive"),
+        "qemu2": ("6.12-fake", "/guest/other", paths.own_initrd("qemu2"), b"another archive"),
+    }
+    for guest in launcher.manifest().guests:
+        release, kernel, initrd, content = wanted[guest.name]
+        assert (guest.kernel.release, guest.kernel.image) == (release, kernel)
+        assert guest.argv[guest.argv.index("-kernel") + 1] == kernel
+        assert guest.argv[guest.argv.index("-initrd") + 1] == str(initrd)
+        assert initrd.read_bytes().endswith(content)
+    assert launcher.manifest().guests[1].kernel.vmlinux is None
+    launcher("stop")
+    assert not [path for path in paths.folder.iterdir() if "initrd" in path.name]
 
 
 def test_a_build_folder_that_is_not_there(launcher, tmp_path):
