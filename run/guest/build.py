@@ -30,7 +30,7 @@ _SOURCES = Path(__file__).parent
 _ADDED = re.compile(r"-(backports|backports-sloppy|updates|proposed-updates|security)$")
 
 #: finished builds in the cache, about 80 MB each
-KEPT_BUILDS = 8
+KEPT_BUILDS = 20
 
 
 def build_guest(

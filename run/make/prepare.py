@@ -19,6 +19,10 @@ from run.steps.steps import Steps
 #: what can be built, in the order in which it is
 ALL = ("guest", "qemu")
 
+#: kernels that tests have besides the usual one and its flavours: the next release's, which must be
+#: there, and the newest there is
+TRIXIE, BACKPORT = DebianKernel("trixie"), DebianKernel("trixie-backports")
+
 
 def default_jobs() -> int:
     """Processors that this process may use."""
@@ -84,6 +88,11 @@ def make_for_tests(steps: Steps, paths: Paths, request: Request) -> None:
     make(steps, paths, request)
     for flavour in FLAVOURS[1:]:
         make(steps, paths, replace(request, what=["guest"], kernel=DebianKernel(flavour=flavour)))
+    make(steps, paths, replace(request, what=["guest"], kernel=TRIXIE))
+    try:
+        make(steps, paths, replace(request, what=["guest"], kernel=BACKPORT))
+    except RunError as error:
+        steps.say(f"tests go without {BACKPORT}, which cannot be had today: {error}")
     make(steps, paths.sanitized, replace(request, what=["qemu"], sanitize=True))
 
 

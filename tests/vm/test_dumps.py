@@ -4,25 +4,20 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ntbdbg.lab.qmp import Qmp
 from ntbdbg.memory.formats import open_image, sniff
 from ntbdbg.memory.image import ImageMemory
-from tests.vm import traces
+from tests.vm import traces, waiting
 from tests.vm.support import Lab
 
 MIB = 1 << 20
 pytestmark = pytest.mark.vm
 
-EVERY_STACK = 'for p in /proc/[0-9]*; do echo "== ${p#/proc/}"; cat $p/stack; done 2>/dev/null'
 SHOW_TASKS = "echo t > /proc/sysrq-trigger; dmesg"
-
-Stacks = dict[int, list[str]]
 
 
 @pytest.fixture(scope="module")
@@ -107,23 +102,14 @@ def test_crash_tells_the_release(lab: Lab, dumps: Path) -> None:
 
 
 def test_waiting_tasks_are_where_the_guest_says(lab: Lab) -> None:
-    """/proc/PID/stack leaves out the scheduler's own functions."""
-    found, before, after = _between(lab, lambda: traces.of_proc(lab.sh(1, EVERY_STACK)))
-    scheduler = _scheduler(lab)
-    ours = {
-        stack["pid"]: [
-            frame["symbol"] for frame in stack["frames"] if frame["address"] not in scheduler
-        ]
-        for stack in found
-    }
-    _compare(ours, before, after)
+    waiting.check_proc(lab)
 
 
 def test_waiting_tasks_are_where_sysrq_t_says(lab: Lab) -> None:
     lab.sh(1, "echo 1 > /proc/sys/kernel/sysrq")
-    found, before, after = _between(lab, lambda: traces.of_tasks(lab.sh(1, SHOW_TASKS)))
+    found, before, after = waiting.between(lab, lambda: traces.of_tasks(lab.sh(1, SHOW_TASKS)))
     ours = {stack["pid"]: [frame["symbol"] for frame in stack["frames"]] for stack in found}
-    _compare(ours, before, after)
+    waiting.compare(ours, before, after)
 
 
 def test_every_processor_is_known_while_it_stands_still(lab: Lab) -> None:
@@ -146,26 +132,3 @@ def _run(*argv: str | Path) -> str:
 
 def _sized(extent: object) -> tuple[int, int]:
     return extent.start, extent.size  # type: ignore[attr-defined]
-
-
-def _between(lab: Lab, ask: Callable[[], Stacks]) -> tuple[list[dict[str, Any]], Stacks, Stacks]:
-    """What `bt` says of those that wait, and the guest itself before and after that."""
-    before = ask()
-    found = lab.json("bt", "qemu1", "--all", "--freeze")
-    assert found["partial"] is None
-    return [stack for stack in found["stacks"] if not stack["running"]], before, ask()
-
-
-def _compare(ours: Stacks, before: Stacks, after: Stacks) -> None:
-    """Compared are those whose stack is the same before and after ours was made."""
-    still = [pid for pid in ours if before.get(pid) and before[pid] == after.get(pid)]
-    assert len(still) > 30
-    moved = [pid for pid in still if ours[pid] != before[pid]]
-    # A task may move and come back to the same place between the two looks of the guest.
-    assert len(moved) <= 2, {pid: (ours[pid], before[pid]) for pid in moved}
-
-
-def _scheduler(lab: Lab) -> range:
-    """What /proc/PID/stack leaves out."""
-    ends = ("__sched_text_start", "__sched_text_end")
-    return range(*(lab.json("translate", "qemu1", name)["address"] for name in ends))

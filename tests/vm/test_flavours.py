@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 
 from ntbdbg.kernel.kernel import Kernel
@@ -44,8 +46,15 @@ def flavour(request) -> str:
 
 
 @pytest.fixture(scope="module")
-def lab(start_lab, flavour):
-    return start_lab(f"--kernel-flavour={flavour}", "--cmdline-common=nokaslr", kind="vm")
+def started(start_lab):
+    """Each lab, started once: tests come in any order."""
+    words = ("--cmdline-common=nokaslr",)
+    return cache(lambda name: start_lab(f"--kernel-flavour={name}", *words, kind="vm"))
+
+
+@pytest.fixture(scope="module")
+def lab(started, flavour):
+    return started(flavour)
 
 
 @pytest.fixture(scope="module")
