@@ -431,7 +431,7 @@ ABSURD: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda d: d.update(capture={"version": 9}, guests=7),
         "is a capture of version 9, this ntbdbg reads up to 1; read it with the ntbdbg that",
     ),
-    "newer schema": (lambda d: d.update(schema=2), "has manifest schema 2"),
+    "newer schema": (lambda d: d.update(schema=3), "has manifest schema 3"),
     "no capture": (lambda d: d.update(capture=None), "is not that of a capture"),
     "time": (lambda d: d["capture"].update(moment=1e300), "capture.moment is 1e+300"),
     "no time": (lambda d: d["capture"].update(moment=float("nan")), "capture.moment is nan"),
