@@ -49,11 +49,14 @@ class Debugger:
 
     :ivar notes: what the user should know of what gdb will know
     :raises TargetError: no gdb is installed; the guest does not run, or not here
+    :raises RefusedError: somebody else started it, and it may not be stopped or changed
     """
 
     def __init__(self, guest: Guest) -> None:
         self.program = find_gdb()
         guest.lab.refuse_capture("debugged")
+        for doing in ("freeze", "write"):  # gdb stops the guest, and may change it
+            guest.lab.refuse_unallowed(doing)
         guest.lab.refuse_unallowed("freeze")
         if guest.record is None:
             raise TargetError(

@@ -189,6 +189,17 @@ def test_a_mark_of_nobody_holds_nothing(lab: FakeLab) -> None:
             pass
 
 
+@pytest.mark.parametrize("may", [(), ("freeze",), ("write",)])
+def test_what_somebody_else_started_must_be_allowed(
+    lab: FakeLab, stubs: Stubs, gdb: Path, ntbdbg: Run, may: tuple[str, ...]
+) -> None:
+    lab.edit(may=may)
+    done = ntbdbg("gdb", "qemu1")
+    assert done.returncode == 1
+    assert "somebody else started qemu1 and qemu2" in done.stderr
+    assert stubs.asked == []
+
+
 def test_qemu_that_opens_no_stub(lab: FakeLab, stubs: Stubs, gdb: Path, ntbdbg: Run) -> None:
     stubs.answer = "Could not open gdbserver on device 'unix:x'"
     done = ntbdbg("gdb", "qemu1")
