@@ -106,8 +106,26 @@ def decode_page(
         _decode_port(data, header, part, None if alive is None else alive.get(part), part in torn)
         for part in range(header.nports)
     )
+    if header.model == page.EPF_MODEL:
+        from ntbdbg.ntb.epf.decode import windows
+
+        return Link(source, header, ports, windows(data, header, ports))
     problems = [] if header.model == page.MODEL else [f"model is {header.model:#x}, not 0x8091"]
     return Link(source, header, ports, derive(header, ports), tuple(problems))
+
+
+def _parse_block(data: bytes, header: PageHeader, part: int) -> Any:
+    """A block as that of an IDT port; of other models only what all have, and LINK_UP."""
+    start = header.port_off + part * header.port_stride
+    struct = page.layout(header.endian, header.major).port
+    block = data[start : start + struct.sizeof()]
+    if header.model != page.EPF_MODEL:
+        return struct.parse(block)
+    from ntbdbg.ntb.epf.decode import area_of, as_registers
+
+    raw = struct.parse(block[: page.DEVICE_OFF].ljust(len(block), b"\0"))
+    raw.update(as_registers(area_of(data, header, part)))
+    return raw
 
 
 def _endian(data: bytes, source: str) -> page.Endian:
@@ -158,15 +176,13 @@ def _check_sizes(raw: Any, layout: page.PageLayout, source: str) -> None:
 def _decode_port(
     data: bytes, header: PageHeader, part: int, alive: bool | None, torn: bool
 ) -> NtPort:
-    start = header.port_off + part * header.port_stride
-    struct = page.layout(header.endian, header.major).port
-    raw = struct.parse(data[start : start + struct.sizeof()])
+    raw = _parse_block(data, header, part)
     problems: list[str] = []
     state = _state(raw, problems)
     segments, segments_problem = _segments(raw, torn, state)
     if state is PortState.ATTACHED:
         problems += [segments_problem] if segments_problem else []
-        problems += _foreign_bars(raw, header)
+        problems += _foreign_bars(raw, header) if header.model == page.MODEL else []
     return NtPort(
         partition=part,
         number=_number(raw, header, part, state, problems),

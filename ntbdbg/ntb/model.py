@@ -82,6 +82,8 @@ class Why(enum.Enum):
     PEER_IOMMU = "the peer's DMA addresses are not physical ones"
     PEER_RAM_PRIVATE = "the peer's RAM is not in a shared file"
     PEER_RAM_TABLE = "the peer's RAM table is not usable"
+    PEER_UNSET = "the peer has set no translation"
+    PEER_REFUSED = "the peer's translation was refused"
     NO_RAM = "the translation reaches no RAM of the peer"
 
 

@@ -26,6 +26,8 @@ MAJORS = (layout1.MAJOR, MAJOR)
 """The layouts that can be read."""
 ENDIAN = 0x01020304
 MODEL = 0x8091
+EPF_MODEL = 0x0809
+"""Ports of NTB endpoint functions: `ntbdbg.ntb.epf`."""
 MIN_SIZE = 0x10000
 PORT_OFF = 0x2000
 PORT_STRIDE = 0x1000

@@ -106,7 +106,8 @@ def test_each_reason_alone_closes(why: Why) -> None:
 
 def test_the_table_of_reasons_is_complete() -> None:
     by_death = {Why.OWNER_DEAD, Why.PEER_DEAD}
-    assert set(CLOSED) | by_death | {Why.LUT_INVALID, Why.RESERVED} == set(Why)
+    of_others = {Why.PEER_UNSET, Why.PEER_REFUSED}
+    assert set(CLOSED) | by_death | of_others | {Why.LUT_INVALID, Why.RESERVED} == set(Why)
 
 
 def test_a_dead_qemu_closes() -> None:
