@@ -173,7 +173,7 @@ def test_corrupt_page(linked, run, harm, words) -> None:
 
 
 def test_version_of_another_build(linked, run) -> None:
-    linked.switch.header.major = 7
+    linked.switch.header.major, linked.switch.header.minor = 7, 0
     linked.publish()
     code, _, err = run("windows")
     assert code == 3
