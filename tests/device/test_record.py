@@ -12,15 +12,18 @@ from ntbdbg.ntb import page
 from ntbdbg.ntb.decode import decode_header
 from ntbdbg.ntb.kinds import Close, Kick, Kind, News, Quiet, Refused, Stop
 from ntbdbg.ntb.recorder import Event, PortRecord, decode_rings, rings_end
+from ntbdbg.ntb.told import Teller
 from tests.device import port as nt
 from tests.device.conftest import Bench
 from tests.device.deadline import eventually
 from tests.device.port import Port
 from tests.device.qtest import Build
+from tests.support.checkout import CHECKOUT
 
 Pair = tuple[Port, Port]
 TARGET = 0x1000000
 DEVICE = "/machine/peripheral/port"
+HOWTO = CHECKOUT / "docs/howto/my-doorbell-gets-lost.md"
 
 
 def rings(bench: Bench) -> tuple[PortRecord, ...]:
@@ -249,6 +252,25 @@ def test_the_cable(joined: tuple[Bench, Port, Port]) -> None:
         (Kind.LINK, 1),
     ]
     assert (Kind.NEWS_IN, News.LINK_DOWN) in {words[:2] for words in theirs.told()}
+
+
+def test_a_doorbell_without_a_link_is_told_as_the_page_shows(
+    joined: tuple[Bench, Port, Port],
+) -> None:
+    bench, a, b = joined
+    ours = Story(bench, a)
+    b.qemu.qmp("qom-set", path=DEVICE, property="link", value=False)
+    try:
+        a.settle()
+        a.write(nt.OUTDBELLSET, 1)
+    finally:
+        b.qemu.qmp("qom-set", path=DEVICE, property="link", value=True)
+        b.settle()
+    (rung,) = [event for event in ours.new() if event.kind == Kind.DB_SENT]
+    words = Teller({0: "qemu1", 1: "qemu2"}).words(rung)
+    assert f"qemu1  {words}\n" in HOWTO.read_text(encoding="utf-8")
+    assert rung.num == 0
+    assert b.read(nt.INDBELLSTS) == 0
 
 
 def test_a_reset_and_what_its_peer_sees_of_it(joined: tuple[Bench, Port, Port]) -> None:

@@ -6,13 +6,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-import ntbdbg
 from ntbdbg.lab.qmp import Qmp
-from ntbdbg.ntb.kindwords import parse_kinds
 from run.demo import tool
 from tests.support.checkout import CHECKOUT
 
@@ -105,21 +102,6 @@ def test_what_the_page_shows(lab, heading: str, happens: Callable[..., None]) ->
     assert story(lab, begin) == shown(heading)
 
 
-def test_without_a_link(lab) -> None:
-    begin = time.monotonic_ns()
-    lab.run("link", "down", "2", "--name", lab.name)
-    try:
-        lab.until(lambda: lab.sh(1, tool.LINK_STATE) == "N")
-        ring(lab)
-        assert story(lab, begin, "--kind", "doorbell") == shown("There is no link")
-        words = {event["event"] for event in events_since(lab, begin, "--kind", "link")}
-        assert {"cable", "peer-link"} <= words
-    finally:
-        lab.run("link", "up", "2", "--name", lab.name)
-        for number in (1, 2):
-            lab.until(lambda number=number: lab.sh(number, tool.LINK_STATE) == "Y", timeout=60)
-
-
 def test_lost_on_purpose(lab) -> None:
     begin = time.monotonic_ns()
     with Qmp(lab.manifest.guests[0].qmp, who="qemu1") as qmp:
@@ -146,19 +128,6 @@ def test_the_kernels_logs_are_on_the_same_axis(lab) -> None:
     assert before["host_ns"] <= behind["host_ns"]
     slack = LATE_NS + (before["error_ns"] or 0)
     assert before["host_ns"] - slack <= rang["first_ns"] <= behind["host_ns"] + slack
-
-
-def test_a_capture_holds_the_story(lab, tmp_path: Path) -> None:
-    begin = time.monotonic_ns()
-    heard(lab)
-    lab.ntbdbg("capture", str(tmp_path / "a.cap"))
-    with ntbdbg.open(tmp_path / "a.cap") as captured:
-        told = ntbdbg.recorded(captured)
-    chosen = list(told.story.chosen(kinds=parse_kinds(KINDS[1]), since_ns=begin))
-    found = [f"{told.name(event.partition):<6} {told.teller.words(event)}" for event in chosen]
-    assert found == shown("Nothing is wrong")
-    stops = lab.json_lines("events", "--kind", "run")
-    assert {stop["guest"] for stop in stops if stop["first_ns"] >= begin} == {"qemu1", "qemu2"}
 
 
 def test_traces_are_switched(lab) -> None:
