@@ -66,7 +66,8 @@ EXIT_INTERRUPTED = 130
 TOOLKIT = (
     *("info", "map", "windows", "regs", "dump", "sym", "translate", "decode", "search", "diff"),
     *("watch", "patch", "undo", "dmesg", "ps", "modules", "devices", "postmortem", "report"),
-    *("ntb", "events", "bt", "export", "freeze", "resume", "capture", "verify"),
+    *("ntb", "events", "cpu", "bt", "gdb", "disas", "export", "freeze", "resume", "capture"),
+    *("verify", "guests", "attach", "detach"),
 )
 
 HELP_WORDS = ("help", "-?", "?")

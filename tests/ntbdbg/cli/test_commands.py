@@ -486,8 +486,9 @@ BAD = [
      "'0x1000..0x2000' is a range, where one address is wanted; "
      "say where it starts and how long it is: 0x1000 4K"),
     (["--from", "./nosuch", "info"], 3,
-     "--from ./nosuch: there is no such file or folder; "
-     "give a capture, a run.json, the folder of a lab or a dump"),
+     "--from ./nosuch: there is no such file or folder, and no such guest runs here; "
+     "give a capture, a run.json, the folder of a lab, a dump, "
+     "or a guest that 'ntbdbg guests' lists"),
     (["postmortem", "nosuch"], 3, None),
     (["search", "qemu1", "str:x", "--align", "0"], 2,
      "number is zero; write it like 64, 0x40, 4K, 1M or page"),
