@@ -30,8 +30,9 @@ LONGEST_PATH = 107
 PATIENCE = 10.0
 """Seconds for QEMU to take back breakpoints."""
 
-_DETACH = b"+$D#44"
-"""The packet by which a debugger leaves; QEMU then removes all breakpoints."""
+_DETACH = b"+$D;1#b0"
+"""The packet by which a debugger leaves process 1; QEMU then removes all breakpoints. The number is
+needed: QEMU goes on in the mode that gdb, which was killed, had asked for (multiprocess)."""
 
 
 class Stub:

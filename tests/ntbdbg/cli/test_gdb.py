@@ -141,7 +141,7 @@ def test_breakpoints_of_a_gdb_that_was_killed_are_taken_back(
     done = ntbdbg("gdb", "qemu1", "--", "--die")
     assert done.returncode == 1
     assert f"gdb was ended by signal {int(signal.SIGKILL)}" in done.stderr
-    assert listener == [b"+$D#44"], "the packet by which a debugger leaves"
+    assert listener == [b"+$D;1#b0"], "the packet by which a debugger leaves"
     assert stubs.asked[-1] == "gdbserver none"
 
 
