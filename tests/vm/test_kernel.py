@@ -11,6 +11,7 @@ from collections import Counter
 
 import pytest
 
+from ntbdbg.errors import KernelError
 from ntbdbg.kernel.kernel import Kernel
 from ntbdbg.kernel.modules.taints import FIXED
 from ntbdbg.kernel.tasks.pages import PageMap
@@ -124,8 +125,18 @@ def test_processors_and_their_copies(lab, kernel, number):
     first, _, last = possible.partition("-")
     assert kernel.cpus() == list(range(int(first), int(last or first) + 1))
     for cpu in kernel.cpus():
-        where = kernel.percpu(kernel.symbol("cpu_number").address, cpu)
+        where = kernel.percpu(_cpu_number(kernel), cpu)
         assert int.from_bytes(kernel.virtual.read(where, 4), "little") == cpu
+
+
+def _cpu_number(kernel) -> int:
+    """Where each processor keeps its number: a variable, from 6.2 to 6.14 a member of one
+    (arch/x86/include/asm/current.h)."""
+    try:
+        return kernel.symbol("cpu_number").address
+    except KernelError:
+        member = kernel.layouts["pcpu_hot"].find("cpu_number")
+        return kernel.symbol("pcpu_hot").address + member.offset
 
 
 def test_physical_addresses(lab, kernel, number):

@@ -29,6 +29,7 @@ from tests.vm.test_kernel import (
     test_info_is_what_the_guest_says,
     test_log_is_that_of_dmesg,
     test_modules_as_proc_modules_has_them,
+    test_processors_and_their_copies,
     test_tasks_are_those_of_proc,
     test_types_byte_for_byte,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "test_info_is_what_the_guest_says",
     "test_log_is_that_of_dmesg",
     "test_modules_as_proc_modules_has_them",
+    "test_processors_and_their_copies",
     "test_tasks_are_those_of_proc",
     "test_types_byte_for_byte",
 ]
