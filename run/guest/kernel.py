@@ -29,10 +29,17 @@ _DRIVERS = (
     "CONFIG_NTB_PERF",
 )
 
+#: what else, for the other kind of port; built for the kernel with which it was tried
+_TRANSPORT = ("CONFIG_NTB_EPF", "CONFIG_NTB_TRANSPORT")
+_TRIED = re.compile(r"6\.1\.[0-9]+-[0-9]+-amd64")
+
 _IMAGE = re.compile(r"^\./boot/vmlinuz-|^\./usr/lib/modules/[^/]+/vmlinuz$")
 
 #: the kernel's own test of NTB hardware and drivers
 SELFTEST = "tools/testing/selftests/ntb/ntb_test.sh"
+
+#: the network interface over ntb_transport, among drivers of which nothing else is built
+NETDEV = "drivers/net/ntb_netdev"
 
 #: what a driver selects, and so cannot be had without: the cloud kernels have none of it
 _SELECTS = {"CONFIG_NTB_IDT": "CONFIG_HWMON"}
@@ -64,7 +71,7 @@ def build_kernel(
             debs[packages.source.sha256],
             f"./usr/src/linux-source-{series}.tar.xz",
             work / "source",
-            ["*/drivers/ntb/*", f"*/{SELFTEST}"],
+            ["*/drivers/ntb/*", f"*/{NETDEV}.c", f"*/{SELFTEST}"],
         )
     with steps.step("guest: extract vmlinux"):
         shutil.copy(image, target / "kernel")
@@ -106,12 +113,20 @@ def _build_ntb(
         if not environment:
             # With it kbuild would call pahole by options that the host's may not know.
             (headers / "vmlinux").unlink(missing_ok=True)
-        settings = [f"{name}=m" for name in _possible(headers / ".config")]
-        make: list[str | Path] = ["make", "-C", headers, f"M={source}", f"-j{jobs}", *settings]
-        step.run([*make, "modules"], env={"LC_ALL": "C", **environment})
+        tried = _TRIED.fullmatch(packages.release) is not None
+        wanted = [*_possible(headers / ".config"), *(_TRANSPORT if tried else ())]
+        settings = [f"{name}=m" for name in wanted]
+        make: list[str | Path] = ["make", "-C", headers, f"-j{jobs}", *settings]
+        calling = {"LC_ALL": "C", **environment}
+        step.run([*make, f"M={source}", "modules"], env=calling)
+        netdev = (work / "source" / NETDEV).parent
+        if tried:
+            (netdev / "Makefile").write_text("obj-m := ntb_netdev.o\n")
+            known = f"KBUILD_EXTRA_SYMBOLS={source / 'Module.symvers'}"
+            step.run([*make, f"M={netdev}", known, "modules"], env=calling)
         extra = target / "modules" / "extra"
         extra.mkdir(parents=True)
-        for module in sorted(source.rglob("*.ko")):
+        for module in sorted([*source.rglob("*.ko"), *netdev.glob("*.ko")]):
             if b"\0.BTF\0" not in module.read_bytes():
                 add_types(step, module, target / "vmlinux")
             step.run(["strip", "--strip-debug", module])

@@ -18,6 +18,7 @@ PROGRAMS = (
     "coreutils",
     "diffutils",
     "dropbear-bin",
+    "iperf3",
     "kmod",
 )
 LIBRARIES = (
@@ -26,8 +27,10 @@ LIBRARIES = (
     "libc6",
     "libcrypt1",
     "libgmp10",
+    "libiperf0",
     "liblzma5",
     "libpcre2-8-0",
+    "libsctp1",
     "libselinux1",
     "libssl3",
     "libtinfo6",

@@ -24,6 +24,9 @@ RAM_ID = "ram"
 #: root buses by how the machine's name begins; `pc-q35-10.0` is a q35, too
 ROOT_BUSES = {"q35": "pcie.0", "pc-q35": "pcie.0", "pc": "pci.0"}
 
+#: kinds of NTB port, with what is always said of them
+DEVICES = {"idt": "idt-ntb-ivshmem,vectors=3", "epf": "ntb-epf-ivshmem"}
+
 #: milliseconds between attempts to reach a server that is gone
 RECONNECT_MS = 1000
 
@@ -156,9 +159,10 @@ def own_words(options: LaunchOptions, guest: GuestPlan) -> list[str]:
 
 def kernel_command_line(options: LaunchOptions, guest: GuestPlan, build: Build) -> str:
     """What the guest's kernel is told."""
+    client = options.client if guest.port is not None else None
     default = [
         "console=ttyS0",
-        *(_root_words() if build.image_of(guest).rootfs else _initramfs_words(guest)),
+        *(_root_words() if build.image_of(guest).rootfs else _initramfs_words(guest, client)),
         *clock_words(build.accelerator),
         # Grace periods of idle processors are most of what a boot waits for.
         "rcupdate.rcu_expedited=1",
@@ -169,9 +173,10 @@ def kernel_command_line(options: LaunchOptions, guest: GuestPlan, build: Build) 
     return " ".join([*words, options.cmdline.append]).strip()
 
 
-def _initramfs_words(guest: GuestPlan) -> list[str]:
+def _initramfs_words(guest: GuestPlan, client: str | None) -> list[str]:
     # The guest's own name, for its prompt.
-    return [f"ntbdbg.hostname={guest.name}"]
+    words = [f"ntbdbg.hostname={guest.name}"]
+    return words if client is None else [*words, f"ntbdbg.client={client}"]
 
 
 def _root_words() -> list[str]:
@@ -267,7 +272,7 @@ def _with_properties(words: list[str], extra: Extra) -> list[str]:
 
 
 def _device_words(options: LaunchOptions, guest: GuestPlan) -> list[str]:
-    device = f"idt-ntb-ivshmem,vectors=3,chardev=ivshmem,number={guest.index}"
+    device = f"{DEVICES[options.ntb]},chardev=ivshmem,number={guest.index}"
     device += on_root_bus(options)
     if options.guests != DEFAULT_GUESTS:
         device += f",nports={options.guests}"

@@ -21,6 +21,10 @@ MOST_GUESTS = 6
 DEFAULT_SSH_PORT = 7001
 DEFAULT_CONSOLE_PORT = 8001
 
+#: kinds of NTB port, and what may use one in a guest
+NTBS = ("idt", "epf")
+CLIENTS = ("pingpong", "tool", "perf", "netdev", "none")
+
 #: nobody but this host reaches guests, which have no passwords
 LOOPBACK = "127.0.0.1"
 
@@ -53,6 +57,8 @@ class LaunchOptions:
     :param memory: MiB per guest
     :param shm: RAM at /dev/shm/qemu or /dev/shm/qemu1, qemu2, …; else in a private folder there
     :param smp: processors per guest
+    :param ntb: which kind of port, one of `NTBS`
+    :param client: which driver uses it in the guests, one of `CLIENTS`; None: the guest's choice
     :param per_vm: options of each guest
     :param traces: patterns of QEMU trace events
     :param boot_timeout: seconds until all guests must accept ssh
@@ -66,6 +72,8 @@ class LaunchOptions:
     memory: int = DEFAULT_MEMORY
     shm: bool = False
     smp: int = MOST_PROCESSORS
+    ntb: str = NTBS[0]
+    client: str | None = None
     device: Extra = field(default_factory=lambda: Extra("--ivshmem-common-opts"))
     cmdline: Extra = field(default_factory=lambda: Extra("--cmdline-common"))
     common: Extra = field(default_factory=lambda: Extra("--common-opts"))
@@ -84,8 +92,22 @@ class LaunchOptions:
 
     def __post_init__(self) -> None:
         check_memory(self.memory)
+        _check_ntb(self)
         for extra in (self.common, *self.per_vm):
             _refuse_ours(extra)
+
+
+def _check_ntb(options: LaunchOptions) -> None:
+    if options.ntb == "epf" and options.guests > DEFAULT_GUESTS:
+        raise UsageError(
+            f"--ntb=epf joins two guests, not {options.guests}: Linux' transport knows one peer",
+            hint="--ntb=idt joins up to six",
+        )
+    if options.client == "netdev" and options.ntb != "epf":
+        raise UsageError(
+            "--client=netdev: ntb_transport cannot use an IDT port, which has no scratchpads",
+            hint="say --ntb=epf",
+        )
 
 
 def split(text: str, option: str) -> list[str]:

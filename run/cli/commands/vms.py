@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from run.cli.launching import launch, launch_options
-from run.vm.options import DEFAULT_GUESTS, MOST_GUESTS
+from run.vm.options import CLIENTS, DEFAULT_GUESTS, MOST_GUESTS, NTBS
 
 
 @click.command("vms")
@@ -19,6 +19,19 @@ from run.vm.options import DEFAULT_GUESTS, MOST_GUESTS
     show_default=True,
     metavar="N",
     help="How many VMs; options, ports and RAM files of VM 3 to 6 follow those of VM 2.",
+)
+@click.option(
+    "--ntb",
+    type=click.Choice(NTBS),
+    default=NTBS[0],
+    show_default=True,
+    help="The kind of NTB port: idt-ntb-ivshmem, or ntb-epf-ivshmem for two guests.",
+)
+@click.option(
+    "--client",
+    type=click.Choice(CLIENTS),
+    help="Which driver uses the NTB in the guests of the quick build; netdev, an interface with"
+    " 10.77.0.N and fd77::N, needs --ntb=epf.  [default: idt: pingpong, epf: netdev]",
 )
 @launch_options
 def command(vms: int, **given: Any) -> int:
@@ -34,6 +47,7 @@ def command(vms: int, **given: Any) -> int:
       python3 run vms --qemu-map-ram-to-shm=1000
       python3 run vms --cmdline-common="initcall_blacklist=pp_init"
       python3 run vms --trace 'idt_ntb_db_*' --ivshmem-common-opts=db-loopback=on
+      python3 run vms --ntb=epf --client=netdev --detach
       python3 run vms --vms=3 --vm3-opts="-device virtio-rng-pci"
       python3 run vms --dry-run
 

@@ -12,7 +12,7 @@ from run.base.errors import UsageError
 from run.lab.lab import commands
 from run.steps.artifacts import GuestImage, QemuInstall
 from run.vm.argv import Build, escape, kernel_command_line, qemu_argv, server_argv
-from run.vm.options import Extra, LaunchOptions
+from run.vm.options import CLIENTS, Extra, LaunchOptions
 from run.vm.plan import LabPaths, forwarded_ssh_port, plan_guests, telnet_port
 
 PATHS = LabPaths(folder=Path("/run/u/ntbdbg/default"), uid=1000)
@@ -311,3 +311,15 @@ def test_a_runtime_folder_too_deep_for_sockets():
     deep = LabPaths(folder=Path("/" + "d" * 100), uid=0)
     with pytest.raises(UsageError, match="shorter --name"):
         plan_guests(LaunchOptions(), deep)
+
+
+def test_the_other_kind_of_port():
+    words = line(1, ntb="epf")
+    device = "ntb-epf-ivshmem,chardev=ivshmem,number=1,bus=pcie.0"
+    assert f"{device},mem-path={SHM}/qemu%d" in words
+    assert "ntbdbg.client" not in words[-1]
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_what_uses_the_ntb(client: str):
+    assert f"ntbdbg.hostname=qemu1 ntbdbg.client={client} tsc" in line(ntb="epf", client=client)[-1]

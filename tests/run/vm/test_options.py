@@ -119,3 +119,15 @@ def test_quotes_are_read_as_by_a_shell():
 
 def test_repeated_traces():
     assert options("--trace", "idt_*", "--trace=a").traces == ("idt_*", "a")
+
+
+def test_an_interface_wants_scratchpads():
+    with pytest.raises(UsageError, match="which has no scratchpads") as caught:
+        LaunchOptions(client="netdev")
+    assert caught.value.hint == "say --ntb=epf"
+    assert LaunchOptions(ntb="epf", client="netdev").client == "netdev"
+
+
+def test_two_guests_of_the_other_kind():
+    with pytest.raises(UsageError, match="joins two guests, not 3"):
+        LaunchOptions(ntb="epf", guests=3)
