@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 import pytest
-from ntbdbg.memory.formats.x86regs import build_qemu
 
+from ntbdbg.arch.x86.notes import build_own
 from tests.ntbdbg.conftest import Run
 from tests.support.elfwriter import Load, elf_core, note, prstatus
 from tests.support.fakekernel import FakeGuest
@@ -32,7 +32,7 @@ class Dump:
         notes = b""
         for registers in (kernel, user):
             notes += note(b"CORE", 1, prstatus(registers["rip"], registers.get("rsp", 0)))
-            notes += note(b"QEMU", 0, build_qemu(registers))
+            notes += note(b"QEMU", 0, build_own(registers | {"idt_base": 0}) or b"")
         self.path = folder / "guest.core"
         self.path.write_bytes(elf_core([Load(0, data if linux else bytes(1 << 20))], notes))
 
