@@ -19,6 +19,8 @@ watch --link --timeout 0.05
 watch qemu1 jiffies_64 8 --timeout 0.05
 events
 guests
+attach nobody
+detach
 gdb qemu1 -- -batch
 freeze
 resume

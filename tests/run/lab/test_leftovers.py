@@ -28,11 +28,12 @@ class Guests:
     def sleep(self, seconds: float) -> None:
         self.now += seconds
 
-    def press(self, _: LabPaths, name: str) -> float | None:
+    def press(self, _: LabPaths, name: str, monitor: Path) -> float | None:
+        assert monitor == PATHS.qmp_launcher(name)
         return self._patience[name]
 
-    def ask(self, _: LabPaths, name: str, command: str) -> None:
-        assert command == "quit"
+    def ask(self, monitor: Path, name: str, command: str) -> None:
+        assert (monitor, command) == (PATHS.qmp_launcher(name), "quit")
         self.asked.append((self.now, name))
         self._ends[name] = self.now
 
