@@ -71,13 +71,13 @@ class Processors:
         self._guest = guest
         found = vcpus_of(guest)
         self._records = {record.index: record.registers for record in found.records}
-        self.torn, self.problem = found.torn, None
+        self.torn = found.torn
         if not self._records:
             raise TargetError(
                 f"{guest.name}: the registers of its processors are not known: {found.why}",
                 hint="a running guest, a capture, and a dump with notes have them",
             )
-        self.problem = self._why_not()
+        self._kernel, self.problem = self._kernel_or_why()
 
     def all(self) -> list[Processor]:
         """Every one, by number."""
@@ -95,20 +95,14 @@ class Processors:
         symbols = dict(self._labels(registers))
         return Processor(number, registers, task, symbols, self._tables(registers, task))
 
-    @cached_property
-    def _kernel(self) -> Kernel | None:
+    def _kernel_or_why(self) -> tuple[Kernel | None, str | None]:
+        """The kernel if its symbols are known, else why nothing is known of it."""
         try:
-            return self._guest.kernel
-        except NtbdbgError:
-            return None
-
-    def _why_not(self) -> str | None:
-        try:
-            _ = self._guest.kernel.table
+            kernel = self._guest.kernel
+            _ = kernel.table
         except NtbdbgError as error:
-            self.__dict__["_kernel"] = None
-            return error.message
-        return None
+            return None, error.message
+        return kernel, None
 
     @cached_property
     def _symbols(self) -> Symbolizer:
