@@ -5,15 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ntbdbg.errors import NtbdbgError, QmpError
+from ntbdbg.errors import QmpError
 from ntbdbg.lab.manifest import GuestRecord
 from ntbdbg.lab.qmp import Qmp
 from run.base.errors import RunError
+from run.lab.asked import asked
+from run.vm.argv import DEVICES
 
 #: where QEMU keeps devices, those that were given no id first
 _PLACES = ("/machine/peripheral-anon", "/machine/peripheral")
 
-_DEVICE = "child<idt-ntb-ivshmem>"
+_TYPES = {f"child<{words.split(',')[0]}>" for words in DEVICES.values()}
 _PROPERTY = "link"
 
 
@@ -22,24 +24,21 @@ def plug(record: GuestRecord, *, up: bool) -> bool:
 
     :raises RunError: the guest has no port, or its device no cable
     """
-    try:
-        with Qmp(record.qmp, who=record.name) as qmp:
-            ports = list(_ports(qmp))
-            if not ports:
-                raise RunError(
-                    f"{record.name} has no NTB port", hint="'python3 run vms' starts linked guests"
-                )
-            changed = [_plug(qmp, record, port, up) for port in ports]
-            return any(changed)
-    except NtbdbgError as error:
-        raise RunError(error.message, hint=error.hint) from error
+    with asked(record) as qmp:
+        ports = list(_ports(qmp))
+        if not ports:
+            raise RunError(
+                f"{record.name} has no NTB port", hint="'python3 run vms' starts linked guests"
+            )
+        changed = [_plug(qmp, record, port, up) for port in ports]
+        return any(changed)
 
 
 def _ports(qmp: Qmp) -> Iterator[str]:
     """QEMU's paths of the guest's NT ports."""
     for place in _PLACES:
         for child in qmp.execute("qom-list", path=place):
-            if child["type"] == _DEVICE:
+            if child["type"] in _TYPES:
                 yield f"{place}/{child['name']}"
 
 

@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-from ntbdbg.errors import NtbdbgError
 from ntbdbg.lab.manifest import GuestRecord, Manifest
-from ntbdbg.lab.qmp import Qmp
 from run.base.deadline import Deadline
-from run.base.errors import RunError
 from run.lab import leftovers
+from run.lab.asked import asked
 from run.lab.choose import paths_of
 from run.lab.name import holder
 from run.vm.plan import LabPaths
@@ -38,12 +36,9 @@ def _is_noted(paths: LabPaths, record: GuestRecord) -> bool:
 
 def reset(record: GuestRecord) -> bool:
     """Press the reset button; returns when the guest begins anew. False if it stands still."""
-    try:
-        with Qmp(record.qmp, who=record.name) as qmp:
-            runs = bool(qmp.execute("query-status")["running"])
-            qmp.execute("system_reset")
-            if runs:
-                qmp.wait_event("RESET", timeout=RESET)
-            return runs
-    except NtbdbgError as error:
-        raise RunError(error.message, hint=error.hint) from error
+    with asked(record) as qmp:
+        runs = bool(qmp.execute("query-status")["running"])
+        qmp.execute("system_reset")
+        if runs:
+            qmp.wait_event("RESET", timeout=RESET)
+        return runs

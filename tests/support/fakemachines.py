@@ -57,8 +57,9 @@ def answer(client, request):
     elif name in ("stop", "cont"):
         state = "paused" if name == "stop" else "running"
     elif name == "qom-list":
-        ports = any(word.startswith("idt-ntb") for word in words) and "anon" in given["path"]
-        result = [{"name": "device[0]", "type": "child<idt-ntb-ivshmem>"}] if ports else []
+        kinds = [word.split(",")[0] for word in words if word.startswith(("idt-ntb", "ntb-epf"))]
+        here = kinds if "anon" in given["path"] else []
+        result = [{"name": "device[0]", "type": "child<" + kind + ">"} for kind in here]
     elif given.get("property") == "link" and "old" in fakes:
         return send(client, error=NO_CABLE, **extra)
     elif name == "qom-get" and given["property"] == "link":

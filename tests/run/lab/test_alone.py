@@ -164,8 +164,9 @@ def test_a_guest_that_is_started_again_is_not_paused(launcher: Launcher) -> None
     assert states(launcher) == ["running", "running"]
 
 
-def test_the_cable(launcher: Launcher) -> None:
-    launcher.vms()
+@pytest.mark.parametrize("kind", ["idt", "epf"])
+def test_the_cable(launcher: Launcher, kind: str) -> None:
+    launcher.vms(f"--ntb={kind}")
     said = [launcher("link", what, "2").stderr for what in ("down", "down", "up", "up")]
     assert said == [
         f"the cable of qemu2 {how}\n" for how in ("is out", "was out", "is in", "was in")
